@@ -1,0 +1,1 @@
+"""Where a person starts: the `mathcoder` command, YAML recipes, the embedded nano model."""

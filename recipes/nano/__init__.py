@@ -1,0 +1,1 @@
+"""The embedded nano model: its problems, its pre-training and its files."""

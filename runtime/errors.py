@@ -1,0 +1,64 @@
+"""One root for every error this project raises on purpose.
+
+A message has three parts: the cause, the consequence, and the remedy. The command line prints it as one red line; a
+program that uses the packages catches the subclass it can handle.
+"""
+
+from __future__ import annotations
+
+
+class MathCoderError(Exception):
+    """Something the user can act on went wrong.
+
+    Args:
+        cause: what is wrong, with the value that is wrong.
+        consequence: what therefore does not happen (may be empty where the cause says it).
+        remedy: what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, cause: str, consequence: str = "", remedy: str = "") -> None:
+        self.cause = cause
+        self.consequence = consequence
+        self.remedy = remedy
+        super().__init__(" ".join(_sentence(part) for part in (cause, consequence, remedy) if part))
+
+
+def _sentence(part: str) -> str:
+    part = part.strip()
+    return part if part.endswith((".", "!", "?", ":")) else part + "."
+
+
+class InputError(MathCoderError):
+    """The call itself was wrong: an unknown key, a missing file, an impossible combination."""
+
+    exit_code = 2
+
+
+class RecipeError(InputError):
+    """A recipe does not validate; the message lists every mistake at once."""
+
+
+class DataError(MathCoderError):
+    """Rows that cannot be read, or too many bad ones."""
+
+
+class ModelError(MathCoderError):
+    """A model, adapter, tokenizer or GGUF file cannot be used."""
+
+
+class SandboxError(MathCoderError):
+    """Code cannot be run in isolation here; it is refused rather than run unprotected."""
+
+
+class EngineError(MathCoderError):
+    """The inference engine failed, or cannot do what was asked of it."""
+
+
+class TrainError(MathCoderError):
+    """Training cannot start or cannot go on."""
+
+
+class ExportError(MathCoderError):
+    """A merge, conversion or quantization failed, or a certificate does not hold."""
