@@ -1,0 +1,9 @@
+"""All families of problems, by name."""
+
+from __future__ import annotations
+
+from recipes.nano.families.algebra import FAMILIES as ALGEBRA
+from recipes.nano.families.everyday import FAMILIES as EVERYDAY
+from recipes.nano.family import Family
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (*EVERYDAY, *ALGEBRA)}
