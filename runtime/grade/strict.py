@@ -1,0 +1,32 @@
+"""Strict numeric grading, the procedure that reproduces the published GSM8K and SVAMP cells to the second decimal."""
+
+from __future__ import annotations
+
+import math
+
+TOLERANCE = 1e-6
+"""Absolute; decimals in the released solutions are rounded to six places."""
+
+
+def strict_equal(prediction: object, gold: object) -> bool:
+    r"""Whether both are plain numbers that differ by less than 1e-6.
+
+    Only `,`, `$` and backslashes are removed first; `18 dollars`, `1/2` and `\frac{1}{2}` are no plain numbers.
+    """
+    left, right = plain_number(prediction), plain_number(gold)
+    return left is not None and right is not None and abs(left - right) < TOLERANCE
+
+
+def plain_number(value: object) -> float | None:
+    """`value` as a finite float where it is a number or spells one, else None."""
+    if value is None or isinstance(value, bool):
+        return None
+    text = str(value).replace(",", "").replace("$", "").replace("\\", "").strip()
+    # float() reads underscores and words that no grader should take for numbers.
+    if not text or len(text) > 400 or any(c not in "0123456789+-.eE" for c in text):
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
