@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 NAMES = (
-    "Ada Alan Alice Amir Amy Anna Ari Ben Bella Boris Carl Carla Chen Clara Cora Dan Dana David Diego Dora Ed Eli Ella "
-    "Emil Emma Erik Eva Felix Finn Fred Gina Grace Greta Hana Hans Hugo Ida Igor Ines Iris Ivan Jack Jana Jane Jim Joan "
-    "Joe John Jon Julia June Kai Karl Kate Kim Lara Lea Lena Leo Lily Lisa Luca Lucy Luis Maja Marc Maria Mark Mary Max "
+    "Ada Alan Alice Amir Amy Anna Ari Ben Bella Boris Carl Carla Chen Clara Cora Dan Dana David Diego Dora Ed Eli "
+    "Ella Emil Emma Erik Eva Felix Finn Fred Gina Grace Greta Hana Hans Hugo Ida Igor Ines Iris Ivan Jack Jana Jane Jim "
+    "Joan Joe John Jon Julia June Kai Karl Kate Kim Lara Lea Lena Leo Lily Lisa Luca Lucy Luis Maja Marc Maria Mark Mary Max "
     "Maya Mia Milo Mina Nadia Nick Nina Noah Nora Olga Oscar Paul Pedro Peter Petra Pia Rosa Ruth Sam Sara Sofia Sven "
     "Tara Tim Tina Tom Uma Vera Victor Will Yuki Zoe"
 ).split()
@@ -29,4 +29,16 @@ WORDS: dict[str, tuple[str, ...]] = {
     "vehicle": tuple("car train bus truck van boat tram".split()),
     "job": tuple("baker farmer teacher driver painter carpenter tailor gardener plumber writer".split()),
     "var": tuple("x y z n t".split()),
+    "shop": tuple("shop market store kiosk supermarket bazaar".split()),
+    "goods": tuple(
+        "bicycle camera table sofa radio watch jacket coat guitar desk mirror carpet phone tent bed".split()
+    ),
+    "group": tuple("children friends pupils guests players neighbors workers students".split()),
+    "sweet": tuple("candies cookies stickers marbles cards balloons toys shells beads buttons coins stamps".split()),
+    "bird": tuple("hens ducks geese chickens turkeys".split()),
+    "beast": tuple("cows sheep goats horses pigs donkeys".split()),
+    "event": tuple("concert play show match movie circus fair".split()),
+    "liquid": tuple("juice milk syrup paint vinegar lemonade".split()),
+    "coinage": tuple("pesos euros yen crowns rupees".split()),
+    "food_item": tuple("soup bread cake stew pudding salad".split()),
 }

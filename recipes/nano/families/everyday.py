@@ -1,4 +1,4 @@
-"""Families about everyday life: shopping, travel, work, money, sharing."""
+"""Families about everyday life: shopping, sharing, packing, counting."""
 
 from __future__ import annotations
 
@@ -9,21 +9,462 @@ FAMILIES = (
         name="total_cost",
         wordings=(
             "{name} buys {a} {item} for {b} dollars each. How much does {name} pay?",
-            "A {place} sells {item} at {b} dollars each. {name} [buys|takes|orders] {a} of them. What is the total cost?",
+            "A {shop} sells {item} at {b} dollars each. {name} [buys|takes|orders] {a} {item}. What is the total cost?",
             "Each of the {a} {item} that {name} [bought|ordered] cost {b} dollars. How much did {name} spend in total?",
+            "How much must {name} pay for {a} {item} if each costs {b} dollars?",
+            "One of the {item} costs {b} dollars. Find the total price of {a} {item} for {name}.",
+            "What is the [total cost|whole price] of {a} {item} at {b} dollars each that {name} buys in a {shop}?",
+            "{a} {item} were bought by {name} at {b} dollars each. Find the total cost.",
+            "The price is {b} dollars each, and {name} [needs|wants] {a} {item}. What does {name} pay in all?",
+            "At {b} dollars each, how many dollars does {name} spend on {a} {item}?",
+            "Compute the cost of the order: {name} orders {a} {item}, and each one is {b} dollars.",
+            "In the {shop} {name} pays {b} dollars for each of {a} {item}. How many dollars is that altogether?",
+            "{name} went to the {shop} on {day} and bought {a} {item}. Each cost {b} dollars. How much was the bill?",
+            "The {item} cost {b} dollars each. {name} [takes|buys] {a} {item}. Find the sum that {name} pays.",
         ),
-        unseen_wordings=("For {a} {item} {name} pays {b} dollars a piece. What does the whole purchase cost?",),
-        numbers={"a": (11, 400), "b": (11, 99)},
+        unseen_wordings=(
+            "For {a} {item} at a price of {b} dollars each, {name} pays at the {shop}. What does the purchase cost?",
+            "Suppose every one of {a} {item} costs {b} dollars. What total must {name} spend to buy them all?",
+            "{name} has to pay {b} dollars each for the {a} {item} in the bag. Find the bill in dollars.",
+        ),
+        numbers={"a": (11, 400), "b": (11, 250)},
         steps=(
             Step(
                 texts=(
                     "The total cost is the number of {item} times the price of one.",
                     "We multiply the number of {item} by the price of each.",
+                    "Every one of the {item} has the same price, so one product gives the total.",
                 ),
                 code="count = {a}\nprice = {b}\ntotal = count * price\ntotal",
             ),
         ),
         closings=("{name} pays \\boxed{{result}} dollars.", "The total cost is \\boxed{{result}} dollars."),
         answer=lambda v: v["a"] * v["b"],
+    ),
+    Family(
+        name="two_purchases",
+        wordings=(
+            "{name} buys {a} {item} for {b} dollars each and {c} {item2} for {d} dollars each. What is the total cost?",
+            "How much do {a} {item} at {b} dollars each and {c} {item2} at {d} dollars each cost together?",
+            "A {shop} sells {a} {item} at {b} dollars each and also {c} {item2} at {d} dollars each. "
+            "How much money does it take in?",
+            "An order has two lines: {a} {item} at {b} dollars each, and {c} {item2} at {d} dollars each. Find "
+            "the total.",
+            "Find the whole bill for {a} {item}, {b} dollars each, together with {c} {item2}, {d} dollars each.",
+            "{name} [took|bought] {a} {item}, each for {b} dollars. Then {name} [took|bought] {c} {item2}, "
+            "each for {d} dollars. How much was spent in all?",
+            "For a party, {name} pays {b} dollars for each of {a} {item} and {d} dollars for each of {c} {item2}. "
+            "How many dollars is that together?",
+            "What does {name} pay altogether: {b} dollars for each of {a} {item}, {d} dollars for each of {c} {item2}?",
+            "The {item} cost {b} dollars each and the {item2} cost {d} dollars each. "
+            "{name} wants {a} {item} and {c} {item2}. What will both cost together?",
+            "A school orders {a} {item} and {c} {item2}. The {item} are {b} dollars each and the {item2} are "
+            "{d} dollars each. What is the sum of the bill?",
+            "Compute the price of {a} {item} and {c} {item2} if the {item} cost {b} dollars each and the {item2} "
+            "{d} dollars each.",
+            "On {day} {name} spent money on {a} {item} at {b} dollars each. On the next day {name} bought {c} {item2} "
+            "at {d} dollars each. What was the total for both days?",
+        ),
+        unseen_wordings=(
+            "At the {shop} {a} {item} go into the basket at {b} dollars each, then {c} {item2} at {d} dollars each. "
+            "What must be paid for everything?",
+            "With {item} at {b} dollars each and {item2} at {d} dollars each, find the cost of {a} {item} plus "
+            "{c} {item2}.",
+            "Someone needs {a} {item}, which cost {b} dollars each, and {c} {item2}, which cost {d} dollars each. "
+            "How much money is needed for both?",
+        ),
+        numbers={"a": (11, 200), "b": (11, 200), "c": (11, 200), "d": (11, 200)},
+        accept=lambda v: len(set(v.values())) == 4,
+        steps=(
+            Step(
+                texts=(
+                    "First we find the cost of the {item}: their number times the price of one.",
+                    "We begin with the {item} and multiply their number by their price.",
+                ),
+                code="count1 = {a}\nprice1 = {b}\ncost1 = count1 * price1\ncost1",
+            ),
+            Step(
+                texts=(
+                    "The {item} cost {out1} dollars. Now we find the cost of the {item2} in the same way.",
+                    "That is {out1} dollars. Next come the {item2}: their number times their price.",
+                ),
+                code="count2 = {c}\nprice2 = {d}\ncost2 = count2 * price2\ncost2",
+            ),
+            Step(
+                texts=(
+                    "The {item2} cost {out2} dollars. The total is the sum of the two costs.",
+                    "At last we add the cost of the {item} and the cost of the {item2}.",
+                ),
+                code="total = cost1 + cost2\ntotal",
+            ),
+        ),
+        closings=("Together it costs \\boxed{{result}} dollars.", "The total is \\boxed{{result}} dollars."),
+        answer=lambda v: v["a"] * v["b"] + v["c"] * v["d"],
+    ),
+    Family(
+        name="fair_share",
+        wordings=(
+            "{name} has {a} bags with {b} {sweet} in each and shares all of them equally among {c} {group}. "
+            "How many {sweet} does each get?",
+            "There are {a} bags of {b} {sweet} each. They are shared equally by {c} {group}. "
+            "[Find the share of one.|What does each receive?]",
+            "How many {sweet} does each of {c} {group} get if {a} bags with {b} {sweet} each are shared equally?",
+            "{c} {group} share {a} bags of {b} {sweet} equally. How many {sweet} go to each?",
+            "{name} opens {a} bags. Each bag holds {b} {sweet}. All are divided equally among {c} {group}. "
+            "What is the share of each?",
+            "Divide the {sweet} from {a} bags, {b} {sweet} in each, equally among {c} {group}. How many are for one?",
+            "Among {c} {group}, {name} wants to share {a} bags that hold {b} {sweet} each. Find the number for each.",
+            "A school got {a} bags of {sweet} with {b} {sweet} in each bag. Its {c} {group} share them equally. "
+            "How many does each receive?",
+            "Each bag holds {b} {sweet}, and {name} has {a} bags. How many {sweet} does each of {c} {group} get "
+            "in an equal share?",
+            "Each of {c} {group} gets the same number of {sweet} from {a} bags with {b} {sweet} each. "
+            "What is that number?",
+            "If {b} {sweet} are in each bag, and {a} bags are shared by {c} {group}, what is the equal share?",
+            "{c} {group} came to the party, where {name} shared {a} bags of {b} {sweet} equally. "
+            "Compute how many {sweet} each got.",
+        ),
+        unseen_wordings=(
+            "Equal shares are made for {c} {group} from {a} bags, every bag with {b} {sweet} in it. "
+            "Find how many {sweet} one share has.",
+            "On {day} {name} gives {a} bags, {b} {sweet} in each, to {c} {group}, the same to everyone. "
+            "What does each of them receive?",
+            "{name} bought {a} bags of {b} {sweet} and divides the {sweet} equally. There are {c} {group}. "
+            "How many does each get?",
+        ),
+        numbers={"a": (11, 200), "b": (11, 300), "c": (11, 120)},
+        accept=lambda v: v["a"] * v["b"] % v["c"] == 0 and v["c"] not in (v["a"], v["b"]),
+        steps=(
+            Step(
+                texts=(
+                    "First we count all the {sweet}: the number of bags times the number in each.",
+                    "We find how many {sweet} there are by multiplying the bags by their contents.",
+                ),
+                code="bags = {a}\nin_bag = {b}\ntotal = bags * in_bag\ntotal",
+            ),
+            Step(
+                texts=(
+                    "There are {out1} {sweet}. We divide them by the number of {group}.",
+                    "Now the {out1} {sweet} are split into equal shares, one for each of the {group}.",
+                ),
+                code="people = {c}\nshare = total // people\nshare",
+            ),
+        ),
+        closings=("Each gets \\boxed{{result}} {sweet}.", "The share of each is \\boxed{{result}} {sweet}."),
+        answer=lambda v: v["a"] * v["b"] // v["c"],
+    ),
+    Family(
+        name="packing_left_over",
+        wordings=(
+            "{name} packs {n} {sweet} into boxes of {k}. How many {sweet} are left over?",
+            "A worker fills boxes with {k} {sweet} each until [fewer than one box remains|no full box is possible]. "
+            "There were {n} {sweet}. How many are left over?",
+            "{n} {sweet} are packed in full boxes that hold {k} each. Find the number left over.",
+            "How many of {n} {sweet} remain unpacked when each full box holds {k} {sweet}?",
+            "Each box holds {k} {sweet}. {name} has {n} {sweet} and fills as many boxes as possible. "
+            "What number of {sweet} is left over?",
+            "Boxes of {k} {sweet} are made from {n} {sweet}. How many {sweet} do not fit into a full box?",
+            "What is left over after {name} puts {n} {sweet} into full boxes of {k} {sweet}?",
+            "Find how many {sweet} remain when {n} {sweet} are packed, {k} to a box.",
+            "Only full boxes are sold, and a full box has {k} {sweet}. {name} made {n} {sweet}. "
+            "How many {sweet} remain unsold?",
+            "In the factory {n} {sweet} came off the line. Packing them {k} to a box, how many are left over?",
+            "With {n} {sweet} and boxes that take {k} each, {name} fills every box completely. How many remain?",
+            "{name} must pack {k} {sweet} in every box. At the end of {n} {sweet}, how many are left without a "
+            "full box?",
+        ),
+        unseen_wordings=(
+            "From a heap of {n} {sweet}, full boxes of {k} each are packed. What remains of the heap at the end?",
+            "Suppose {name} fills one box after another with {k} {sweet} each. "
+            "Out of {n} {sweet}, how many are left over?",
+            "Boxes take {k} {sweet} each. Find the rest that remains unpacked when {n} {sweet} go into full boxes.",
+        ),
+        numbers={"n": (400, 3000), "k": (17, 199)},
+        accept=lambda v: v["n"] % v["k"] > 1,
+        steps=(
+            Step(
+                texts=(
+                    "What is left over is the remainder when the {sweet} are divided into full boxes.",
+                    "The remainder of the division by the size of a box tells what remains.",
+                ),
+                code="total = {n}\nper_box = {k}\nleft = total % per_box\nleft",
+            ),
+        ),
+        closings=("There are \\boxed{{result}} {sweet} left over.", "The number left over is \\boxed{{result}}."),
+        answer=lambda v: v["n"] - v["n"] // v["k"] * v["k"],
+    ),
+    Family(
+        name="buses_needed",
+        wordings=(
+            "{n} {group} go on a trip. Each bus has {k} seats. How many buses are needed?",
+            "How many buses with {k} seats each are needed for {n} {group}?",
+            "A school takes {n} {group} to {city} in buses of {k} seats. Find the [smallest|least] number of buses.",
+            "Each bus seats {k}. What is the smallest number of buses for a trip of {n} {group}?",
+            "{name} must order buses for {n} {group}. A bus has {k} seats. How many must be ordered?",
+            "Buses with {k} seats take {n} {group} to the {place}. How many buses does it take for all of them?",
+            "Find how many buses are needed so that all {n} {group} have a seat, with {k} seats in each bus.",
+            "All {n} {group} want to ride to {city}, and one bus has room for {k}. How many buses will be needed?",
+            "There is room for {k} in one bus. At least how many buses must {name} order for {n} {group}?",
+            "On {day} {n} {group} will travel by bus. {k} seats are in each. Compute the number of buses needed.",
+            "What number of buses is needed to carry {n} {group} if no bus holds more than {k}?",
+            "No bus may carry more than {k}. A group of {n} {group} is waiting. How many buses must come?",
+        ),
+        unseen_wordings=(
+            "For the trip to {city} {name} counts {n} {group}, and a bus has {k} seats. How many buses must be there?",
+            "With {k} seats in every bus, find the least number of buses that carry {n} {group}.",
+            "The {n} {group} all travel together in several buses, {k} seats each. At least how many buses is that?",
+        ),
+        numbers={"n": (400, 3000), "k": (17, 120)},
+        accept=lambda v: v["n"] % v["k"] > 0,
+        steps=(
+            Step(
+                texts=(
+                    "We divide the number of {group} by the seats of a bus and round up.",
+                    "A bus that is not full is also needed, so the quotient is rounded up.",
+                ),
+                code="from math import ceil\npeople = {n}\nseats = {k}\nbuses = ceil(people / seats)\nbuses",
+            ),
+        ),
+        closings=("\\boxed{{result}} buses are needed.", "The number of buses is \\boxed{{result}}."),
+        answer=lambda v: -(-v["n"] // v["k"]),
+    ),
+    Family(
+        name="boxes_and_loose",
+        wordings=(
+            "{name} has {a} crates with {b} {item} in each and {c} loose {item}. How many {item} are there in all?",
+            "There are {c} loose {item} and {a} crates of {b} {item} each. Find the number of all {item}.",
+            "How many {item} does {name} have: {a} crates with {b} each, and {c} loose ones?",
+            "In the {place} stand {a} crates. Each crate holds {b} {item}. Another {c} {item} lie loose on the floor. "
+            "What is the total number of {item}?",
+            "Each crate holds {b} {item}. {name} counts {a} full crates and {c} loose {item}. "
+            "How many {item} is that altogether?",
+            "Count the {item}: {c} are loose, and {a} crates hold {b} each.",
+            "A truck brings {a} crates of {b} {item}. {c} more {item} come loose. How many {item} come in all?",
+            "Besides {c} loose {item}, {name} owns {a} crates with {b} {item} in each. What is the total?",
+            "What is the total number of {item} in {a} crates of {b} each, together with {c} loose {item}?",
+            "{a} crates were filled with {b} {item} each, and {c} {item} were left loose. "
+            "How many {item} were there in total?",
+            "With {b} {item} in each of {a} crates and {c} loose {item}, how many {item} are there?",
+            "A {shop} got {c} loose {item} on {day} and {a} crates that hold {b} {item} each. How many did it get?",
+        ),
+        unseen_wordings=(
+            "Find how many {item} stand in the {place} if {a} crates hold {b} {item} each and {c} more are loose.",
+            "The {c} loose {item} are counted first. Then come {a} crates, each with {b} {item}. What is the count?",
+            "{name} filled {a} crates, putting {b} {item} in each, and still has {c} loose {item}. "
+            "How many {item} does {name} have in all?",
+        ),
+        numbers={"a": (11, 199), "b": (11, 300), "c": (11, 600)},
+        words={"item": "sweet"},
+        steps=(
+            Step(
+                texts=(
+                    "We multiply the crates by what each of them holds and add the loose {item}.",
+                    "The total is the number in the crates plus the number of loose {item}.",
+                ),
+                code="crates = {a}\nin_crate = {b}\nloose = {c}\ntotal = crates * in_crate + loose\ntotal",
+            ),
+        ),
+        closings=("There are \\boxed{{result}} {item} in all.", "The total is \\boxed{{result}} {item}."),
+        answer=lambda v: v["a"] * v["b"] + v["c"],
+    ),
+    Family(
+        name="adult_tickets",
+        wordings=(
+            "{n} people went to a {event}. An adult ticket cost {a} dollars and a child ticket {b} dollars. "
+            "Together they paid {t} dollars. How many adults were there?",
+            "How many adults came to the {event} if {n} people paid {t} dollars in all, with adult tickets at "
+            "{a} dollars "
+            "and child tickets at {b} dollars?",
+            "Tickets for a {event} cost {a} dollars per adult and {b} dollars per child. A group of {n} people paid "
+            "{t} dollars in total. Find the number of adults.",
+            "A group of {n} people, adults and children, paid {t} dollars for a {event}. Each child paid {b} "
+            "dollars and "
+            "each adult paid {a} dollars. How many adults were in the group?",
+            "{t} dollars were taken in total from {n} people at the {event}. The adult price was {a} dollars, "
+            "the child "
+            "price {b} dollars. Find how many adults came.",
+            "At the {event} a child pays {b} dollars and an adult pays {a} dollars. From {n} people, {t} "
+            "dollars came in "
+            "altogether. What is the number of adults?",
+            "Find the number of adults among {n} people who paid {t} dollars in total for a {event}, where "
+            "adult tickets "
+            "are {a} dollars and child tickets are {b} dollars.",
+            "With {a} dollars per adult and {b} dollars per child, a {event} sold {n} tickets for {t} dollars in all. "
+            "How many adult tickets were sold?",
+            "A {event} sold {n} tickets and took in {t} dollars in total. Adult tickets cost {a} dollars, child "
+            "tickets "
+            "{b} dollars. How many adult tickets were sold?",
+            "Child tickets for the {event} are {b} dollars, adult tickets are {a} dollars. {name} sold {n} tickets on "
+            "{day} and took in {t} dollars in all. How many were adult tickets?",
+            "Of {n} people at the {event}, each adult paid {a} dollars and each child {b} dollars, which made "
+            "{t} dollars "
+            "in all. How many adults were there?",
+            "Compute how many adult tickets {name} sold: {n} tickets in all, {t} dollars in total, {a} dollars "
+            "per adult, "
+            "{b} dollars per child.",
+        ),
+        unseen_wordings=(
+            "The {event} took in {t} dollars in total. {n} people came, and each adult paid {a} dollars while "
+            "each child "
+            "paid {b} dollars. What is the number of adults?",
+            "An adult ticket to the {event} is {a} dollars and a child ticket is {b} dollars. If {name} sold "
+            "{n} tickets "
+            "and got {t} dollars altogether, how many adult tickets were there?",
+            "Adults and children, {n} people together, visit a {event} for {t} dollars in all. It is {b} dollars per "
+            "child and {a} dollars per adult. Find the number of adults.",
+        ),
+        numbers={"x": (11, 600), "y": (11, 600), "a": (21, 150), "b": (11, 99)},
+        accept=lambda v: v["a"] > v["b"] + 2 and v["x"] not in (v["a"], v["b"]),
+        derive=lambda v: {"n": v["x"] + v["y"], "t": v["a"] * v["x"] + v["b"] * v["y"]},
+        steps=(
+            Step(
+                texts=(
+                    "If all of them were children, they would pay the number of people times the child price.",
+                    "First we suppose that everyone had a child ticket and find what they would pay.",
+                ),
+                code="people = {n}\nadult = {a}\nchild = {b}\npaid_as_children = people * child\npaid_as_children",
+            ),
+            Step(
+                texts=(
+                    "What was paid beyond {out1} comes from the adults, who each pay the difference more.",
+                    "Each adult adds the difference of the two prices, so we divide the rest by it.",
+                ),
+                code="total = {t}\nadults = (total - paid_as_children) // (adult - child)\nadults",
+            ),
+        ),
+        closings=("There were \\boxed{{result}} adults.", "The number of adults is \\boxed{{result}}."),
+        answer=lambda v: v["x"],
+    ),
+    Family(
+        name="heads_and_legs",
+        wordings=(
+            "A farm has {bird} and {beast}, together {h} heads and {l} legs. How many {beast} are there?",
+            "On a farm live {bird} with two legs and {beast} with four legs. {name} counts {h} heads and {l} legs. "
+            "How many {beast} live there?",
+            "How many {beast} are among {h} animals with {l} legs, if the rest are {bird}?",
+            "There are {h} animals on the farm, {bird} and {beast}, with {l} legs in all. Find the number of {beast}.",
+            "{name} keeps {beast} and {bird}. The animals have {l} legs and {h} heads. How many {beast} does "
+            "{name} keep?",
+            "Count the {beast}: in a field stand {h} animals, all {bird} or {beast}, on {l} legs.",
+            "Find how many {beast} {name} has if the {bird} and {beast} have {h} heads and {l} legs together.",
+            "{l} legs and {h} heads belong to the {bird} and {beast} of a farmer. What is the number of {beast}?",
+            "The {bird} and {beast} in a barn have {l} legs in total, and there are {h} heads. How many are {beast}?",
+            "A farmer sees {l} legs of {bird} and {beast} under the fence and {h} heads above it. "
+            "How many {beast} are there?",
+            "If {bird} and {beast} together make {h} heads and {l} legs, what is the number of {beast}?",
+            "In a barn there are {h} heads. The {beast} and {bird} there stand on {l} legs. Compute the number "
+            "of {beast}.",
+        ),
+        unseen_wordings=(
+            "A farmer keeps only {bird} and {beast}. Counting gives {l} legs and {h} heads. Find how many "
+            "{beast} he has.",
+            "What number of {beast} does {name} own, if {h} heads and {l} legs are counted among the {beast} "
+            "and {bird}?",
+            "Together the {h} animals of the farm stand on {l} legs. They are {beast} and {bird}. How many are "
+            "{beast}?",
+        ),
+        numbers={"x": (11, 400), "y": (11, 400)},
+        derive=lambda v: {"h": v["x"] + v["y"], "l": 4 * v["x"] + 2 * v["y"]},
+        steps=(
+            Step(
+                texts=(
+                    "Let x be the number of {beast}. They have four legs, the {bird} two. We solve for x.",
+                    "We write x for the {beast}, so the {bird} are the rest, and count the legs.",
+                ),
+                code=(
+                    "from sympy import symbols, solve\n"
+                    "heads = {h}\n"
+                    "legs = {l}\n"
+                    "x = symbols('x')\n"
+                    "solve(4*x + 2*(heads - x) - legs, x)[0]"
+                ),
+            ),
+        ),
+        closings=("There are \\boxed{{result}} {beast}.", "The number of {beast} is \\boxed{{result}}."),
+        answer=lambda v: v["x"],
+    ),
+    Family(
+        name="outfits",
+        wordings=(
+            "{name} has {a} shirts, {b} pairs of shoes and {c} hats. How many different outfits are possible?",
+            "How many outfits can {name} make from {a} shirts, {b} pairs of shoes and {c} hats, one of each?",
+            "An outfit is one shirt, one pair of shoes and one hat. There are {a} shirts, {b} pairs of shoes and "
+            "{c} hats. Find the number of outfits.",
+            "A theater owns {c} hats, {a} shirts and {b} pairs of shoes. In how many ways can an actor dress with one "
+            "of each?",
+            "Find the number of ways to choose a shirt, a hat and a pair of shoes from {a} shirts, {c} hats and "
+            "{b} pairs of shoes.",
+            "In how many ways can {name} dress with one of {a} shirts, one of {b} pairs of shoes and one of {c} hats?",
+            "{b} pairs of shoes, {a} shirts and {c} hats are in the closet. How many different outfits do they give?",
+            "There are {c} hats to choose from, also {b} pairs of shoes and {a} shirts. How many outfits can be made?",
+            "From {a} shirts, {c} hats and {b} pairs of shoes {name} picks one each. How many choices are there?",
+            "Count the outfits of one hat, one shirt and one pair of shoes, given {c} hats, {a} shirts and "
+            "{b} pairs of shoes.",
+            "A {shop} shows {a} shirts, {b} pairs of shoes and {c} hats. What is the number of different outfits with "
+            "one of each?",
+            "Every day {name} wears a shirt, shoes and a hat. With {a} shirts, {b} pairs of shoes and {c} hats, "
+            "how many "
+            "days can pass without the same outfit twice?",
+        ),
+        unseen_wordings=(
+            "The closet of {name} holds {c} hats, {b} pairs of shoes and {a} shirts. "
+            "Find how many outfits with one of each are possible.",
+            "To dress, an actor chooses among {a} shirts, {b} pairs of shoes and {c} hats. "
+            "What is the number of different outfits?",
+            "How many ways are there to choose one of {c} hats, one of {a} shirts and one of {b} pairs of shoes?",
+        ),
+        numbers={"a": (11, 150), "b": (11, 99), "c": (11, 99)},
+        accept=lambda v: len(set(v.values())) == 3,
+        steps=(
+            Step(
+                texts=(
+                    "Every shirt goes with every pair of shoes and every hat, so we multiply the three numbers.",
+                    "The choices are independent of each other. Their numbers are multiplied.",
+                ),
+                code="shirts = {a}\nshoes = {b}\nhats = {c}\noutfits = shirts * shoes * hats\noutfits",
+            ),
+        ),
+        closings=("There are \\boxed{{result}} different outfits.", "The number of outfits is \\boxed{{result}}."),
+        answer=lambda v: v["a"] * v["b"] * v["c"],
+    ),
+    Family(
+        name="more_than_total",
+        wordings=(
+            "{name} has {a} {sweet}. {name2} has {b} more {sweet} than {name}. How many {sweet} do they have together?",
+            "How many {sweet} do {name} and {name2} own together if {name} owns {a} and {name2} owns {b} more "
+            "than {name}?",
+            "{name} collected {a} {sweet}, and {name2} collected {b} more than {name}. Find the total for both.",
+            "With {b} more {sweet} than {name}, {name2} has the larger collection. The collection of {name} has {a} "
+            "{sweet}. What is the number of {sweet} in both collections?",
+            "There are {a} {sweet} in the box of {name}. In the box of {name2} there are {b} more. "
+            "How many are in both boxes?",
+            "Find how many {sweet} {name} and {name2} have in all: {name} has {a}, and {name2} has {b} more.",
+        ),
+        unseen_wordings=(
+            "{name2} counts {b} more {sweet} than {name}, who counts {a}. How many {sweet} are there for both "
+            "together?",
+            "What is the total if {name} has {a} {sweet} in a bag, and {name2} has {b} more in another bag?",
+            "Together, how many {sweet} were collected by {name}, who found {a}, and by {name2}, who found {b} more?",
+        ),
+        numbers={"a": (11, 900), "b": (11, 400)},
+        steps=(
+            Step(
+                texts=(
+                    "First we find how many {sweet} the second one has, by adding the difference.",
+                    "The second collection is larger by the given number, so we add it.",
+                ),
+                code="first = {a}\nmore = {b}\nsecond = first + more\nsecond",
+            ),
+            Step(
+                texts=(
+                    "The second has {out1} {sweet}. We add both numbers to find the total.",
+                    "Now we add the first collection and the second one, which has {out1}.",
+                ),
+                code="total = first + second\ntotal",
+            ),
+        ),
+        closings=("Together they have \\boxed{{result}} {sweet}.", "The total is \\boxed{{result}} {sweet}."),
+        answer=lambda v: 2 * v["a"] + v["b"],
+        stage="base_only",
     ),
 )
