@@ -37,6 +37,12 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def cache_folder() -> Path:
+    """Where made data and fetched sources are kept: `$MATHCODER_CACHE`, else `mathcoder` in the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mathcoder"
+    return Path(os.environ.get("MATHCODER_CACHE") or default)
+
+
 def _fsync_folder(folder: Path) -> None:
     # The rename itself is durable only once the directory entry is on disk.
     descriptor = os.open(folder, os.O_RDONLY)

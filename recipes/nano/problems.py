@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,9 +51,9 @@ class Problem:
         closing = fill(rng.choice(self.family.closings), values, rng)
         return [*result, Block("text", closing), Block("text", outputs[-1])]
 
-    def row(self, execute: Executor) -> dict[str, Any]:
+    def row_of(self, blocks: list[Block]) -> dict[str, Any]:
         """The problem and its solution in the hub schema."""
-        return {"messages": conversation(self.question, self.blocks(execute))}
+        return {"messages": conversation(self.question, blocks)}
 
 
 def draw(family: Family, rng: random.Random, *, held_out: bool, unseen_wording: bool = False) -> Problem:
@@ -100,6 +100,12 @@ def _draw_number(low: int, high: int, rng: random.Random, *, held_out: bool) -> 
             return number
 
 
+def mentions_held_out_number(question: str, blocks: Iterable[Block]) -> bool:
+    """Whether any number of evaluation's side stands anywhere in a question or its solution."""
+    texts = [question, *(block.content for block in blocks)]
+    return any(is_held_out_number(int(number)) for text in texts for number in _INTEGER.findall(text))
+
+
 def training_problems(n: int, seed: int, *, stages: tuple[Stage, ...] = ("fine_tuning",)) -> Iterator[Problem]:
     """`n` problems with the numbers, names and wordings of training, the families in turn."""
     rng = random.Random(f"nano training {seed}")
@@ -112,8 +118,8 @@ def held_out(kind: HeldOutKind, n: int, seed: int = 0) -> list[Problem]:
     """`n` problems for evaluation, the families in turn, all with numbers and names of no training stage.
 
     Args:
-        kind: `numbers`: families and wordings of fine-tuning; `wording`: wordings of no stage; `families`: families that
-            only the base's plain corpus held, never fine-tuning; `never`: families of no stage.
+        kind: `numbers`: families and wordings of fine-tuning; `wording`: wordings of no stage; `families`: families
+            that only the base's plain corpus held, never fine-tuning; `never`: families of no stage.
         n: how many.
         seed: which ones.
     """

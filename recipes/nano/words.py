@@ -4,10 +4,10 @@ from __future__ import annotations
 
 NAMES = (
     "Ada Alan Alice Amir Amy Anna Ari Ben Bella Boris Carl Carla Chen Clara Cora Dan Dana David Diego Dora Ed Eli "
-    "Ella Emil Emma Erik Eva Felix Finn Fred Gina Grace Greta Hana Hans Hugo Ida Igor Ines Iris Ivan Jack Jana Jane Jim "
-    "Joan Joe John Jon Julia June Kai Karl Kate Kim Lara Lea Lena Leo Lily Lisa Luca Lucy Luis Maja Marc Maria Mark Mary Max "
-    "Maya Mia Milo Mina Nadia Nick Nina Noah Nora Olga Oscar Paul Pedro Peter Petra Pia Rosa Ruth Sam Sara Sofia Sven "
-    "Tara Tim Tina Tom Uma Vera Victor Will Yuki Zoe"
+    "Ella Emil Emma Erik Eva Felix Finn Fred Gina Grace Greta Hana Hans Hugo Ida Igor Ines Iris Ivan Jack Jana "
+    "Jane Jim Joan Joe John Jon Julia June Kai Karl Kate Kim Lara Lea Lena Leo Lily Lisa Luca Lucy Luis Maja Marc "
+    "Maria Mark Mary Max Maya Mia Milo Mina Nadia Nick Nina Noah Nora Olga Oscar Paul Pedro Peter Petra Pia Rosa "
+    "Ruth Sam Sara Sofia Sven Tara Tim Tina Tom Uma Vera Victor Will Yuki Zoe"
 ).split()
 HELD_OUT_NAMES = (
     "Agnes Bruno Celine Dmitri Edith Farid Gustav Helga Imran Jasper Kemal Lorna Magnus Nelson Ophelia Pavel Quentin "
