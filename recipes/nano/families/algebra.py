@@ -200,9 +200,9 @@ FAMILIES = (
             "Determine the largest root of the quadratic equation {var}^2 - {s}*{var} + {p} = 0.",
             "Where is the larger zero of the function {var}^2 - {s}{var} + {p}?",
         ),
-        numbers={"r1": (11, 99), "r2": (11, 99)},
-        accept=lambda v: v["r1"] != v["r2"],
-        derive=lambda v: {"s": v["r1"] + v["r2"], "p": v["r1"] * v["r2"]},
+        numbers={"s": (60, 400), "root": (11, 300)},
+        accept=lambda v: 11 <= v["s"] - v["root"] != v["root"],
+        derive=lambda v: {"p": v["root"] * (v["s"] - v["root"])},
         steps=(
             Step(
                 texts=(
@@ -226,7 +226,7 @@ FAMILIES = (
             ),
         ),
         closings=("The larger root is \\boxed{{result}}.", "So the larger solution is ${var} = \\boxed{{result}}$."),
-        answer=lambda v: max(v["r1"], v["r2"]),
+        answer=lambda v: max(v["root"], v["s"] - v["root"]),
     ),
     Family(
         name="polynomial_value",
