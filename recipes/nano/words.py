@@ -25,6 +25,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "place": tuple("shop market school library farm factory museum park bakery garden station office".split()),
     "city": tuple("Rome Paris Oslo Lima Cairo Delhi Tokyo Berlin Madrid Boston Dallas Vienna Athens Dublin".split()),
     "color": tuple("red blue green yellow white black brown purple orange pink".split()),
+    "marble_color": tuple("red blue green yellow white black brown purple pink".split()),
     "day": tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()),
     "vehicle": tuple("car train bus truck van boat tram".split()),
     "job": tuple("baker farmer teacher driver painter carpenter tailor gardener plumber writer".split()),
@@ -40,5 +41,5 @@ WORDS: dict[str, tuple[str, ...]] = {
     "event": tuple("concert play show match movie circus fair".split()),
     "liquid": tuple("juice milk syrup paint vinegar lemonade".split()),
     "coinage": tuple("pesos euros yen crowns rupees".split()),
-    "food_item": tuple("soup bread cake stew pudding salad".split()),
+    "old": tuple("tree house tower castle bridge church temple mill palace".split()),
 }

@@ -1,0 +1,447 @@
+"""Families about shapes, sequences, averages and chance."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from recipes.nano.family import Family, Step
+
+FAMILIES = (
+    Family(
+        name="rectangle_area_from_perimeter",
+        wordings=(
+            "A rectangle has a perimeter of {p} cm and a length of {a} cm. What is its area?",
+            "The length of a rectangle is {a} cm and its perimeter is {p} cm. [Find|Compute|Calculate] the area.",
+            "What is the area of a rectangle with perimeter {p} and one side of length {a}?",
+            "One side of a rectangle measures {a} m. The perimeter measures {p} m. How large is the area?",
+            "The perimeter of a rectangular garden is {p} m, and one side is {a} m long. What is the area of the "
+            "garden?",
+            "[Find|Determine] the area of a rectangle that is {a} cm long and has a perimeter of {p} cm.",
+            "A rectangular field is {a} m long. A walk around it is {p} m long. What area does the field have?",
+            "{name} puts a fence of {p} m around a rectangular field with a length of {a} m. How big is the field's "
+            "area?",
+            "How large is the area of a rectangle if its length is {a} cm and its perimeter {p} cm?",
+            "Around a rectangle it is {p} cm, and along one side {a} cm. Work out the area.",
+            "With a perimeter of {p} m and a side of {a} m, which area does a rectangle have?",
+            "A rectangle of length {a} has the perimeter {p}. [What is|How large is] its area?",
+        ),
+        unseen_wordings=(
+            "Calculate the area of a rectangular garden whose perimeter is {p} m if one side has a length of {a} m.",
+            "If one side of a rectangle is {a} cm long and the perimeter is {p} cm, how big is its area?",
+            "{name} has a rectangular field with a side of {a} m and a fence of {p} m around it. What is its area?",
+        ),
+        numbers={"p": (60, 3000), "a": (11, 999)},
+        accept=lambda v: v["p"] % 2 == 0 and 11 <= v["p"] // 2 - v["a"] != v["a"],
+        steps=(
+            Step(
+                texts=(
+                    "Length and width together are half of the perimeter of the rectangle.",
+                    "First we halve the perimeter, which gives the length plus the width.",
+                ),
+                code="perimeter = {p}\nhalf = perimeter // 2\nhalf",
+            ),
+            Step(
+                texts=(
+                    "The half is {out1}, so the width is what the length leaves.",
+                    "We subtract the length from the half to get the width.",
+                ),
+                code="length = {a}\nwidth = half - length\nwidth",
+            ),
+            Step(
+                texts=(
+                    "The width is {out2}, and the area is the length times the width.",
+                    "Finally we multiply the length by the width to get the area.",
+                ),
+                code="area = length * width\narea",
+            ),
+        ),
+        closings=("The area is \\boxed{{result}}.", "So the rectangle has an area of \\boxed{{result}}."),
+        answer=lambda v: v["a"] * (v["p"] - 2 * v["a"]) // 2,
+    ),
+    Family(
+        name="box_volume",
+        wordings=(
+            "A box is {a} cm long, {b} cm wide and {c} cm high. What is its volume?",
+            "What is the volume of a box with length {a}, width {b} and height {c}?",
+            "[Find|Compute|Calculate] the volume of a box that has a height of {c} cm, a length of {a} cm and a width "
+            "of {b} cm.",
+            "A tank has a length of {a} cm, a width of {b} cm and a height of {c} cm. How much does it hold?",
+            "The height of a box is {c} cm, its width {b} cm and its length {a} cm. How large is the volume?",
+            "{name} builds a wooden box with width {b} cm, length {a} cm and height {c} cm. What volume does it have?",
+            "How many cubic meters fit into a hall of length {a} m, width {b} m and height {c} m?",
+            "A block of stone is {c} cm high, {a} cm long and {b} cm wide. Work out its volume.",
+            "The sides of a box measure {a} cm, {b} cm and {c} cm. What is its volume in cubic cm?",
+            "With a width of {b} m, a height of {c} m and a length of {a} m, what volume does a container have?",
+            "Which volume has a cuboid that is {b} cm wide, {c} cm high and {a} cm long?",
+            "A cuboid has edges of {a} cm, {b} cm and {c} cm. How big is its volume?",
+        ),
+        unseen_wordings=(
+            "Determine how much a container holds if it is {a} cm long, {b} cm wide and {c} cm high.",
+            "The volume of a cuboid is wanted. Its length is {a} cm, its width {b} cm and its height {c} cm.",
+            "{name} has a tank with a height of {c} cm, a width of {b} cm and a length of {a} cm. What is the volume?",
+        ),
+        numbers={"a": (11, 400), "b": (11, 200), "c": (11, 200)},
+        steps=(
+            Step(
+                texts=(
+                    "The volume of a box is its length times its width times its height.",
+                    "We multiply the three sides of the box to get its volume.",
+                ),
+                code="length = {a}\nwidth = {b}\nheight = {c}\nvolume = length * width * height\nvolume",
+            ),
+        ),
+        closings=("The volume is \\boxed{{result}}.", "So the volume of the box is \\boxed{{result}}."),
+        answer=lambda v: v["a"] * v["b"] * v["c"],
+    ),
+    Family(
+        name="hypotenuse_squared",
+        wordings=(
+            "The legs of a right triangle are {a} cm and {b} cm long. What is the square of the hypotenuse?",
+            "A right triangle has legs of {a} and {b}. [Find|Compute|Calculate] the squared length of the hypotenuse.",
+            "What is c^2 if c is the hypotenuse of a right triangle with legs {a} and {b}?",
+            "In a right triangle, one leg is {a} and the other leg is {b}. How large is the square of the hypotenuse?",
+            "A rectangle has sides of {a} cm and {b} cm. What is the square of its diagonal?",
+            "{name} walks {a} m to the north and then {b} m to the east. What is the squared distance from the start?",
+            "[Find|Determine] the square of the diagonal of a rectangle with sides {a} and {b}.",
+            "The hypotenuse of a right triangle is c, and its legs are {a} cm and {b} cm. Work out c^2.",
+            "How large is the squared distance between the points (0, 0) and ({a}, {b})?",
+            "Two sides with lengths {a} and {b} meet at a right angle. What is the square of the third side?",
+            "For a right triangle with legs of {a} m and {b} m, give the square of the longest side.",
+            "By Pythagoras, what is the squared hypotenuse when the legs measure {a} cm and {b} cm?",
+        ),
+        unseen_wordings=(
+            "Calculate the square of the longest side in a right triangle that has legs of {a} cm and {b} cm.",
+            "A right angle lies between sides of {a} m and {b} m. How large is the square of the hypotenuse?",
+            "What is the squared diagonal if a rectangle measures {a} cm by {b} cm?",
+        ),
+        numbers={"a": (11, 999), "b": (11, 999)},
+        accept=lambda v: v["a"] != v["b"],
+        steps=(
+            Step(
+                texts=(
+                    "By Pythagoras the square is the sum of the squares of both sides.",
+                    "We use the theorem of Pythagoras and add the squares of the two lengths.",
+                ),
+                code="first = {a}\nsecond = {b}\nsquare = first**2 + second**2\nsquare",
+            ),
+        ),
+        closings=("The square is \\boxed{{result}}.", "So the squared length is \\boxed{{result}}."),
+        answer=lambda v: v["a"] * v["a"] + v["b"] * v["b"],
+    ),
+    Family(
+        name="arithmetic_sum",
+        wordings=(
+            "An arithmetic sequence has the first term {a} and the difference {d}. What is the sum of its first {n} "
+            "terms?",
+            "[Find|Compute|Calculate] the sum of the first {n} terms of the arithmetic sequence with first term {a} "
+            "and difference {d}.",
+            "A sequence starts with {a} and grows by {d} from term to term. How large is the sum of the first {n} "
+            "terms?",
+            "The common difference of an arithmetic sequence is {d}, and it starts with {a}. What do the first {n} "
+            "terms add up to?",
+            "Add the first {n} terms of the sequence that starts with {a} and has the common difference {d}.",
+            "In an arithmetic series of {n} terms, the first term is {a} and the difference is {d}. Find the sum.",
+            "The first row of a hall has {a} seats, and every further row has {d} seats more. How many seats are in "
+            "{n} rows?",
+            "There are {n} rows of seats. Each row has {d} seats more than the row before, and the first row has {a} "
+            "seats. How many seats are there?",
+            "{name} saves {a} dollars in the first week and {d} dollars more in each further week. How much is it in "
+            "{n} weeks?",
+            "With first term {a} and common difference {d}, what is the sum of {n} terms of an arithmetic sequence?",
+            "What is the total of the first {n} terms if a sequence begins at {a} and each term is {d} more than the "
+            "last?",
+            "Starting at {a} and adding {d} each time, {name} writes down {n} numbers. What is the sum of these "
+            "numbers?",
+        ),
+        unseen_wordings=(
+            "{n} terms of an arithmetic sequence are added. It begins with {a} and has the difference {d}. Find the "
+            "total.",
+            "Determine the sum of the first {n} terms of a sequence that starts at {a} and grows by {d} each time.",
+            "A hall has {n} rows. The first row has {a} seats and each further row {d} seats more. What is the total?",
+        ),
+        numbers={"a": (11, 400), "d": (11, 99), "n": (11, 200)},
+        steps=(
+            Step(
+                texts=(
+                    "First we find the last term: the start plus the difference for each step.",
+                    "The last term lies one step less than the count after the first.",
+                ),
+                code="first = {a}\ndifference = {d}\ncount = {n}\nlast = first + (count - 1) * difference\nlast",
+            ),
+            Step(
+                texts=(
+                    "The last term is {out1}, and the sum is the average times the count.",
+                    "Now we add first and last, multiply by the count and halve it.",
+                ),
+                code="total = count * (first + last) // 2\ntotal",
+            ),
+        ),
+        closings=("The sum is \\boxed{{result}}.", "Altogether the sum is \\boxed{{result}}."),
+        answer=lambda v: sum(v["a"] + v["d"] * index for index in range(v["n"])),
+    ),
+    Family(
+        name="geometric_sum",
+        wordings=(
+            "A geometric sequence has the first term {a} and the ratio two. What is the sum of its first {n} terms?",
+            "[Find|Compute|Calculate] the sum of the first {n} terms of the geometric sequence with first term {a} and "
+            "ratio two.",
+            "A sequence starts with {a}, and each term is twice the term before. What do the first {n} terms add up "
+            "to?",
+            "The terms of a sequence double each time, and the first term is {a}. How large is the sum of {n} terms?",
+            "Add the first {n} terms of the sequence that starts with {a} and doubles from term to term.",
+            "In a geometric series of {n} terms, the first term is {a} and the common ratio is two. Find the sum.",
+            "{name} saves {a} dollars in the first week and twice as much in each further week. How much is it in {n} "
+            "weeks?",
+            "The common ratio of a geometric sequence is two, and it starts with {a}. What is the total of the first "
+            "{n} terms?",
+            "For {n} weeks, a farm sells twice as much as the week before. It starts with {a} kg. What is the total in "
+            "kg?",
+            "Starting at {a} and doubling each time, {name} writes down {n} numbers. What is the sum of these numbers?",
+            "What is the sum of {n} numbers if the first is {a} and every number is the double of the last?",
+            "With first term {a} and common ratio two, which sum do {n} terms of a geometric sequence have?",
+        ),
+        unseen_wordings=(
+            "{n} terms of a geometric sequence are added. It begins with {a} and has the ratio two. Find the total.",
+            "Determine the sum of the first {n} terms of a sequence that starts at {a} and doubles each time.",
+            "{name} writes {n} numbers. The first number is {a} and each further number is twice the last. Add them "
+            "all.",
+        ),
+        numbers={"a": (11, 999), "n": (11, 32)},
+        steps=(
+            Step(
+                texts=(
+                    "Every term doubles, so the sum is the first term times a power minus one.",
+                    "We use the formula for the sum of a geometric sequence with ratio two.",
+                ),
+                code="first = {a}\ncount = {n}\ntotal = first * (2**count - 1)\ntotal",
+            ),
+        ),
+        closings=("The sum is \\boxed{{result}}.", "Altogether the sum is \\boxed{{result}}."),
+        answer=lambda v: sum(v["a"] << index for index in range(v["n"])),
+    ),
+    Family(
+        name="mean_of_four",
+        wordings=(
+            "What is the mean of {a}, {b}, {c} and {d}?",
+            "[Find|Compute|Calculate] the average of the four numbers {a}, {b}, {c}, {d}.",
+            "Four numbers are given: {a}, {b}, {c} and {d}. How large is their average?",
+            "The four results of {name} are {a}, {b}, {c} and {d} points. What is the mean?",
+            "What do {a}, {b}, {c} and {d} give on average?",
+            "On four days a {place} had {a}, {b}, {c} and {d} guests. How many guests was this on average per day?",
+            "Determine the arithmetic mean of the list {a}, {b}, {c}, {d}.",
+            "{name} reads {a}, {b}, {c} and {d} pages in four weeks. [Find|Give|Compute] the average per week.",
+            "A list has the values {a}, {b}, {c}, {d}. [State|Give] their mean.",
+            "If four {item} weigh {a} g, {b} g, {c} g and {d} g, what is the average weight in g?",
+            "How large is the mean of the list {a}, {b}, {c}, {d}?",
+            "Take the numbers {a}, {b}, {c} and {d} and work out their average.",
+        ),
+        unseen_wordings=(
+            "Calculate the arithmetic mean of the four values {a}, {b}, {c} and {d}.",
+            "In four weeks {name} gets {a}, {b}, {c} and {d} points. What is the average number of points?",
+            "For the list {a}, {b}, {c}, {d}, find the average value.",
+        ),
+        numbers={"a": (100, 999), "b": (100, 999), "c": (100, 999), "d": (100, 999)},
+        accept=lambda v: (
+            sum(v[k] for k in "abcd") % 4 == 0 and sum(v[k] for k in "abcd") // 4 not in [v[k] for k in "abcd"]
+        ),
+        steps=(
+            Step(
+                texts=(
+                    "First we put the four numbers in a list and add them up.",
+                    "The mean needs the sum of the numbers, so we start with it.",
+                ),
+                code="numbers = [{a}, {b}, {c}, {d}]\ntotal = sum(numbers)\ntotal",
+            ),
+            Step(
+                texts=(
+                    "The sum is {out1}, and we divide it by the count of numbers.",
+                    "Now we divide the sum by how many numbers there are.",
+                ),
+                code="mean = total // len(numbers)\nmean",
+            ),
+        ),
+        closings=("The mean is \\boxed{{result}}.", "The average is \\boxed{{result}}."),
+        answer=lambda v: (v["a"] + v["b"] + v["c"] + v["d"]) // 4,
+    ),
+    Family(
+        name="median_of_four",
+        wordings=(
+            "What is the median of {a}, {b}, {c} and {d}?",
+            "[Find|Compute] the median of the four numbers {a}, {b}, {c}, {d}.",
+            "Four numbers are given: {a}, {b}, {c} and {d}. How large is their median?",
+            "{name} sorts {a}, {b}, {c} and {d} and takes the median. What is it?",
+            "Determine the median of the list {a}, {b}, {c}, {d}.",
+            "The values of a list are {a}, {b}, {c}, {d}. [State|Give] the median.",
+        ),
+        unseen_wordings=(
+            "For the list {a}, {b}, {c}, {d}, work out the median.",
+            "Which number is the median of the four values {a}, {b}, {c} and {d}?",
+            "Calculate the median if the numbers are {a}, {b}, {c} and {d}.",
+        ),
+        numbers={"a": (100, 999), "b": (100, 999), "c": (100, 999), "d": (100, 999)},
+        accept=lambda v: sum(sorted(v[k] for k in "abcd")[1:3]) % 2 == 0 and len({v[k] for k in "abcd"}) == 4,
+        steps=(
+            Step(
+                texts=(
+                    "First we sort the four numbers from the smallest to the largest.",
+                    "For the median the numbers must be in order, so we sort them.",
+                ),
+                code="numbers = sorted([{a}, {b}, {c}, {d}])\nnumbers",
+            ),
+            Step(
+                texts=(
+                    "The median of four numbers is the average of the two in the middle.",
+                    "In {out1} we take the average of the second and the third number.",
+                ),
+                code="median = (numbers[1] + numbers[2]) // 2\nmedian",
+            ),
+        ),
+        closings=("The median is \\boxed{{result}}.", "So the median of the list is \\boxed{{result}}."),
+        answer=lambda v: (sum(v[k] for k in "abcd") - max(v[k] for k in "abcd") - min(v[k] for k in "abcd")) // 2,
+        stage="base_only",
+    ),
+    Family(
+        name="urn_probability",
+        wordings=(
+            "A bag holds {a} {color1} balls and {b} {color2} balls. What is the probability of drawing a {color1} "
+            "ball?",
+            "There are {b} {color2} and {a} {color1} marbles in a box. How likely is it to pick a {color1} marble?",
+            "What is the probability that a ball from a bag with {a} {color1} and {b} {color2} balls is {color1}?",
+            "{name} takes one card from {b} {color2} cards and {a} {color1} cards. What is the probability of "
+            "{color1}?",
+            "An urn contains {a} {color1} balls as well as {b} {color2} balls. One ball is drawn. Find the "
+            "probability that it is {color1}.",
+            "Find the probability of a {color1} bead when one bead is drawn from {b} {color2} beads and {a} {color1} "
+            "beads.",
+            "How likely is a {color1} ball if a box has {a} {color1} balls and {b} {color2} balls?",
+            "One marble is picked from {a} {color1} marbles and {b} {color2} marbles. With which probability is it "
+            "{color1}?",
+            "In a jar are {b} {color2} buttons and {a} {color1} buttons. [Give|State] the probability of picking "
+            "{color1}.",
+            "Of the tickets in a box, {a} are {color1} and {b} are {color2}. {name} draws one. What is the "
+            "probability that it is {color1}?",
+            "Drawing from {b} {color2} and {a} {color1} balls, what is the probability of {color1} as a fraction?",
+            "A machine has {a} {color1} sweets and {b} {color2} sweets and gives one. Compute the probability of a "
+            "{color1} one.",
+        ),
+        unseen_wordings=(
+            "{name} picks one of {a} {color1} and {b} {color2} balls. Calculate the probability that the ball is "
+            "{color1}.",
+            "A jar has {b} {color2} marbles and {a} {color1} marbles. One is drawn. How likely is a {color1} one?",
+            "With {a} {color1} cards and {b} {color2} cards in a box, what is the probability of drawing a {color1} "
+            "card?",
+        ),
+        numbers={"a": (11, 200), "b": (11, 200)},
+        words={"color1": "marble_color", "color2": "marble_color"},
+        accept=lambda v: v["a"] != v["b"],
+        steps=(
+            Step(
+                texts=(
+                    "First we count how many there are of both colors together.",
+                    "We need the total number, so we add the two colors.",
+                ),
+                code="{color1} = {a}\n{color2} = {b}\ntotal = {color1} + {color2}\ntotal",
+            ),
+            Step(
+                texts=(
+                    "There are {out1} in total, and we divide the {color1} ones by them.",
+                    "The probability is the {color1} part of the total, as an exact fraction.",
+                ),
+                code="from sympy import Rational\nRational({color1}, total)",
+            ),
+        ),
+        closings=("The probability is \\boxed{{result}}.", "So the probability of {color1} is \\boxed{{result}}."),
+        answer=lambda v: Fraction(v["a"], v["a"] + v["b"]),
+    ),
+    Family(
+        name="trapezoid_area",
+        wordings=(
+            "A trapezoid has parallel sides of {a} cm and {b} cm and a height of {h} cm. What is its area?",
+            "What is the area of a trapezoid with height {h} and parallel sides {a} and {b}?",
+            "[Find|Compute] the area of a trapezoid. The parallel sides measure {a} m and {b} m, the height {h} m.",
+            "The height of a trapezoid is {h} cm, and its two parallel sides are {a} cm and {b} cm long. How large is "
+            "it?",
+            "How big is the area of a trapezoid if its parallel sides are {a} and {b} and its height is {h}?",
+        ),
+        unseen_wordings=(
+            "Calculate the area of a trapezoid that has a height of {h} cm and parallel sides of {a} cm and {b} cm.",
+            "With parallel sides of {a} m and {b} m and a height of {h} m, which area does a trapezoid have?",
+            "{name} has a field in the shape of a trapezoid with parallel sides {a} m and {b} m, height {h} m. Find "
+            "its area.",
+        ),
+        numbers={"a": (11, 400), "b": (11, 400), "h": (11, 200)},
+        accept=lambda v: v["a"] != v["b"] and (v["a"] + v["b"]) * v["h"] % 2 == 0,
+        steps=(
+            Step(
+                texts=(
+                    "The area is half the sum of the parallel sides times the height.",
+                    "We add the parallel sides, multiply by the height and halve the product.",
+                ),
+                code="side1 = {a}\nside2 = {b}\nheight = {h}\narea = (side1 + side2) * height // 2\narea",
+            ),
+        ),
+        closings=("The area is \\boxed{{result}}.", "So the trapezoid has an area of \\boxed{{result}}."),
+        answer=lambda v: (v["a"] * v["h"] + v["b"] * v["h"]) // 2,
+        stage="base_only",
+    ),
+    Family(
+        name="fourth_angle",
+        wordings=(
+            "Three angles of a quadrilateral are {a}, {b} and {c} degrees. How large is the fourth angle?",
+            "What is the fourth angle of a quadrilateral with angles of {a}, {b} and {c} degrees?",
+            "A quadrilateral has one angle of {a} degrees, one of {b} degrees and one of {c} degrees. Find the fourth.",
+            "[Find|Compute] the missing angle of a quadrilateral whose other angles are {a}, {b} and {c} degrees.",
+            "{name} draws four sides with angles of {a}, {b} and {c} degrees. How many degrees has the fourth angle?",
+        ),
+        unseen_wordings=(
+            "In a quadrilateral, the angles {a}, {b} and {c} degrees are known. Calculate the missing angle.",
+            "How many degrees does the fourth angle of a quadrilateral have if the others are {a}, {b} and {c} "
+            "degrees?",
+            "Work out the last angle of a quadrilateral. The first three angles are {a}, {b} and {c} degrees.",
+        ),
+        numbers={"a": (31, 170), "b": (31, 170), "c": (31, 170)},
+        accept=lambda v: (
+            11 <= 360 - v["a"] - v["b"] - v["c"] < 180 and 360 - v["a"] - v["b"] - v["c"] not in v.values()
+        ),
+        steps=(
+            Step(
+                texts=(
+                    "The four angles add up to 360 degrees, so we subtract the three.",
+                    "We take the three known angles away from the full 360 degrees.",
+                ),
+                code="first = {a}\nsecond = {b}\nthird = {c}\nfourth = 360 - first - second - third\nfourth",
+            ),
+        ),
+        closings=("The fourth angle has \\boxed{{result}} degrees.", "The missing angle is \\boxed{{result}} degrees."),
+        answer=lambda v: 360 - (v["a"] + v["b"] + v["c"]),
+        stage="base_only",
+    ),
+    Family(
+        name="triangle_perimeter",
+        wordings=(
+            "A triangle has sides of {a} cm, {b} cm and {c} cm. What is its perimeter?",
+            "What is the perimeter of a triangle with sides {a}, {b} and {c}?",
+            "[Find|Compute] the perimeter of a triangle whose sides measure {a} m, {b} m and {c} m.",
+            "{name} walks once around a triangle with sides of {a} m, {b} m and {c} m. How long is the way?",
+        ),
+        unseen_wordings=(
+            "The sides of a triangle are {a} cm, {b} cm and {c} cm long. Calculate the perimeter.",
+            "How large is the perimeter of a triangle if its sides are {a}, {b} and {c}?",
+            "With sides of {a} m, {b} m and {c} m, which perimeter does a triangle have?",
+        ),
+        numbers={"a": (100, 999), "b": (100, 999), "c": (100, 999)},
+        accept=lambda v: 2 * max(v["a"], v["b"], v["c"]) < v["a"] + v["b"] + v["c"],
+        steps=(
+            Step(
+                texts=(
+                    "The perimeter of a triangle is the sum of its three sides.",
+                    "We add the three sides of the triangle to get the perimeter.",
+                ),
+                code="side1 = {a}\nside2 = {b}\nside3 = {c}\nperimeter = side1 + side2 + side3\nperimeter",
+            ),
+        ),
+        closings=("The perimeter is \\boxed{{result}}.", "So the triangle has a perimeter of \\boxed{{result}}."),
+        answer=lambda v: v["a"] + v["b"] + v["c"],
+        stage="never",
+    ),
+)
