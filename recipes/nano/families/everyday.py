@@ -170,8 +170,7 @@ FAMILIES = (
             "How many {sweet} remain unsold?",
             "In the factory {n} {sweet} came off the line. Packing them {k} to a box, how many are left over?",
             "With {n} {sweet} and boxes that take {k} each, {name} fills every box completely. How many remain?",
-            "{name} must pack {k} {sweet} in every box. At the end of {n} {sweet}, how many are left without a "
-            "full box?",
+            "{name} must pack {k} {sweet} in every box. From {n} {sweet}, how many are left without a full box?",
         ),
         unseen_wordings=(
             "From a heap of {n} {sweet}, full boxes of {k} each are packed. What remains of the heap at the end?",
@@ -272,44 +271,34 @@ FAMILIES = (
         wordings=(
             "{n} people went to a {event}. An adult ticket cost {a} dollars and a child ticket {b} dollars. "
             "Together they paid {t} dollars. How many adults were there?",
-            "How many adults came to the {event} if {n} people paid {t} dollars in all, with adult tickets at "
-            "{a} dollars "
-            "and child tickets at {b} dollars?",
+            "How many adults came to the {event} if {n} people paid {t} dollars in all, with adult tickets at {a} "
+            "dollars and child tickets at {b} dollars?",
             "Tickets for a {event} cost {a} dollars per adult and {b} dollars per child. A group of {n} people paid "
             "{t} dollars in total. Find the number of adults.",
-            "A group of {n} people, adults and children, paid {t} dollars for a {event}. Each child paid {b} "
-            "dollars and "
-            "each adult paid {a} dollars. How many adults were in the group?",
-            "{t} dollars were taken in total from {n} people at the {event}. The adult price was {a} dollars, "
-            "the child "
-            "price {b} dollars. Find how many adults came.",
-            "At the {event} a child pays {b} dollars and an adult pays {a} dollars. From {n} people, {t} "
-            "dollars came in "
-            "altogether. What is the number of adults?",
-            "Find the number of adults among {n} people who paid {t} dollars in total for a {event}, where "
-            "adult tickets "
-            "are {a} dollars and child tickets are {b} dollars.",
+            "A group of {n} people, adults and children, paid {t} dollars for a {event}. Each child paid {b} dollars "
+            "and each adult paid {a} dollars. How many adults were in the group?",
+            "{t} dollars were taken in total from {n} people at the {event}. The adult price was {a} dollars, the "
+            "child price {b} dollars. Find how many adults came.",
+            "At the {event} a child pays {b} dollars and an adult pays {a} dollars. From {n} people, {t} dollars came "
+            "in altogether. What is the number of adults?",
+            "Find the number of adults among {n} people who paid {t} dollars in total for a {event}, where adult "
+            "tickets are {a} dollars and child tickets are {b} dollars.",
             "With {a} dollars per adult and {b} dollars per child, a {event} sold {n} tickets for {t} dollars in all. "
             "How many adult tickets were sold?",
             "A {event} sold {n} tickets and took in {t} dollars in total. Adult tickets cost {a} dollars, child "
-            "tickets "
-            "{b} dollars. How many adult tickets were sold?",
+            "tickets {b} dollars. How many adult tickets were sold?",
             "Child tickets for the {event} are {b} dollars, adult tickets are {a} dollars. {name} sold {n} tickets on "
             "{day} and took in {t} dollars in all. How many were adult tickets?",
-            "Of {n} people at the {event}, each adult paid {a} dollars and each child {b} dollars, which made "
-            "{t} dollars "
-            "in all. How many adults were there?",
-            "Compute how many adult tickets {name} sold: {n} tickets in all, {t} dollars in total, {a} dollars "
-            "per adult, "
-            "{b} dollars per child.",
+            "Of {n} people at the {event}, each adult paid {a} dollars and each child {b} dollars, which made {t} "
+            "dollars in all. How many adults were there?",
+            "Compute how many adult tickets {name} sold: {n} tickets in all, {t} dollars in total, {a} dollars per "
+            "adult, {b} dollars per child.",
         ),
         unseen_wordings=(
-            "The {event} took in {t} dollars in total. {n} people came, and each adult paid {a} dollars while "
-            "each child "
-            "paid {b} dollars. What is the number of adults?",
-            "An adult ticket to the {event} is {a} dollars and a child ticket is {b} dollars. If {name} sold "
-            "{n} tickets "
-            "and got {t} dollars altogether, how many adult tickets were there?",
+            "The {event} took in {t} dollars in total. {n} people came, and each adult paid {a} dollars while each "
+            "child paid {b} dollars. What is the number of adults?",
+            "An adult ticket to the {event} is {a} dollars and a child ticket is {b} dollars. If {name} sold {n} "
+            "tickets and got {t} dollars altogether, how many adult tickets were there?",
             "Adults and children, {n} people together, visit a {event} for {t} dollars in all. It is {b} dollars per "
             "child and {a} dollars per adult. Find the number of adults.",
         ),
@@ -402,9 +391,8 @@ FAMILIES = (
             "{b} pairs of shoes.",
             "A {shop} shows {a} shirts, {b} pairs of shoes and {c} hats. What is the number of different outfits with "
             "one of each?",
-            "Every day {name} wears a shirt, shoes and a hat. With {a} shirts, {b} pairs of shoes and {c} hats, "
-            "how many "
-            "days can pass without the same outfit twice?",
+            "Every day {name} wears a shirt, shoes and a hat. With {a} shirts, {b} pairs of shoes and {c} hats, how "
+            "many days can pass without the same outfit twice?",
         ),
         unseen_wordings=(
             "The closet of {name} holds {c} hats, {b} pairs of shoes and {a} shirts. "

@@ -1,4 +1,4 @@
-"""Families about rates: travel, work together, ages, mixtures, ratios, averages, units of time."""
+"""Families about rates: travel, work together, ages, mixtures, ratios, fuel, units of time."""
 
 from __future__ import annotations
 
@@ -332,46 +332,56 @@ FAMILIES = (
         answer=lambda v: v["a"] * v["u"],
     ),
     Family(
-        name="average_score",
+        name="fuel_cost",
         wordings=(
-            "{name} has the scores {a}, {b}, {c} and {d}. What is the average score?",
-            "What is the average of the scores {a}, {b}, {c} and {d}?",
-            "Find the average of {a}, {b}, {c} and {d}.",
-            "On four days a {shop} sold {a}, {b}, {c} and {d} {sweet}. How many did it sell on average?",
-            "Compute the average weight of four {beast} that weigh {a}, {b}, {c} and {d} kg.",
-            "Four tests gave {name} {a}, {b}, {c} and {d} points. Find the average number of points.",
-            "With scores of {a}, {b}, {c} and {d}, which average does {name} reach?",
-            "{a}, {b}, {c} and {d} dollars were earned by {name} in four weeks. How much was it on average?",
-            "A {place} had {a}, {b}, {c} and {d} visitors on four days. What was the average number of visitors?",
-            "Take the numbers {a}, {b}, {c} and {d}. What is their average?",
-            "The four numbers are {a}, {b}, {c} and {d}. Compute their average.",
-            "On average, how many km per day did {name} ride with {a}, {b}, {c} and {d} km on four days?",
+            "A {vehicle} goes {k} km per liter of fuel. A liter costs {c} dollars. What does the fuel for {d} km cost?",
+            "How much does the fuel for {d} km cost if a {vehicle} goes {k} km per liter and one liter costs {c} "
+            "dollars?",
+            "{name} drives {d} km in all. The {vehicle} goes {k} km per liter, and fuel costs {c} dollars a liter. "
+            "Find the cost of the fuel.",
+            "Find the fuel cost of a trip of {d} km with a {vehicle} that goes {k} km per liter, at {c} dollars a "
+            "liter.",
+            "Fuel costs {c} dollars a liter. How many dollars of fuel does {name} need for {d} km at {k} km per liter?",
+            "With fuel at {c} dollars a liter, a {vehicle} goes {k} km per liter. What is the fuel cost for {d} km?",
+            "The way to {city} is {d} km long. One liter of fuel costs {c} dollars, and the {vehicle} goes {k} km per "
+            "liter. Compute the cost of the fuel.",
+            "Going {k} km per liter, a {vehicle} covers {d} km. What is paid for the fuel at {c} dollars a liter?",
+            "At {c} dollars a liter, what does {name} pay for the fuel of {d} km, going {k} km per liter?",
+            "A trip of {d} km is planned with a {vehicle} that goes {k} km per liter. If fuel costs {c} dollars a "
+            "liter, how much money is needed for the fuel?",
+            "{name} has a {vehicle} that goes {k} km per liter. On {day} {name} drove {d} km. Fuel was {c} dollars a "
+            "liter. How much did the fuel cost?",
+            "{d} km are driven at {k} km per liter of fuel, and fuel is {c} dollars a liter. Compute the fuel cost.",
         ),
         unseen_wordings=(
-            "In four weeks {name} sold {a}, {b}, {c} and {d} {sweet}. Find the average number sold.",
-            "What average do four {group} reach whose points are {a}, {b}, {c} and {d}?",
-            "The weights of four boxes are {a}, {b}, {c} and {d} kg. How many kg is that on average?",
+            "To reach {city}, {name} must drive {d} km. Fuel is {c} dollars a liter, and the {vehicle} goes {k} km per "
+            "liter. What does the fuel cost?",
+            "What does {name} pay for fuel on a way of {d} km, if the {vehicle} goes {k} km per liter and the price is "
+            "{c} dollars a liter?",
+            "The {vehicle} of {name} goes {k} km per liter of fuel, which costs {c} dollars a liter. "
+            "How much money does a trip of {d} km need?",
         ),
-        numbers={"a": (11, 400), "b": (11, 400), "c": (11, 400), "d": (11, 400)},
-        accept=lambda v: len(set(v.values())) == 4,
+        numbers={"k": (11, 99), "l": (11, 99), "c": (11, 99)},
+        accept=lambda v: v["k"] != v["c"],
+        derive=lambda v: {"d": v["k"] * v["l"]},
         steps=(
             Step(
                 texts=(
-                    "First we put the numbers in a list and add them up.",
-                    "We begin with the sum of all the numbers in a list.",
+                    "First we find how many liters are needed: the distance over the km per liter.",
+                    "We divide the whole distance by the km that one liter is enough for.",
                 ),
-                code="numbers = [{a}, {b}, {c}, {d}]\ntotal = sum(numbers)\ntotal",
+                code="distance = {d}\nper_liter = {k}\nliters = distance // per_liter\nliters",
             ),
             Step(
                 texts=(
-                    "The sum is {out1}. The average is the sum divided by how many numbers there are.",
-                    "We divide {out1} by the length of the list and keep the exact fraction.",
+                    "The trip takes {out1} liters. We multiply them by the price of one liter.",
+                    "Now {out1} liters are paid, each at the same price.",
                 ),
-                code="from sympy import Rational\nRational(total, len(numbers))",
+                code="price = {c}\ncost = liters * price\ncost",
             ),
         ),
-        closings=("The average is \\boxed{{result}}.", "On average it is \\boxed{{result}}."),
-        answer=lambda v: Fraction(v["a"] + v["b"] + v["c"] + v["d"], 4),
+        closings=("The fuel costs \\boxed{{result}} dollars.", "\\boxed{{result}} dollars are paid for fuel."),
+        answer=lambda v: v["l"] * v["c"],
     ),
     Family(
         name="to_seconds",
