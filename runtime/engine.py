@@ -1,0 +1,224 @@
+"""Engines: where the next token comes from. One small protocol, several implementations, one `load`.
+
+An `Engine` owns a model (or a connection to one) and a vocabulary. `open(slots)` gives a `Decoder`, which holds up to
+`slots` sequences at once; `step` advances any subset of them by one decode and returns what was drawn. One solution at
+a terminal is a decoder with one slot; a batch is the same loop with more. Token ids go in and come out: text is never
+tokenized again, so the key-value cache stays valid and a control token can never be spelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from runtime.errors import EngineError, InputError
+from runtime.lce import Segment
+from runtime.settings import EngineSettings, SamplingSettings
+
+if TYPE_CHECKING:
+    from runtime.engine_native import AbortFlag
+
+
+class Vocabulary(Protocol):
+    """Text to token ids and back."""
+
+    space_prefix: bool
+    """Whether the tokenizer puts a space before text that follows a control token (and a reader takes it off)."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text` as content: whatever it spells, no control or end-of-generation id comes out."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; control tokens stand for none."""
+        ...
+
+    def control_id(self, name: str) -> int | None:
+        """The id of the control token called `name`; None where there is none or it is of another type."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Whether `token` ends generation."""
+        ...
+
+    @property
+    def bos(self) -> int | None:
+        """The token that begins every prompt, or None where the model wants none."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One token sequence in a decoder. `ids[:past]` are in the key-value cache, the rest is still to be evaluated."""
+
+    slot: int
+    ids: list[int] = field(default_factory=list)
+    past: int = 0
+    evaluated: int = 0
+    """Tokens given to the model for this sequence, counting again what had to be read again."""
+    reused: int = 0
+    """Tokens found in the cache already (a prefix shared with another sequence)."""
+    only: frozenset[int] | None = None
+    """Where set, the next token is one of these."""
+    forbidden: frozenset[int] = frozenset()
+    """The next token is none of these."""
+    sampler: Any = None
+
+    @property
+    def length(self) -> int:
+        """Tokens in all."""
+        return len(self.ids)
+
+
+class Drawn(NamedTuple):
+    """One sampled token, or for a server that shows none, one piece of text (id -1)."""
+
+    sequence: Sequence
+    token: int
+    piece: bytes
+
+
+class ContextFullError(EngineError):
+    """The key-value cache has no room for what was to be evaluated; nothing was changed."""
+
+
+class StoppedError(EngineError):
+    """The computation was stopped on request; evaluated tokens are as before the call."""
+
+
+class Decoder(Protocol):
+    """A context for some sequences of one engine."""
+
+    n_ctx: int
+    """Most tokens one sequence may hold."""
+    slots: int
+
+    def start(
+        self,
+        segments: Iterable[Segment],
+        sampling: SamplingSettings,
+        seed: int,
+        *,
+        share: bool = False,
+        after: Sequence | None = None,
+    ) -> Sequence:
+        """A new sequence whose pending tokens are `segments`, with BOS in front where the model wants it.
+
+        Args:
+            segments: the prompt.
+            sampling: how tokens are drawn.
+            seed: seed of this sequence's sampler.
+            share: take over what the cache holds of the prompt's beginning for another live sequence (the same system
+                text, or another sample of the same question).
+            after: finish this sequence, and keep of its cache what the new prompt begins with (a conversation).
+
+        Raises:
+            EngineError: no slot is free, or a segment names a control token the model lacks.
+        """
+        ...
+
+    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
+        """Append content and control tokens that the model did not write; returns how many tokens they are."""
+        ...
+
+    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+        """Advance: one decode of pending tokens, then one drawn token for every sequence with none left.
+
+        Raises:
+            ContextFullError: no room; nothing was changed. Park or finish a sequence, then call again.
+            StoppedError: `engine.stop_flag` was set.
+        """
+        ...
+
+    def park(self, sequence: Sequence) -> None:
+        """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
+        ...
+
+    def finish(self, sequence: Sequence) -> None:
+        """Free the slot."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; further calls are errors."""
+        ...
+
+
+class Engine(Protocol):
+    """A model that can be solved with."""
+
+    n_ctx: int
+    stop_flag: AbortFlag
+    chat_template: str
+    """The model's own chat template, empty where it has none."""
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """None where only text can be exchanged with the model."""
+        ...
+
+    def open(self, slots: int = 1) -> Decoder:
+        """A decoder for `slots` sequences at once."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What a record of a run needs: model, hash, versions, threads, cache types."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
+
+def load(
+    model: str | Path,
+    *,
+    n_ctx: int | None = None,
+    gpu_layers: int = 0,
+    threads: int | None = None,
+    lora: str | Path | None = None,
+    endpoint: str | None = None,
+    settings: EngineSettings | None = None,
+    api_key: str | None = None,
+) -> Engine:
+    """Load a GGUF file, or connect to a server that holds the model.
+
+    Args:
+        model: path of a GGUF file. With `endpoint`, either the GGUF file whose vocabulary the server's model shares
+            (then token ids are exchanged, which the block format needs) or the name the server knows the model by.
+        n_ctx: tokens one solution may hold; None takes what the model was trained with, at most 4096.
+        gpu_layers: layers to keep on the GPU; -1 for all.
+        threads: threads for decoding; None takes the physical cores.
+        lora: a LoRA adapter in GGUF form, for the base that `model` is.
+        endpoint: base URL of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`.
+        settings: the rest (flash attention, cache types, batch size); the arguments above win over it.
+        api_key: sent to the endpoint as a bearer token.
+
+    Raises:
+        InputError: a file is missing, or the combination of arguments makes no sense.
+        ModelError: the file is no usable GGUF, or the adapter does not fit it.
+        EngineError: llama.cpp is not installed, or the server does not answer.
+    """
+    chosen = settings or EngineSettings()
+    changes: dict[str, Any] = {"gpu_layers": gpu_layers or chosen.gpu_layers}
+    if n_ctx is not None:
+        changes["n_ctx"] = n_ctx
+    if threads is not None:
+        changes["threads"] = threads
+    try:
+        chosen = EngineSettings.model_validate({**chosen.model_dump(), **changes})
+    except ValueError as error:
+        raise InputError(f"the engine cannot be set up like this: {error}") from error
+    if endpoint is not None:
+        if lora is not None:
+            raise InputError(
+                "lora and endpoint were both given", "a remote server loads its own adapters", "give one of the two"
+            )
+        from runtime.endpoint import EndpointEngine
+
+        return EndpointEngine(str(model), endpoint, chosen, api_key=api_key)
+    from runtime.engine_llama import LlamaEngine
+
+    return LlamaEngine(Path(model), chosen, lora=Path(lora) if lora is not None else None)

@@ -1,0 +1,173 @@
+"""The few process-wide facts of llama.cpp: starting it, its log, and stopping a computation.
+
+Everything here is about one library per process; models and contexts are in `engine_llama`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import EngineError
+
+_LOG: deque[str] = deque(maxlen=200)
+_WARN, _ERROR, _CONTINUE = 3, 4, 5
+"""GGML_LOG_LEVEL_* of ggml.h (1 debug, 2 info); the comment in llama-cpp-python's _logger.py has an older order."""
+
+
+@cache
+def library() -> Any:
+    """The `llama_cpp` module with its backend started and its log captured.
+
+    Raises:
+        EngineError: llama-cpp-python is not installed or its shared library does not load.
+    """
+    try:
+        import llama_cpp
+    except (ImportError, RuntimeError, OSError) as error:
+        raise EngineError(
+            f"llama-cpp-python cannot be used: {error}",
+            "no model can be run here",
+            "install it with `pip install llama-cpp-python==0.3.36`",
+        ) from error
+    # llama.cpp says why a file does not load only in its log, and prints that log to stderr unless told otherwise.
+    llama_cpp.llama_log_set(_log_callback(), ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
+    return llama_cpp
+
+
+@cache
+def _log_callback() -> Any:
+    import llama_cpp
+
+    # The last level is remembered, because continuation lines carry their own.
+    last = [0]
+
+    def record(level: int, text: bytes | None, _: int | None) -> None:
+        if level != _CONTINUE:
+            last[0] = level
+        if text and last[0] in (_WARN, _ERROR):
+            _LOG.append(text.decode("utf-8", "replace").rstrip("\n"))
+
+    # Kept alive by the cache: llama.cpp holds the bare pointer for the life of the process.
+    return llama_cpp.llama_log_callback(record)
+
+
+@contextmanager
+def captured_log() -> Iterator[list[str]]:
+    """Collect the warnings and errors llama.cpp logs inside the block (filled when it ends)."""
+    library()
+    _LOG.clear()
+    lines: list[str] = []
+    try:
+        yield lines
+    finally:
+        lines += [line for line in _LOG if line.strip()]
+
+
+def last_errors(lines: list[str], limit: int = 3) -> str:
+    """The most telling log lines as one phrase, without the function names llama.cpp puts in front."""
+    told = [line.split(": ", 1)[-1] for line in lines]
+    unique = list(dict.fromkeys(told))
+    return "; ".join(unique[:limit])
+
+
+class AbortFlag:
+    """A byte that llama.cpp looks at between the nodes of a graph, and that any thread can set.
+
+    The callback llama.cpp wants is `bool f(void *data)`. A Python function would be called, GIL and all, hundreds of
+    times a token: measured at a third of the decode time of a 5M-parameter model. The C library's own `strlen` has a
+    compatible signature and, on a buffer that is either "" or "\\x01", the right value: 0 or 1.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = ctypes.create_string_buffer(2)
+        self.callback = _strlen_callback()
+        self.data = ctypes.cast(self._buffer, ctypes.c_void_p)
+
+    def set(self) -> None:
+        """Ask for the running computation to stop."""
+        self._buffer[0] = b"\x01"
+
+    def clear(self) -> None:
+        """Allow computations again."""
+        self._buffer[0] = b"\x00"
+
+    def is_set(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._buffer[0] != b"\x00"
+
+
+@cache
+def _strlen_callback() -> Any:
+    import llama_cpp
+
+    address = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value
+    return llama_cpp.ggml_abort_callback(address)
+
+
+@contextmanager
+def stop_on_sigint(flag: AbortFlag) -> Iterator[None]:
+    """Let Ctrl-C set `flag` while the block runs, at once even inside a long native call.
+
+    Python runs signal handlers only between bytecodes of the main thread, which may be seconds inside `llama_decode`.
+    The C-level handler however writes to the wakeup descriptor immediately; a small thread waits for that. Outside the
+    main thread, where handlers cannot be installed, this does nothing: whoever owns the main thread sets the flag.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def watch() -> None:
+        while byte := os.read(reader, 1):
+            if byte[0] == signal.SIGINT:
+                flag.set()
+
+    watcher = threading.Thread(target=watch, name="sigint-watcher", daemon=True)
+    previous_handler = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *_: flag.set())
+    previous_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous_fd)
+        signal.signal(signal.SIGINT, previous_handler if previous_handler is not None else signal.default_int_handler)
+        os.close(writer)
+        watcher.join()
+        os.close(reader)
+
+
+def usable_cores() -> int:
+    """Physical cores this process may run on: hyper-threads share one core's arithmetic units and gain nothing."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    siblings = set()
+    for cpu in allowed:
+        path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            siblings.add(path.read_text().strip())
+        except OSError:
+            siblings.add(str(cpu))
+    return max(1, len(siblings))
+
+
+def build_facts() -> dict[str, Any]:
+    """What the installed llama.cpp was built with, for `doctor` and for the record of a run."""
+    lib = library()
+    return {
+        "llama_cpp_python": lib.__version__,
+        "system_info": lib.llama_print_system_info().decode("utf-8", "replace").strip(),
+        "gpu_offload": bool(lib.llama_supports_gpu_offload()),
+        "mmap": bool(lib.llama_supports_mmap()),
+        "usable_cores": usable_cores(),
+    }

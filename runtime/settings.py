@@ -1,0 +1,84 @@
+"""Settings of the inference side: how a model is loaded, how tokens are drawn, and what one solution may cost."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runtime.lce import DEFAULT_SYSTEM
+
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+Switch = Literal["auto", "on", "off"]
+
+MAX_SEED = 2**32 - 2
+"""Largest seed: llama.cpp reads 2**32 - 1 as "draw one from the clock"."""
+
+
+class EngineSettings(BaseModel):
+    """How a model is loaded. The defaults are for a laptop's CPU."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n_ctx: int | None = Field(default=None, ge=16)
+    """Tokens one solution may hold; None takes what the model was trained with, at most 4096."""
+    gpu_layers: int = Field(default=0, ge=-1)
+    """Layers kept on the GPU; -1 for all of them."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads for decoding; None takes the physical cores this process may use."""
+    flash_attention: Switch = "auto"
+    """auto: on where layers are on a GPU, off on the CPU, where it halves decode speed at 3k tokens of context."""
+    cache_type_k: CacheType = "f16"
+    cache_type_v: CacheType = "f16"
+    """Type of the value cache; a quantized one needs flash attention."""
+    batch_tokens: int = Field(default=512, ge=8)
+    """Most tokens given to one decode."""
+
+
+class SamplingSettings(BaseModel):
+    """How the next token is drawn. Temperature 0 is greedy and ignores the rest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    temperature: float = Field(default=0.0, ge=0.0, le=10.0)
+    top_k: int = Field(default=0, ge=0)
+    """0: no limit."""
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repeat_penalty: float = Field(default=1.0, gt=0.0)
+    """1.0: off. Applied over the last 64 tokens of the whole solution."""
+    seed: int = Field(default=1, ge=1, le=MAX_SEED)
+    """Base seed; every question and sample derives its own from it (see `derived_seed`)."""
+
+
+class SolverSettings(SamplingSettings):
+    """What one solution may cost, and how it is asked for."""
+
+    system: str = DEFAULT_SYSTEM
+    """System text of the block format; fenced dialects bring their own where this is left as it is."""
+    dialect: str = "auto"
+    """auto: the block format where the model has its tokens, else the fenced dialect its chat template fits."""
+    code_execution: bool = True
+    """False: cells are not run and the execution block says so; used to measure what execution is worth."""
+    max_blocks: int = Field(default=32, ge=1)
+    """Text and code blocks the model may write (31 of 18,260 correct released solutions need more than 16)."""
+    max_block_tokens: int = Field(default=1024, ge=1)
+    max_tokens: int = Field(default=3072, ge=1)
+    """Tokens the model may write in one solution."""
+    max_execution_tokens: int = Field(default=1024, ge=16)
+    """Longer execution results lose their middle before the model reads them."""
+    max_seconds: float = Field(default=600.0, gt=0)
+    """Wall-clock seconds of one solution, executions included."""
+    max_repeated_errors: int = Field(default=3, ge=1)
+    """The same cell failing with the same output this many times ends the solution."""
+
+
+def derived_seed(base: int, index: int, sample: int) -> int:
+    """A seed for one sample of one question: explicit, non-zero and distinct where `index` and `sample` are.
+
+    llama.cpp's unseeded samplers draw the same numbers in every process, and votes need different ones. Multiplying by
+    an odd constant is a bijection modulo 2**32 (Knuth's multiplicative hash), so that for one base up to 2**12 samples
+    of 2**20 questions collide only where the folding below does.
+    """
+    mixed = (base * 0x9E3779B1 + (index * 4096 + sample) * 0x85EBCA6B) % 2**32
+    return mixed % MAX_SEED + 1
