@@ -1,0 +1,156 @@
+"""The `mathcoder` command: a table of verbs, and what happens around every one of them.
+
+A verb is a module `recipes.cli.NAME` with `parser()` and `run(args)`; only the module of the verb that was typed is
+imported, so that `mathcoder --help` answers at once. Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from recipes.cli.command import Parser, paint, wants_colour
+from runtime.errors import InputError, MathCoderError
+
+VERBS: dict[str, str] = {
+    "doctor": "check this machine: what is installed, what works, what to do about the rest",
+    "demo": "the whole journey with the embedded nano model, in a few minutes",
+    "data": "look at rows, check them, count them",
+    "plan": "what a training run will need, before it is started",
+    "train": "fine-tune a base model with QLoRA by a recipe",
+    "export": "merge a finished run, convert it to GGUF, quantize and certify it",
+    "solve": "solve one question, or a file of them",
+    "chat": "solve problems in conversation",
+    "eval": "measure a model on question sets, or grade answers that exist",
+    "serve": "offer the solver to other programs over HTTP",
+    "models": "list the models this machine has",
+}
+"""Verb to the one line that `mathcoder --help` says about it."""
+
+OVERVIEW = """\
+usage: mathcoder VERB [arguments]
+       mathcoder VERB --help
+
+Fine-tune, export and run models that solve maths by writing text, running code and reading the result.
+
+{verbs}
+
+Examples:
+  mathcoder demo                               see everything once, with nothing but a CPU
+  mathcoder chat nano                          talk to the packaged model
+  mathcoder solve nano "What is 12! / 10!?"    one answer
+  mathcoder train nano                         fine-tune the embedded base
+  mathcoder export runs/nano-… --quant Q8_0    make a GGUF file of the result
+
+Options:
+  -h, --help             this text; `mathcoder VERB --help` for a verb's own
+  --version              the version
+  --debug                show the traceback of an error (also: MATHCODER_DEBUG=1)
+  --completion SHELL     print completions for bash, zsh or fish
+
+Settings: a command-line option wins over an environment variable (MATHCODER_MODEL, ...), which wins over the settings
+file ({settings}), which wins over the built-in default.
+
+Exit codes: 0 done, 1 the work failed (or any item of a batch), 2 the call was wrong, 130 interrupted.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one `mathcoder` call and return its exit code (0, 1, 2 or 130)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    # Everything after `--` is content, and `--debug` in a question is not for us.
+    flags = words[: words.index("--")] if "--" in words else words
+    debug = "--debug" in flags or os.environ.get("MATHCODER_DEBUG", "") not in ("", "0")
+    words = [word for position, word in enumerate(words) if not (word == "--debug" and position < len(flags))]
+    _stay_offline_and_quiet()
+    try:
+        return _dispatch(words)
+    except MathCoderError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        _complain("interrupted")
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`| head`). Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        detail = " ".join(str(error).split()) or "no message"
+        _complain(
+            f"unexpected {type(error).__name__}: {detail}. This is a fault of MathCoder Toolkit; "
+            "run the same command with --debug and report what it prints."
+        )
+        return 1
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        if len(words) > 1 and words[0] == "help" and words[1] in VERBS:
+            return _dispatch([words[1], "--help"])
+        print(overview(), end="")
+        return 0 if words else 2
+    if words[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"mathcoder {version('mathcoder-toolkit')}")
+        return 0
+    if words[0] == "--completion":
+        from recipes.cli.completion import script
+
+        print(script(words[1] if len(words) > 1 else ""), end="")
+        return 0
+    module = verb_module(words[0])
+    dispatch = getattr(module, "dispatch", None)
+    if dispatch is not None:  # a verb with actions of its own, such as `data show`
+        return int(dispatch(words[1:]))
+    parser: Parser = module.parser()
+    args = parser.read(words[1:])
+    return 0 if args is None else int(module.run(args))
+
+
+def verb_module(name: str) -> ModuleType:
+    """The module of one verb.
+
+    Raises:
+        InputError: no such verb; the message names the nearest.
+    """
+    if name not in VERBS:
+        from recipes.cli.command import nearest
+
+        raise InputError(
+            f"unknown verb {name!r}" if not name.startswith("-") else f"unknown option {name!r} before a verb",
+            "",
+            nearest(name, VERBS, "Did you mean `mathcoder {}`?") or f"The verbs are {', '.join(VERBS)}",
+        )
+    return import_module(f"recipes.cli.{name}")
+
+
+def overview() -> str:
+    """The text of `mathcoder --help`."""
+    from recipes.cli.places import settings_file
+
+    colour = wants_colour(sys.stdout)
+    verbs = "\n".join(f"  {paint(f'{name:<8}', 'bold', colour)} {summary}" for name, summary in VERBS.items())
+    return OVERVIEW.format(verbs=verbs, settings=settings_file())
+
+
+def _complain(message: str) -> None:
+    print(paint(f"mathcoder: {message}", "red", wants_colour(sys.stderr)), file=sys.stderr)
+
+
+def _stay_offline_and_quiet() -> None:
+    # Nothing phones home. A user who wants a library's telemetry can still set its variable.
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "UNSLOTH_DISABLE_STATISTICS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -1,0 +1,33 @@
+"""Where this program keeps a person's files: settings, chats, history, models (XDG folders)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+RECIPES = Path(__file__).resolve().parent.parent
+"""Folder of the packaged recipes and of the nano model."""
+PACKAGED_MODEL = RECIPES / "nano" / "nano-q8_0.gguf"
+"""The model that every installation has."""
+
+
+def _xdg(variable: str, default: str) -> Path:
+    value = os.environ.get(variable, "")
+    # The XDG specification says that a relative path is to be ignored.
+    return (Path(value) if os.path.isabs(value) else Path.home() / default) / "mathcoder"
+
+
+def settings_file() -> Path:
+    """The person's settings file (`MATHCODER_SETTINGS` names another)."""
+    named = os.environ.get("MATHCODER_SETTINGS")
+    return Path(named).expanduser() if named else _xdg("XDG_CONFIG_HOME", ".config") / "settings.yaml"
+
+
+def state_folder() -> Path:
+    """Chats and input history."""
+    return _xdg("XDG_STATE_HOME", ".local/state")
+
+
+def models_folder() -> Path:
+    """Where a person keeps GGUF files that `mathcoder models` should find from any folder."""
+    return _xdg("XDG_DATA_HOME", ".local/share") / "models"

@@ -1,0 +1,278 @@
+"""A recipe: one YAML file with the settings of every room, checked as a whole.
+
+A recipe is named by its path, or, for the packaged ones, by its bare name (`nano`). Every mistake in it is reported at
+once, each with its key, its value and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from export.settings import ExportSettings
+from qlora.settings import DataSettings, LoraSettings, QloraSettings, TrainSettings
+from runtime.errors import InputError, RecipeError
+from runtime.sandbox import Limits
+from runtime.settings import SolverSettings
+
+FOLDER = Path(__file__).resolve().parent
+NANO = "nano"
+"""As a base: the embedded one. As a data source: rows generated and executed on this machine."""
+
+
+class Recipe(BaseModel):
+    """Everything one model needs, from its base to how it is solved with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    base: str = Field(min_length=1, description="folder or hub id of the base model, or `nano`")
+    data: DataSettings
+    train: TrainSettings = TrainSettings()
+    lora: LoraSettings = LoraSettings()
+    export: ExportSettings = ExportSettings()
+    solve: SolverSettings = SolverSettings()
+    sandbox: Limits = Limits()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections(cls, value: Any) -> Any:
+        # A section whose every line is commented out is `null` in YAML; the person means its defaults.
+        if isinstance(value, Mapping):
+            return {key: item for key, item in value.items() if item is not None or key not in _SECTIONS}
+        return value
+
+    @cached_property
+    def hash8(self) -> str:
+        """Eight hex digits over what decides the trained weights, for the default run folder."""
+        relevant = self.model_dump(mode="json", include={"name", "base", "data", "train", "lora"})
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
+
+    @property
+    def run_folder(self) -> Path:
+        """Where a run of this recipe goes unless told otherwise."""
+        return Path("runs") / f"{self.name}-{self.hash8}"
+
+    def qlora(self) -> QloraSettings:
+        """What the training room needs, with `nano` replaced by real paths (this may generate the rows)."""
+        data = self.data
+        if data.source == NANO:
+            from recipes.nano.rows import training_rows_path
+
+            data = data.model_copy(update={"source": str(training_rows_path())})
+        return QloraSettings(name=self.name, base=base_path(self.base), data=data, train=self.train, lora=self.lora)
+
+
+_SECTIONS = frozenset({"train", "lora", "export", "solve", "sandbox"})
+
+
+def base_path(base: str) -> str:
+    """`base` with `nano` replaced by the embedded folder."""
+    return str(FOLDER / "nano" / "base") if base == NANO else base
+
+
+def built_in() -> list[str]:
+    """Names of the packaged recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def recipe_path(name: str) -> Path:
+    """The file behind `name`: a path, or the name of a packaged recipe.
+
+    Raises:
+        InputError: neither.
+    """
+    packaged = FOLDER / f"{name}.yaml"
+    if "/" not in name and not name.endswith((".yaml", ".yml")) and packaged.is_file():
+        return packaged
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml") or "/" in name:
+        # A path into the source tree (`recipes/nano.yaml`) also works from a folder that has none.
+        if path.parent.name in ("", "recipes") and (FOLDER / path.name).is_file() and not path.parent.is_absolute():
+            return FOLDER / path.name
+        raise InputError(f"there is no recipe file {name}", "", f"packaged recipes: {', '.join(built_in())}")
+    close = difflib.get_close_matches(name, built_in(), n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise InputError(f"unknown recipe {name!r}", "", f"{hint}Packaged recipes: {', '.join(built_in())}; or give a path")
+
+
+def load_recipe(name: str, overrides: Sequence[str] = (), *, data: str | None = None) -> Recipe:
+    """Read, override and validate a recipe.
+
+    Args:
+        name: a path, or the name of a packaged recipe.
+        overrides: `key=value`, the key dotted (`train.epochs=2`) or, where only one section has it, bare (`epochs=2`);
+            the value is read as YAML.
+        data: replaces the source of the rows; what else stands under `data` stays.
+
+    Raises:
+        InputError: there is no such recipe, or an override is no `key=value`.
+        RecipeError: the file is no YAML mapping, or does not validate; every mistake is listed.
+    """
+    path = recipe_path(name)
+    content = _read_yaml(path)
+    _resolve_beside(content, path)
+    if data is not None:
+        section = content.get("data")
+        kept = dict(section) if isinstance(section, Mapping) else {}
+        # Another source has other files: what chose one of the old source's files cannot be meant for it.
+        content["data"] = {k: v for k, v in kept.items() if k not in ("file", "revision")} | {"source": data}
+    for override in overrides:
+        _override(content, override)
+    return validate(content, str(path))
+
+
+def validate(content: Mapping[str, Any], origin: str) -> Recipe:
+    """`content` as a recipe.
+
+    Raises:
+        RecipeError: with every mistake, one a line.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        mistakes = [_mistake(item) for item in error.errors()]
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise RecipeError(f"{origin} has {count}:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes)) from None
+
+
+def keys() -> list[str]:
+    """Every valid key, dotted."""
+    return list(_keys(Recipe, ""))
+
+
+def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")
+
+
+def _mistake(item: Mapping[str, Any]) -> str:
+    """One pydantic error as a sentence: key, value, reason, nearest valid name."""
+    key = ".".join(str(part) for part in item["loc"]) or "the recipe"
+    value = item["input"]
+    if item["type"] == "extra_forbidden":
+        near = _nearest_key(key)
+        return f"{key}: there is no such key (value {_short(value)})" + (f"; did you mean {near}?" if near else "")
+    if item["type"] == "missing":
+        return f"{key}: this key is required and missing"
+    expected = item.get("ctx", {}).get("expected")
+    hint = ""
+    if item["type"] == "literal_error" and isinstance(value, str) and expected:
+        choices = [choice.strip("' ") for choice in str(expected).replace(" or ", ",").split(",")]
+        close = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+    reason = str(item["msg"]).removeprefix("Value error, ")
+    return f"{key}: {reason[:1].lower()}{reason[1:]} (value {_short(value)}){hint}"
+
+
+def _nearest_key(key: str) -> str:
+    every = keys()
+    section, _, leaf = key.rpartition(".")
+    siblings = [name for name in every if name.rpartition(".")[0] == section]
+    close = difflib.get_close_matches(key, siblings, n=1, cutoff=0.75)
+    if close:
+        return close[0]
+    # Right name, wrong section (`epochs` at the top), or a name close to one of another section.
+    same_leaf = [name for name in every if name.rpartition(".")[2] == leaf]
+    if same_leaf:
+        return " or ".join(same_leaf)
+    leaves = {name.rpartition(".")[2]: name for name in reversed(every)}
+    near = difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.7)
+    return leaves[near[0]] if near else ""
+
+
+def _short(value: Any) -> str:
+    try:
+        shown = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"{path} is no valid YAML: {reason}", "nothing was started") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path} holds {type(content).__name__}, not a mapping of settings", "nothing was started")
+    return content
+
+
+def _resolve_beside(content: dict[str, Any], recipe: Path) -> None:
+    """Let a recipe name files that lie beside it: such a path wins over one relative to the working folder."""
+
+    def beside(value: Any) -> Any:
+        if isinstance(value, str) and value != NANO and not Path(value).is_absolute():
+            candidate = recipe.parent / value
+            if candidate.exists():
+                return str(candidate)
+        return value
+
+    if "base" in content:
+        content["base"] = beside(content["base"])
+    if isinstance(content.get("data"), Mapping):
+        content["data"] = {**content["data"], "source": beside(content["data"].get("source"))}
+        if content["data"]["source"] is None:
+            del content["data"]["source"]
+    elif "data" in content:
+        content["data"] = beside(content["data"])
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"{override!r} is no key=value", "", "write e.g. train.epochs=2")
+    try:
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError:
+        value = text
+    path = _full_key(key, keys()).split(".")
+    section = content
+    for part in path[:-1]:
+        inner = section.get(part)
+        if not isinstance(inner, dict):
+            # `data: file.jsonl` is short for its source; an override of another key must not lose it.
+            inner = {"source": inner} if part == "data" and isinstance(inner, str) else {}
+            section[part] = inner
+        else:
+            section[part] = inner = dict(inner)
+        section = inner
+    section[path[-1]] = value
+
+
+def _full_key(key: str, every: Iterable[str]) -> str:
+    """A bare key with its section where exactly one has it; everything else as it stands, for `validate` to judge."""
+    every = list(every)
+    if key in every or "." in key:
+        return key
+    candidates = [name for name in every if name.rpartition(".")[2] == key and name.count(".") == 1]
+    return candidates[0] if len(candidates) == 1 else key
