@@ -1,0 +1,114 @@
+"""What a recipe may say about data, adapters and training. `recipes` composes these models into one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Backend = Literal["auto", "unsloth", "peft"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are mistakes, values never change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class DataSettings(Settings):
+    """Which rows are trained on. In a recipe a bare string stands for `source`."""
+
+    source: str = Field(description="hub id, .jsonl, .jsonl.gz, .parquet, or a folder of such files")
+    file: str | None = Field(default=None, description="the one file to read of a hub data set or folder")
+    revision: str | None = Field(default=None, description="branch, tag or commit of a hub data set")
+    held_out_percent: int = Field(
+        default=1, ge=0, le=50, description="hold out rows with sha256(question) mod 100 below this"
+    )
+    max_bad_percent: float = Field(default=1.0, ge=0, le=100, description="refuse when more rows than this are invalid")
+    max_rows: int | None = Field(default=None, ge=1, description="train on the first N rows that are not held out")
+    blocks: Literal["all", "text", "code"] = Field(
+        "all",
+        description="ablation: all blocks; text only (chain of thought); code and executions (program of thought)",
+    )
+    train_on_execution: bool = Field(default=False, description="ablation: execution results carry loss too")
+    only_questions: list[str] = Field(
+        default_factory=list,
+        description="keep only rows whose question stands in these .jsonl files (ablation: without interpolated rows)",
+    )
+    exclude_questions: list[str] = Field(
+        default_factory=list, description="drop rows whose question stands in these .jsonl files (test sets)"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
+class LoraSettings(Settings):
+    """The adapter. All linear layers except the output head get one."""
+
+    r: int = Field(default=16, ge=1, le=1024, description="rank")
+    alpha: float = Field(default=32.0, gt=0, description="scale numerator: alpha / r, or alpha / sqrt(r) with rslora")
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    rslora: bool = Field(default=False, description="rank-stabilized scale (arXiv 2312.03732)")
+    dora: bool = Field(default=False, description="weight-decomposed adapter (arXiv 2402.09353)")
+
+
+class TrainSettings(Settings):
+    """How the adapter is trained.
+
+    A step is `batch_rows` rows, whatever the hardware: packing, micro-batches and the answer to an out-of-memory error
+    only decide how these rows are laid out, never what the step computes.
+    """
+
+    backend: Backend = Field(
+        default="auto", description="unsloth where it is installed and supports the base, else peft"
+    )
+    context: int = Field(default=2048, ge=16, description="rows with more tokens are dropped and listed, never cut")
+    batch_rows: int = Field(default=64, ge=1, description="rows per optimizer step")
+    micro_tokens: int | None = Field(
+        default=None, ge=16, description="tokens per forward pass; default: measured to suit the device and the base"
+    )
+    packing: bool = Field(
+        default=True, description="rows one after the other in one sequence, isolated; else padded batches"
+    )
+    epochs: float = Field(default=3.0, gt=0)
+    max_steps: int | None = Field(default=None, ge=1, description="stop after this many steps, whatever `epochs` says")
+    learning_rate: float = Field(default=2e-4, gt=0)
+    token_learning_rate: float | None = Field(
+        default=None, gt=0, description="for the new token rows; default: learning_rate"
+    )
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_steps: int = Field(default=50, ge=0)
+    min_lr_ratio: float = Field(
+        default=0.0, ge=0, le=1, description="the schedule ends at this share of the learning rate"
+    )
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = "adamw"
+    neftune_alpha: float | None = Field(default=None, gt=0, description="noise on embeddings (arXiv 2310.05914)")
+    compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantize: bool = Field(
+        default=True, description="NF4 with double quantization; false trains LoRA on the 16-bit base"
+    )
+    gradient_checkpointing: bool | None = Field(default=None, description="default: on for a GPU, off for a CPU")
+    attention: Literal["auto", "rows", "sdpa", "eager"] = Field(
+        default="auto", description="attention of the peft backend"
+    )
+    seed: int = Field(default=0, ge=0)
+    log_every: int = Field(default=1, ge=1)
+    save_every: int = Field(default=100, ge=1, description="steps between checkpoints")
+    keep_checkpoints: int = Field(default=2, ge=1)
+    sample_every: int = Field(default=0, ge=0, description="steps between calls of the sampling callback; 0: never")
+    tensorboard: bool = False
+
+
+class QloraSettings(Settings):
+    """Everything `qlora.train.train` needs to know."""
+
+    name: str = Field(default="model", min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    base: str = Field(description="folder or hub id of the base model")
+    data: DataSettings
+    train: TrainSettings = TrainSettings()
+    lora: LoraSettings = LoraSettings()

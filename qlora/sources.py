@@ -1,0 +1,160 @@
+"""Where rows come from: local files, folders, and data sets of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from runtime.errors import DataError, InputError
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+PREFERRED_FILE = {"MathLLMs/MathCodeInstruct": "train_80k.jsonl"}
+"""Hub data sets that hold more than one file of rows, and the one their own documentation trains on."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line from which no JSON value could be read."""
+
+    reason: str
+
+
+def resolve(source: str, *, file: str | None = None, revision: str | None = None) -> list[Path]:
+    """The files behind `source`, in the order in which they are read.
+
+    Raises:
+        InputError: nothing is there, or it is of a format that is not read.
+        DataError: the hub cannot be reached and the data set is not in its cache.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _files_in(path, source, file)
+    if path.exists():
+        if not source.endswith(SUFFIXES):
+            raise InputError(
+                f"{source} is none of {', '.join(SUFFIXES)}", "it cannot be read as rows", "convert or rename it"
+            )
+        return [path]
+    if _HUB_ID.fullmatch(source) and not source.endswith(SUFFIXES):
+        return _files_in(_from_hub(source, revision), source, file or PREFERRED_FILE.get(source))
+    raise InputError(
+        f"{source} does not exist", "there are no rows to read", "check the path, or give a hub id such as NAME/DATASET"
+    )
+
+
+def _files_in(folder: Path, source: str, file: str | None) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES))
+    if file is not None:
+        found = [path for path in found if path.relative_to(folder).as_posix() == file]
+    if not found:
+        wanted = file or " or ".join(SUFFIXES)
+        raise InputError(f"{source} holds no file {wanted}", "there are no rows to read", "check data.file")
+    return found
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    # Both are read when huggingface_hub is imported; progress bars of others do not belong on our screen.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*" + suffix for suffix in SUFFIXES]
+    preferred = PREFERRED_FILE.get(name)
+    try:
+        folder = snapshot_download(
+            name, repo_type="dataset", revision=revision, allow_patterns=[preferred] if preferred else patterns
+        )
+    except Exception as error:  # the hub client has a dozen exception roots, and all of them mean this
+        raise DataError(
+            f"the hub data set {name} could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]})",
+            "there are no rows to read",
+            "check the name and the network, or download the file and give its path",
+        ) from error
+    return Path(folder)
+
+
+def read_sources(files: Sequence[Path], digest: _Hash) -> Iterator[tuple[str, int, Any]]:
+    """Yield `(file, line, value)` for every line or record; `value` is a `BadLine` where it is no JSON.
+
+    `digest` is fed each file's bytes as they lie on disk.
+    """
+    for path in files:
+        _hash_file(path, digest)
+        reader = _parquet if path.name.endswith(".parquet") else _lines
+        for line, value in reader(path):
+            yield str(path), line, value
+
+
+def _hash_file(path: Path, digest: _Hash) -> None:
+    with _reading(path), open(path, "rb") as handle:
+        while chunk := handle.read(1 << 20):
+            digest.update(chunk)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    opener: Any = gzip.open if path.name.endswith(".gz") else open
+    with _reading(path):
+        handle: IO[bytes]
+        with opener(path, "rb") as handle:
+            for number, line in enumerate(handle, 1):
+                if line.strip():
+                    yield number, _value(line)
+
+
+def _value(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except UnicodeDecodeError as error:
+        return BadLine(f"not UTF-8 ({error.reason} at byte {error.start})")
+    except RecursionError:
+        return BadLine("nested too deeply")
+    except ValueError as error:
+        return BadLine(f"not JSON ({error})")
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
+    import pyarrow.parquet
+
+    with _reading(path):
+        number = 0
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1024):
+            for value in batch.to_pylist():
+                number += 1
+                yield number, value
+
+
+class _reading:  # noqa: N801 - used as a verb
+    """Turn what goes wrong while reading `path` into one error that names it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        import zlib
+
+        broken: tuple[type[BaseException], ...] = (OSError, EOFError, zlib.error)
+        if self.path.name.endswith(".parquet"):
+            import pyarrow
+
+            broken += (pyarrow.ArrowException,)
+        if error is not None and isinstance(error, broken):
+            raise DataError(
+                f"{self.path} cannot be read to its end ({type(error).__name__}: {error})",
+                "a truncated file is never trained on",
+                "fetch or write it again",
+            ) from error
