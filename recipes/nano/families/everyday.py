@@ -352,7 +352,7 @@ FAMILIES = (
             "Together the {h} animals of the farm stand on {l} legs. They are {beast} and {bird}. How many are "
             "{beast}?",
         ),
-        numbers={"x": (11, 400), "y": (11, 400)},
+        numbers={"x": (11, 900), "y": (11, 900)},
         derive=lambda v: {"h": v["x"] + v["y"], "l": 4 * v["x"] + 2 * v["y"]},
         steps=(
             Step(

@@ -88,7 +88,7 @@ FAMILIES = (
             "During the sale {name} found a {goods} marked {p} dollars with a discount of {d} percent. "
             "Find the reduced price.",
         ),
-        numbers={"p": (120, 3000), "d": (11, 80)},
+        numbers={"p": (120, 6000), "d": (11, 90)},
         accept=lambda v: v["p"] * v["d"] % 100 == 0,
         steps=(
             Step(
@@ -410,7 +410,7 @@ FAMILIES = (
             "A {job} got a raise of {d} percent and now has a salary of {p} dollars. What was paid before the raise?",
             "How many dollars was the salary before a raise of {d} percent, if it is {p} dollars now?",
         ),
-        numbers={"u": (11, 90), "d": (11, 90)},
+        numbers={"u": (11, 500), "d": (11, 99)},
         accept=lambda v: v["u"] * v["d"] % 2 == 0,
         derive=lambda v: {"p": v["u"] * (100 + v["d"]) // 2},
         steps=(

@@ -316,7 +316,7 @@ FAMILIES = (
             "A farmer cuts {n} meters of rope into two pieces in the ratio {a} to {b}. Compute the first piece.",
             "What is the first share if two {group} divide {n} dollars in the ratio {a} to {b}?",
         ),
-        numbers={"a": (11, 99), "b": (11, 99), "u": (11, 60)},
+        numbers={"a": (11, 150), "b": (11, 150), "u": (11, 99)},
         accept=lambda v: v["a"] != v["b"],
         derive=lambda v: {"n": (v["a"] + v["b"]) * v["u"]},
         steps=(
