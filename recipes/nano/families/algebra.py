@@ -197,7 +197,7 @@ FAMILIES = (
         ),
         unseen_wordings=(
             "Two values of {var} make {var}^2 - {s}{var} + {p} equal to zero. What is the greater value?",
-            "Determine the largest root of the quadratic equation {var}^2 - {s}*{var} + {p} = 0.",
+            "A quadratic has the form {var}^2 - {s}*{var} + {p}. Set it to zero and determine its largest root.",
             "Where is the larger zero of the function {var}^2 - {s}{var} + {p}?",
         ),
         numbers={"s": (60, 400), "root": (11, 300)},
@@ -329,7 +329,7 @@ FAMILIES = (
         unseen_wordings=(
             "Determine the value of the definite integral of f(x) = {a}*x + {b} with limits {lo} and {hi}.",
             "When x goes from {lo} to {hi}, how large is the area below the line y = {a}x + {b}?",
-            "Given the function f(x) = {a}x + {b}, calculate its integral over the interval from {lo} to {hi}.",
+            "Calculate the area that the graph of {a}x + {b} has below it while x goes from {lo} to {hi}.",
         ),
         numbers={"a": (11, 99), "b": (11, 400), "lo": (11, 60), "hi": (31, 200)},
         accept=lambda v: v["hi"] > v["lo"] and v["a"] * (v["hi"] + v["lo"]) * (v["hi"] - v["lo"]) % 2 == 0,

@@ -76,13 +76,13 @@ FAMILIES = (
             "Two buses leave together. One leaves every {a} minutes, the other every {b} minutes. After how many "
             "minutes is this so again?",
             "{name} looks for the smallest positive whole number divisible by {a} and also by {b}. Which number is it?",
-            "Work out the smallest common multiple of the two numbers {a} and {b}.",
-            "For the numbers {a} and {b}, what is the lcm?",
+            "Of which smallest positive number are {a} and {b} both divisors?",
+            "{a} and {b} are two numbers. [Compute|Find] their lcm.",
         ),
         unseen_wordings=(
             "Of all positive numbers divisible by both {a} and {b}, give the smallest.",
-            "Calculate the lcm of the two whole numbers {a} and {b}.",
-            "The lowest common multiple of {a} and {b} is which number?",
+            "Which positive number is the first in both the multiples of {a} and the multiples of {b}?",
+            "Find the lcm: how large is the smallest multiple that {a} and {b} have in common?",
         ),
         numbers={"a": (11, 400), "b": (11, 400)},
         accept=lambda v: v["a"] % v["b"] != 0 and v["b"] % v["a"] != 0,

@@ -182,29 +182,27 @@ FAMILIES = (
     Family(
         name="geometric_sum",
         wordings=(
-            "A geometric sequence has the first term {a} and the ratio two. What is the sum of its first {n} terms?",
-            "[Find|Compute|Calculate] the sum of the first {n} terms of the geometric sequence with first term {a} and "
-            "ratio two.",
-            "A sequence starts with {a}, and each term is twice the term before. What do the first {n} terms add up "
-            "to?",
-            "The terms of a sequence double each time, and the first term is {a}. How large is the sum of {n} terms?",
-            "Add the first {n} terms of the sequence that starts with {a} and doubles from term to term.",
-            "In a geometric series of {n} terms, the first term is {a} and the common ratio is two. Find the sum.",
-            "{name} saves {a} dollars in the first week and twice as much in each further week. How much is it in {n} "
-            "weeks?",
-            "The common ratio of a geometric sequence is two, and it starts with {a}. What is the total of the first "
-            "{n} terms?",
-            "For {n} weeks, a farm sells twice as much as the week before. It starts with {a} kg. What is the total in "
-            "kg?",
-            "Starting at {a} and doubling each time, {name} writes down {n} numbers. What is the sum of these numbers?",
+            "A geometric sequence with ratio two has {n} terms, and {a} is its first term. What is the sum of all "
+            "terms?",
+            "[Find|Compute|Calculate] the geometric series with start {a}, ratio two and {n} terms.",
+            "Each term of a sequence is twice the term before. It starts with {a}. What do {n} terms make together?",
+            "The terms of a sequence double from one to the next. If {a} comes first, what is the sum of {n} terms?",
+            "Sum the doubling sequence that starts with {a} and has {n} terms.",
+            "A geometric series has the ratio two. Its {n} terms start with {a}. [Compute|Find] its value.",
+            "Every week {name} saves twice as much as the week before. The first week it is {a} dollars. How much "
+            "money is that after {n} weeks?",
+            "The ratio of a geometric sequence is two. Which total do its {n} terms have if {a} is the first of them?",
+            "For {n} weeks, a farm sells twice as much as the week before. It starts with {a} kg. How many kg is it "
+            "in all?",
+            "{name} writes {a} and keeps doubling until there are {n} numbers. What do all the numbers add up to?",
             "What is the sum of {n} numbers if the first is {a} and every number is the double of the last?",
-            "With first term {a} and common ratio two, which sum do {n} terms of a geometric sequence have?",
+            "Doubling {a} again and again gives a geometric sequence. Work out the sum of {n} of its terms, with {a} "
+            "first.",
         ),
         unseen_wordings=(
-            "{n} terms of a geometric sequence are added. It begins with {a} and has the ratio two. Find the total.",
-            "Determine the sum of the first {n} terms of a sequence that starts at {a} and doubles each time.",
-            "{name} writes {n} numbers. The first number is {a} and each further number is twice the last. Add them "
-            "all.",
+            "{n} numbers form a geometric sequence. The ratio is two, and the first number is {a}. Find their total.",
+            "{name} keeps doubling the number {a} and writes down {n} terms, {a} first. What do the terms add up to?",
+            "Each of {n} numbers is twice the one before. The first is {a}. How large is the sum of all of them?",
         ),
         numbers={"a": (11, 999), "n": (11, 32)},
         steps=(
@@ -220,62 +218,68 @@ FAMILIES = (
         answer=lambda v: sum(v["a"] << index for index in range(v["n"])),
     ),
     Family(
-        name="mean_of_four",
+        name="fourth_from_mean",
         wordings=(
-            "What is the mean of {a}, {b}, {c} and {d}?",
-            "[Find|Compute|Calculate] the average of the four numbers {a}, {b}, {c}, {d}.",
-            "Four numbers are given: {a}, {b}, {c} and {d}. How large is their average?",
-            "The four results of {name} are {a}, {b}, {c} and {d} points. What is the mean?",
-            "What do {a}, {b}, {c} and {d} give on average?",
-            "On four days a {place} had {a}, {b}, {c} and {d} guests. How many guests was this on average per day?",
-            "Determine the arithmetic mean of the list {a}, {b}, {c}, {d}.",
-            "{name} reads {a}, {b}, {c} and {d} pages in four weeks. [Find|Give|Compute] the average per week.",
-            "A list has the values {a}, {b}, {c}, {d}. [State|Give] their mean.",
-            "If four {item} weigh {a} g, {b} g, {c} g and {d} g, what is the average weight in g?",
-            "How large is the mean of the list {a}, {b}, {c}, {d}?",
-            "Take the numbers {a}, {b}, {c} and {d} and work out their average.",
+            "The mean of four numbers is {m}. Three of them are {a}, {b} and {c}. What is the fourth number?",
+            "Three numbers are {a}, {b} and {c}. With a fourth number the average becomes {m}. Find the fourth number.",
+            "[Find|Compute|Calculate] the missing number if {a}, {b}, {c} and this number have a mean of {m}.",
+            "Which number must join {a}, {b} and {c} so that the average of all four is {m}?",
+            "{name} has {a}, {b} and {c} points in three games. How many points in the fourth game give an average of "
+            "{m}?",
+            "The average of the list {a}, {b}, {c}, x is {m}. [What is x?|Find x.]",
+            "Four numbers have an average of {m}. One number is unknown, the others are {a}, {b} and {c}. Find the "
+            "unknown one.",
+            "An average of {m} comes from the numbers {a}, {b}, {c} and one missing number. How large is the missing "
+            "one?",
+            "What is the fourth number when the first three are {a}, {b} and {c} and the mean of the four is {m}?",
+            "To have a mean of {m}, which fourth number does the list {a}, {b}, {c} need?",
+            "Let x be the number for which {a}, {b}, {c} and x have the mean {m}. Determine x.",
+            "Only three of four values are known: {a}, {b} and {c}. Their mean with the lost value is {m}. Find the "
+            "lost value.",
         ),
         unseen_wordings=(
-            "Calculate the arithmetic mean of the four values {a}, {b}, {c} and {d}.",
-            "In four weeks {name} gets {a}, {b}, {c} and {d} points. What is the average number of points?",
-            "For the list {a}, {b}, {c}, {d}, find the average value.",
+            "Four values have the mean {m}. Calculate the missing value if the others are {a}, {b} and {c}.",
+            "How large must x be so that the numbers {a}, {b}, {c} and x have an average of {m}?",
+            "{name} knows three numbers, {a}, {b} and {c}, and that the average with the fourth is {m}. Find the "
+            "fourth.",
         ),
-        numbers={"a": (100, 999), "b": (100, 999), "c": (100, 999), "d": (100, 999)},
+        numbers={"a": (100, 700), "b": (100, 700), "c": (100, 700), "m": (200, 900)},
         accept=lambda v: (
-            sum(v[k] for k in "abcd") % 4 == 0 and sum(v[k] for k in "abcd") // 4 not in [v[k] for k in "abcd"]
+            11 <= 4 * v["m"] - v["a"] - v["b"] - v["c"] <= 2000
+            and 4 * v["m"] - v["a"] - v["b"] - v["c"] not in v.values()
         ),
         steps=(
             Step(
                 texts=(
-                    "First we put the four numbers in a list and add them up.",
-                    "The mean needs the sum of the numbers, so we start with it.",
+                    "The sum of all four numbers is four times their mean.",
+                    "First the total: a mean of {m} over four numbers gives four times that.",
                 ),
-                code="numbers = [{a}, {b}, {c}, {d}]\ntotal = sum(numbers)\ntotal",
+                code="mean = {m}\ntotal = 4 * mean\ntotal",
             ),
             Step(
                 texts=(
-                    "The sum is {out1}, and we divide it by the count of numbers.",
-                    "Now we divide the sum by how many numbers there are.",
+                    "All four together make {out1}, and we subtract the three known numbers.",
+                    "Now we take the three known numbers away from the total.",
                 ),
-                code="mean = total // len(numbers)\nmean",
+                code="known = [{a}, {b}, {c}]\nmissing = total - sum(known)\nmissing",
             ),
         ),
-        closings=("The mean is \\boxed{{result}}.", "The average is \\boxed{{result}}."),
-        answer=lambda v: (v["a"] + v["b"] + v["c"] + v["d"]) // 4,
+        closings=("The missing number is \\boxed{{result}}.", "So the fourth number is \\boxed{{result}}."),
+        answer=lambda v: 4 * v["m"] - v["a"] - v["b"] - v["c"],
     ),
     Family(
         name="median_of_four",
         wordings=(
-            "What is the median of {a}, {b}, {c} and {d}?",
+            "Sort {a}, {b}, {c} and {d}. What is the median?",
             "[Find|Compute] the median of the four numbers {a}, {b}, {c}, {d}.",
-            "Four numbers are given: {a}, {b}, {c} and {d}. How large is their median?",
+            "How large is the median of the numbers {a}, {b}, {c} and {d} after sorting them?",
             "{name} sorts {a}, {b}, {c} and {d} and takes the median. What is it?",
             "Determine the median of the list {a}, {b}, {c}, {d}.",
             "The values of a list are {a}, {b}, {c}, {d}. [State|Give] the median.",
         ),
         unseen_wordings=(
             "For the list {a}, {b}, {c}, {d}, work out the median.",
-            "Which number is the median of the four values {a}, {b}, {c} and {d}?",
+            "The four values {a}, {b}, {c} and {d} are put in order. Which number is their median?",
             "Calculate the median if the numbers are {a}, {b}, {c} and {d}.",
         ),
         numbers={"a": (100, 999), "b": (100, 999), "c": (100, 999), "d": (100, 999)},
@@ -426,7 +430,7 @@ FAMILIES = (
         ),
         unseen_wordings=(
             "The sides of a triangle are {a} cm, {b} cm and {c} cm long. Calculate the perimeter.",
-            "How large is the perimeter of a triangle if its sides are {a}, {b} and {c}?",
+            "Add up the sides {a}, {b} and {c} of a triangle. How large is the perimeter?",
             "With sides of {a} m, {b} m and {c} m, which perimeter does a triangle have?",
         ),
         numbers={"a": (100, 999), "b": (100, 999), "c": (100, 999)},
