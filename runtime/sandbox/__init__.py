@@ -1,0 +1,41 @@
+"""Running model-written Python behind a kernel boundary, with the behaviour of a Jupyter kernel.
+
+    with Sandbox(Limits(cell_seconds=6)) as sandbox:
+        sandbox.run("x = 41").output          # '<empty_execution>'
+        sandbox.run("x + 1").output           # '42'
+
+Everything here is loaded on first use: the launcher process imports this package too, and must stay light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .limits import CellResult, Limits
+    from .output import for_model, for_screen
+    from .session import Sandbox, warm
+    from .tiers import Report, probe
+
+_HOMES = {
+    "CellResult": "limits",
+    "Limits": "limits",
+    "Report": "tiers",
+    "Sandbox": "session",
+    "for_model": "output",
+    "for_screen": "output",
+    "probe": "tiers",
+    "warm": "session",
+}
+
+__all__ = ["CellResult", "Limits", "Report", "Sandbox", "for_model", "for_screen", "probe", "warm"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value

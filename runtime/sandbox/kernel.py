@@ -1,0 +1,100 @@
+"""The system calls Python has no name for, through ctypes. Linux only; nothing here runs at import."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import struct
+
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE, MS_NOATIME = 4096, 16384, 1 << 18, 1024
+MNT_DETACH = 2
+
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAP_AMBIENT = 36, 38, 22, 47
+PR_SET_NAME = 15
+PR_SET_KEEPCAPS = 8
+
+CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE = 2, 5, 19
+
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+
+
+@functools.cache
+def libc() -> ctypes.CDLL:
+    """The C library of this process."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def check(result: int, what: str) -> int:
+    """`result`, or the OSError that a negative one stands for."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def machine() -> str:
+    """The processor family as the kernel names it, `x86_64` or `aarch64` on what is supported."""
+    return platform.machine()
+
+
+def unshare(flags: int) -> None:
+    """Leave namespaces behind; needs a process of one thread for CLONE_NEWUSER."""
+    check(libc().unshare(ctypes.c_int(flags)), "unshare")
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int = 0, data: str | None = None) -> None:
+    """mount(2)."""
+
+    def as_bytes(text: str | None) -> bytes | None:
+        return None if text is None else os.fsencode(text)
+
+    check(
+        libc().mount(as_bytes(source), as_bytes(target), as_bytes(kind), ctypes.c_ulong(flags), as_bytes(data)),
+        f"mount {target}",
+    )
+
+
+def umount_detached(target: str) -> None:
+    """Lazily unmount `target`."""
+    check(libc().umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make `new` the root folder; the old one appears at `old`."""
+    check(libc().syscall(_PIVOT_ROOT[machine()], os.fsencode(new), os.fsencode(old)), "pivot_root")
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """prctl(2) with up to four arguments."""
+    values = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)][:4]
+    return check(libc().prctl(ctypes.c_int(option), *values), f"prctl {option}")
+
+
+def set_capabilities(kept: tuple[int, ...] = ()) -> None:
+    """Keep only `kept` of the capabilities of this process, none inheritable."""
+    mask = sum(1 << number for number in kept)
+    header = struct.pack("Ii", 0x20080522, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    data = struct.pack("6I", low, low, 0, high, high, 0)
+    check(libc().capset(header, data), "capset")
+
+
+def drop_bounding_set() -> None:
+    """Nothing this process starts can ever gain a capability. Needs CAP_SETPCAP; without it there is nothing to drop."""
+    for number in range(64):
+        if libc().prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) < 0:
+            break
+    libc().prctl(PR_CAP_AMBIENT, ctypes.c_ulong(4), 0, 0, 0)  # PR_CAP_AMBIENT_CLEAR_ALL
+
+
+def kernel_version() -> tuple[int, int]:
+    """Major and minor version of the running kernel."""
+    major, minor = platform.release().split(".")[:2]
+    return int(major), int("".join(filter(str.isdigit, minor)) or 0)

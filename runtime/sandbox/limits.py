@@ -1,0 +1,43 @@
+"""What a cell may use, and what comes back from one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["ok", "error", "timeout", "killed"]
+
+
+class Limits(BaseModel):
+    """Bounds of one session. They hold whatever the code does; what was cut or lost is announced in the output."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cell_seconds: float = Field(default=6.0, gt=0, le=86_400)
+    """Wall-clock seconds one cell may take; then it is interrupted, half a second later killed."""
+    memory_mb: int = Field(default=1024, ge=64, le=1_048_576)
+    """MiB that code may allocate on top of what the interpreter and its libraries take."""
+    output_chars: int = Field(default=4096, ge=64, le=100_000_000)
+    """Characters of output that come back from a cell; of longer output the head and the tail are kept."""
+    disk_mb: int = Field(default=64, ge=1, le=65_536)
+    """MiB of files in the session's scratch folder."""
+    processes: int = Field(default=64, ge=8, le=4096)
+    """Processes and threads of a session, its own two or three included."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What one cell did."""
+
+    output: str
+    """What a Jupyter cell would have shown, as text: prints, echo, traceback; `<empty_execution>` where there was nothing."""
+    status: Status
+    """`ok`; `error`: the code raised or did not compile; `timeout`; `killed`: the process running the cell died."""
+    seconds: float
+    """Wall-clock seconds, measured outside the process that ran the code."""
+    images: list[bytes] = field(default_factory=list)
+    """PNG bytes of the figures shown. Made by untrusted code: the signature is checked, nothing else."""
+    notices: tuple[str, ...] = ()
+    """What the sandbox itself has to say (time-out, lost state, cut output); also in `output`, prefixed `[sandbox] `."""

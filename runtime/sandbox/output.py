@@ -1,0 +1,67 @@
+"""What a cell printed, made safe to show and safe to feed back.
+
+The output of a cell is hostile text. On a terminal it can move the cursor, set the clipboard or hide what comes after
+it; in a prompt it can spell a control token. Both functions are pure and cheap.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# C0 without newline and tab, DEL, C1. Without an ESC in front, what follows of a sequence is harmless text.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Bidirectional controls and isolates, and line and paragraph separators.
+_DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200d\u2060-\u2064\u206a-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+_SURROGATES = re.compile("[\ud800-\udfff]")
+MAX_COMBINING = 8
+"""Combining marks kept on one character; a run of thousands paints over the lines around it."""
+
+
+def for_screen(text: str) -> str:
+    """`text` with nothing in it that a terminal acts on: plain characters, newlines and tabs.
+
+    A carriage return becomes a newline, so that nothing shown can be overwritten. The result is text, never markup:
+    callers print it with markup off.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _DIRECTION.sub("", _CONTROLS.sub("", _SURROGATES.sub("\ufffd", text)))
+    return _bound_combining(text)
+
+
+def for_model(text: str, limit: int) -> str:
+    """`text` for an execution block: cut to `limit` characters, head and tail, without what a reader cannot see.
+
+    It may still *spell* a control token. That is for tokenization to prevent (special parsing off, then a check of the
+    ids), because a marker inserted here would change what honest code printed.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _DIRECTION.sub("", _INVISIBLE.sub("", _CONTROLS.sub("", _SURROGATES.sub("\ufffd", text))))
+    return cut(_bound_combining(text), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """The first two thirds and the last third of `limit` characters of `text`, with the cut announced in between.
+
+    The announcement comes on top of `limit`.
+    """
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    tail = limit - head
+    return f"{text[:head]}\n[... {len(text) - limit} characters left out ...]\n{text[len(text) - tail :]}"
+
+
+def _bound_combining(text: str) -> str:
+    if text.isascii():
+        return text
+    kept: list[str] = []
+    run = 0
+    for character in text:
+        run = run + 1 if unicodedata.category(character) in ("Mn", "Me", "Mc") else 0
+        if run <= MAX_COMBINING:
+            kept.append(character)
+    return "".join(kept)

@@ -1,0 +1,70 @@
+"""Looking at, signalling and ending the processes of a session through /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+
+def send(pid: int | None, number: int) -> None:
+    """Signal a process if it is there."""
+    if pid is not None and pid > 1:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as handle:
+            return handle.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+def children(pid: int) -> set[int]:
+    """Direct children of all threads of a process."""
+    found: set[int] = set()
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return found
+    for task in tasks:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children", "rb") as handle:
+            found.update(int(child) for child in handle.read().split())
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    """Children, their children and so on."""
+    found: set[int] = set()
+    todo = [pid]
+    while todo:
+        for child in children(todo.pop()):
+            if child not in found:
+                found.add(child)
+                todo.append(child)
+    return found
+
+
+def kill_others(keep: set[int]) -> None:
+    """Kill every descendant of this process outside `keep`, until there is none left."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        others = {pid for pid in descendants(os.getpid()) - keep if alive(pid)}
+        if not others:
+            return
+        # Stopped first, so that what forks in a loop does not stay ahead of the kills.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in others:
+                send(pid, number)
+        reap()
+
+
+def reap() -> None:
+    """Collect the dead children of this process."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

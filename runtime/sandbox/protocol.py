@@ -1,0 +1,121 @@
+"""Frames between the processes of the sandbox: a length, then JSON. Never pickle, which runs what it reads.
+
+Both sides cap the length before they allocate. A frame that breaks the rules is a `ProtocolError`, after which the
+reader gives the channel up: there is nothing to resynchronise with when the other side may be hostile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import struct
+import time
+from typing import Any
+
+MAX_CODE = 1_000_000
+"""Characters of source in one cell; a model writes a thousand. Beyond this, parsing alone would eat the time limit."""
+MAX_ORDER = 16 * MAX_CODE
+"""Bytes of a frame towards the worker: JSON may need twelve bytes for one character."""
+MAX_IMAGES = 8
+MAX_IMAGE = 4 << 20
+"""Bytes of one PNG."""
+MAX_REPORT = 2 * MAX_IMAGES * MAX_IMAGE
+"""Bytes of a frame from the worker: base64 of all images and some."""
+
+_HEADER = struct.Struct("!I")
+HEADER_SIZE = _HEADER.size
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is no frame."""
+
+
+def pack(message: dict[str, Any]) -> bytes:
+    """One frame."""
+    # ASCII escapes carry lone surrogates, which UTF-8 cannot.
+    body = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return _HEADER.pack(len(body)) + body
+
+
+class Reader:
+    """Collects bytes and hands out whole frames."""
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add bytes as they arrived."""
+        self._buffer += data
+
+    def next(self) -> dict[str, Any] | None:
+        """The next frame, None where it has not arrived whole.
+
+        Raises:
+            ProtocolError: too long, no JSON, no object.
+        """
+        if len(self._buffer) < HEADER_SIZE:
+            return None
+        (length,) = _HEADER.unpack_from(self._buffer)
+        if length > self.cap:
+            raise ProtocolError(f"a frame of {length} bytes, over the cap of {self.cap}")
+        if len(self._buffer) < HEADER_SIZE + length:
+            return None
+        body = bytes(self._buffer[HEADER_SIZE : HEADER_SIZE + length])
+        del self._buffer[: HEADER_SIZE + length]
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError(f"a frame that is no JSON: {error}") from None
+        if not isinstance(message, dict):
+            raise ProtocolError("a frame that is no object")
+        return message
+
+
+def read_frame(descriptor: int, cap: int) -> dict[str, Any] | None:
+    """Read exactly one frame from a blocking descriptor; None at its end."""
+    header = _read_exactly(descriptor, HEADER_SIZE)
+    if header is None:
+        return None
+    (length,) = _HEADER.unpack(header)
+    if length > cap:
+        raise ProtocolError(f"a frame of {length} bytes, over the cap of {cap}")
+    reader = Reader(cap)
+    reader.feed(header)
+    body = _read_exactly(descriptor, length)
+    if body is None:
+        return None
+    reader.feed(body)
+    return reader.next()
+
+
+def _read_exactly(descriptor: int, count: int) -> bytes | None:
+    data = bytearray()
+    while len(data) < count:
+        piece = os.read(descriptor, min(count - len(data), 1 << 20))
+        if not piece:
+            return None
+        data += piece
+    return bytes(data)
+
+
+def write_all(descriptor: int, data: bytes, timeout: float | None = None) -> None:
+    """Write all of `data`; with a `timeout` in seconds the descriptor must be non-blocking.
+
+    Raises:
+        TimeoutError: the other side did not read in time.
+        OSError: it is gone.
+    """
+    view = memoryview(data)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while view:
+        if deadline is not None:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLOUT)
+            if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise TimeoutError("the other side does not read")
+        try:
+            view = view[os.write(descriptor, view[: 1 << 20]) :]
+        except BlockingIOError:
+            continue

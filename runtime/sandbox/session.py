@@ -1,0 +1,170 @@
+"""`Sandbox`: one persistent Python session behind a kernel boundary."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from ..errors import SandboxError
+from ..lce import EMPTY_EXECUTION
+from . import host, protocol
+from .limits import CellResult, Limits
+
+NOTICE = "[sandbox] "
+"""Begins each line of output that the sandbox itself wrote; a cell's own line that begins so is indented."""
+
+
+class Sandbox:
+    """One session. Cheap to make: nothing starts before the first cell; all sessions of a process share one zygote.
+
+    Different sessions may be used from different threads at the same time. One session runs one cell at a time.
+
+    Args:
+        limits: what a cell may use.
+        tier: force one tier instead of the strongest that works.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, tier: str | None = None) -> None:
+        self.limits = limits or Limits()
+        self._wanted = tier
+        self._host: host.Host | None = None
+        self._socket: socket.socket | None = None
+        self._interrupt: int | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def tier(self) -> str:
+        """Which isolation is in force; starts the zygote if need be.
+
+        Raises:
+            SandboxError: none works here.
+        """
+        return host.get(self._wanted).tier
+
+    def run(self, code: str) -> CellResult:
+        """Run one cell and wait for it.
+
+        A `KeyboardInterrupt` (or any other exception) that arrives meanwhile stops the cell and is raised again, with
+        the session still usable.
+
+        Raises:
+            SandboxError: no isolation works here, or the sandbox broke twice in a row.
+        """
+        if len(code) > protocol.MAX_CODE:
+            text = f"ValueError: a cell of {len(code)} characters; at most {protocol.MAX_CODE} are run"
+            return CellResult(text, "error", 0.0)
+        with self._lock:
+            started = time.monotonic()
+            fresh = self._open()
+            try:
+                answer = self._exchange(code)
+            except (OSError, protocol.ProtocolError):
+                self._close()
+                if not fresh:
+                    notice = "the session is gone; all variables are lost; the session starts afresh"
+                    return CellResult(NOTICE + notice, "killed", time.monotonic() - started, [], (notice,))
+                raise SandboxError("a new sandbox session ended at once", "the cell was not run") from None
+            return _result(answer)
+
+    def interrupt(self) -> None:
+        """Stop the running cell, keeping the session; may be called from any thread or from a signal handler."""
+        descriptor = self._interrupt
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"i")
+
+    def reset(self) -> None:
+        """End the session; the next cell starts a fresh one."""
+        with self._lock:
+            self._close()
+
+    def close(self) -> None:
+        """End the session and everything that runs in it."""
+        self.reset()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self._close()
+
+    def _open(self) -> bool:
+        if self._socket is not None:
+            return False
+        for attempt in (1, 2):
+            self._host = host.get(self._wanted)
+            try:
+                self._socket, self._interrupt = self._host.open_session(self.limits)
+                return True
+            except OSError as error:
+                host.forget(self._host)
+                if attempt == 2:
+                    raise SandboxError(f"no sandbox session can be started: {error}", "the cell was not run") from None
+        return True
+
+    def _exchange(self, code: str) -> dict[str, Any]:
+        assert self._socket is not None
+        reader = protocol.Reader(protocol.MAX_REPORT + 16 * self.limits.output_chars)
+        self._socket.sendall(protocol.pack({"code": code}))
+        try:
+            return self._receive(reader, None)
+        except (OSError, protocol.ProtocolError):
+            raise
+        except BaseException:
+            # Ctrl-C, most likely. The session must not be left in the middle of a cell.
+            self.interrupt()
+            try:
+                self._receive(reader, time.monotonic() + 5)
+            except BaseException:
+                self._close()
+            raise
+
+    def _receive(self, reader: protocol.Reader, deadline: float | None) -> dict[str, Any]:
+        assert self._socket is not None
+        while (answer := reader.next()) is None:
+            self._socket.settimeout(None if deadline is None else max(0.01, deadline - time.monotonic()))
+            data = self._socket.recv(1 << 18)
+            if not data:
+                raise protocol.ProtocolError("the session ended")
+            reader.feed(data)
+        return answer
+
+    def _close(self) -> None:
+        connection, self._socket = self._socket, None
+        descriptor, self._interrupt = self._interrupt, None
+        if connection is not None:
+            connection.close()
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def warm() -> None:
+    """Start the zygote now, so that the first cell does not wait for it.
+
+    Raises:
+        SandboxError: no isolation works here.
+    """
+    host.get()
+
+
+def _result(answer: dict[str, Any]) -> CellResult:
+    notices = tuple(str(notice) for notice in answer["notices"])
+    output = str(answer["output"]).rstrip("\n")
+    if NOTICE.strip() in output:
+        # Nothing a cell prints can pass for a word of the sandbox itself.
+        output = "\n".join(" " + line if line.startswith(NOTICE.strip()) else line for line in output.split("\n"))
+    output = "\n".join([*([output] if output else []), *(NOTICE + notice for notice in notices)])
+    images = [base64.b64decode(image) for image in answer["images"]]
+    return CellResult(output or EMPTY_EXECUTION, answer["status"], float(answer["seconds"]), images, notices)

@@ -1,0 +1,305 @@
+"""One session as the app sees it: takes cells, enforces limits, keeps the worker's snapshots in order.
+
+It runs as pid 1 of the session's own pid namespace where there is one. It holds the sockets to the app, which the
+worker never sees, and it alone says how long a cell took and whether it was killed.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import processes, protocol
+from .collect import OutputBuffer
+from .protocol import ProtocolError, Reader
+
+GRACE = 0.5
+"""Seconds between the interrupt and the kill."""
+ACK = 5.0
+"""Seconds a head may take to begin a cell. It runs nothing of the user's then, so more means it is broken."""
+PNG = b"\x89PNG\r\n\x1a\n"
+
+LOST_ALL = "all variables are lost; the session starts afresh"
+LOST_CELL = "what this cell had changed is lost; the variables from before it are kept"
+LOST_SINCE = "variables set since cell {cell} are lost; those from before it are kept"
+
+
+@dataclass
+class Worker:
+    """Pipes to the worker's processes, and which of them are alive: `snapshot`, then `head`."""
+
+    orders: int
+    reports: int
+    output: int
+    head: int
+    snapshot: int | None = None
+    snapshot_cell: int = 0
+    reader: Reader = field(default_factory=lambda: Reader(protocol.MAX_REPORT))
+
+
+class Supervisor:
+    """Serves one session until the app hangs up."""
+
+    def __init__(
+        self, app: socket.socket, interrupts: int, limits: dict[str, Any], spawn: Callable[[], Worker]
+    ) -> None:
+        self.app, self.interrupts, self.limits, self.spawn = app, interrupts, limits, spawn
+        self.worker = spawn()
+        self.number = 0
+        self.notices: list[str] = []
+
+    def serve(self) -> None:
+        """Run cells until the app's end of the socket closes."""
+        try:
+            while (order := protocol.read_frame(self.app.fileno(), protocol.MAX_ORDER)) is not None:
+                self.app.sendall(protocol.pack(self.run(str(order["code"]))))
+        except (OSError, ProtocolError):
+            return
+
+    def run(self, code: str) -> dict[str, Any]:
+        """Run one cell and describe what happened."""
+        self.number += 1
+        self.notices = []
+        self._drain_interrupts()
+        output = OutputBuffer(self.limits["output_chars"])
+        started = time.monotonic()
+        status, images = self._attempt(code, output)
+        seconds = time.monotonic() - started
+        text, cut = output.text()
+        if cut:
+            self.notices.append(f"{cut} characters of output were left out in the middle")
+        return {"output": text, "status": status, "seconds": seconds, "images": images, "notices": self.notices}
+
+    # ------------------------------------------------------------------------------------------------ one cell
+
+    def _attempt(self, code: str, output: OutputBuffer) -> tuple[str, list[str]]:
+        limit = float(self.limits["cell_seconds"])
+        frame = protocol.pack({"n": self.number, "code": code})
+        for _ in range(3):
+            if self._begin(frame):
+                break
+        else:
+            self.notices.append("the worker does not start")
+            return "killed", []
+        deadline = time.monotonic() + limit
+        interrupted: str | None = None
+        killed: str | None = None
+        while True:
+            now = time.monotonic()
+            if interrupted is None and now >= deadline:
+                interrupted, deadline = "timeout", now + GRACE
+                processes.send(self.worker.head, signal.SIGINT)
+            elif interrupted is not None and killed is None and now >= deadline:
+                killed, deadline = interrupted, now + ACK
+                processes.send(self.worker.head, signal.SIGKILL)
+            elif killed is not None and now >= deadline:
+                # Killed, yet nobody reported it: the snapshot is gone too.
+                return self._fall(None, killed, output)
+            event = self._wait(min(0.1, max(0.0, deadline - now)), output)
+            if event == "app gone":
+                raise ProtocolError("the app hung up")
+            if event == "interrupt" and interrupted is None:
+                interrupted, deadline = "interrupt", time.monotonic() + GRACE
+                processes.send(self.worker.head, signal.SIGINT)
+            elif event == "violation":
+                self.notices.append("the cell wrote into the sandbox's own pipes and was stopped")
+                processes.send(self.worker.head, signal.SIGKILL)
+                killed, deadline = killed or "killed", time.monotonic() + ACK
+            elif event == "gone":
+                return self._fall(None, killed or interrupted, output)
+            elif isinstance(event, dict) and event.get("n") == self.number:
+                if event.get("event") == "died":
+                    return self._fall(event.get("wait_status"), killed or interrupted, output)
+                if event.get("event") == "done":
+                    return self._finish(event, interrupted, output)
+            if killed is None and (reason := self._over_limit()):
+                self.notices.append(reason)
+                processes.send(self.worker.head, signal.SIGKILL)
+                killed, deadline = "killed", time.monotonic() + ACK
+
+    def _begin(self, frame: bytes) -> bool:
+        """Hand the cell to the head; False where the head was broken and has been replaced."""
+        worker = self.worker
+        processes.send(worker.head, signal.SIGCONT)
+        try:
+            protocol.write_all(worker.orders, frame, timeout=ACK)
+        except (OSError, TimeoutError):
+            self._replace_head()
+            return False
+        deadline = time.monotonic() + ACK
+        while time.monotonic() < deadline:
+            event = self._wait(0.1, None)
+            if event == "app gone":
+                raise ProtocolError("the app hung up")
+            if event in ("gone", "violation"):
+                break
+            if not isinstance(event, dict) or event.get("n") != self.number:
+                continue
+            if event.get("event") == "died":
+                break
+            if event.get("event") == "start":
+                runner = event.get("pid")
+                if runner != worker.head:
+                    if runner not in processes.children(worker.head):
+                        break
+                    if worker.snapshot is not None:
+                        processes.send(worker.snapshot, signal.SIGKILL)
+                    worker.snapshot, worker.head, worker.snapshot_cell = worker.head, int(runner), self.number
+                return True
+        self._replace_head()
+        return False
+
+    def _finish(self, event: dict[str, Any], interrupted: str | None, output: OutputBuffer) -> tuple[str, list[str]]:
+        status = "ok" if event.get("status") == "ok" else "error"
+        self._settle(output)
+        images = [image for image in event.get("images", []) if _is_png(image)][: protocol.MAX_IMAGES]
+        if interrupted == "timeout" and status == "error":
+            status = "timeout"
+            self.notices.append(f"the cell was stopped after {self.limits['cell_seconds']:g} s")
+        elif interrupted == "interrupt" and status == "error":
+            self.notices.append("the cell was interrupted")
+        return status, images
+
+    def _fall(self, wait_status: int | None, reason: str | None, output: OutputBuffer) -> tuple[str, list[str]]:
+        """The process that ran the cell is gone: return to the snapshot, say what is lost."""
+        if reason == "timeout":
+            self.notices.append(
+                f"the cell was stopped after {self.limits['cell_seconds']:g} s; it ignored the interrupt"
+            )
+        elif reason == "interrupt":
+            self.notices.append("the cell ignored the interrupt and was killed")
+        elif reason is None:
+            self.notices.append(f"the process running the cell {_how(wait_status)}")
+        self._replace_head(died=wait_status is not None)
+        self._settle(output)
+        return ("timeout" if reason == "timeout" else "killed"), []
+
+    def _replace_head(self, died: bool = False) -> None:
+        worker = self.worker
+        if not died:
+            processes.send(worker.head, signal.SIGKILL)
+        if worker.snapshot is not None and processes.alive(worker.snapshot):
+            lost = LOST_CELL if worker.snapshot_cell == self.number else LOST_SINCE.format(cell=worker.snapshot_cell)
+            worker.head, worker.snapshot = worker.snapshot, None
+            if not died:
+                self._await_death_report()
+            worker.reader = Reader(protocol.MAX_REPORT)
+            self._drain(worker.reports)
+        else:
+            lost = LOST_ALL
+            self._retire(worker)
+            self.worker = self.spawn()
+        if lost not in self.notices:
+            self.notices.append(lost)
+
+    def _await_death_report(self) -> None:
+        """Let the snapshot notice that its child is gone, so that its report cannot be taken for a later one."""
+        deadline = time.monotonic() + ACK
+        while time.monotonic() < deadline:
+            event = self._wait(0.05, None)
+            if isinstance(event, dict) and event.get("event") == "died":
+                return
+            if event == "violation":
+                self.worker.reader = Reader(protocol.MAX_REPORT)
+
+    def _settle(self, output: OutputBuffer) -> None:
+        """After a cell: nothing of it runs on, all it wrote is read, its state is frozen."""
+        keep = {os.getpid(), self.worker.head}
+        if self.worker.snapshot is not None:
+            keep.add(self.worker.snapshot)
+        processes.kill_others(keep)
+        self._drain(self.worker.output, output)
+        # Threads left behind by the cell wait with it.
+        processes.send(self.worker.head, signal.SIGSTOP)
+        processes.reap()
+
+    def _retire(self, worker: Worker) -> None:
+        processes.kill_others({os.getpid()})
+        processes.reap()
+        for descriptor in (worker.orders, worker.reports, worker.output):
+            os.close(descriptor)
+
+    # ------------------------------------------------------------------------------------------------ descriptors
+
+    def _wait(self, seconds: float, output: OutputBuffer | None) -> dict[str, Any] | str | None:
+        """Sleep until something happens; feed output; return a report or what else there is to know."""
+        worker = self.worker
+        try:
+            if (frame := worker.reader.next()) is not None:
+                return frame
+        except ProtocolError:
+            worker.reader = Reader(protocol.MAX_REPORT)
+            return "violation"
+        poller = select.poll()
+        poller.register(worker.reports, select.POLLIN)
+        poller.register(self.interrupts, select.POLLIN)
+        poller.register(self.app, select.POLLHUP | select.POLLRDHUP)
+        if output is not None:
+            poller.register(worker.output, select.POLLIN)
+        for descriptor, events in poller.poll(seconds * 1000):
+            if descriptor == self.app.fileno():
+                return "app gone"
+            if descriptor == worker.output:
+                with contextlib.suppress(BlockingIOError):
+                    if output is not None:
+                        output.feed(os.read(worker.output, 1 << 18))
+            elif descriptor == self.interrupts:
+                if events & select.POLLIN and self._drain_interrupts():
+                    return "interrupt"
+            elif descriptor == worker.reports:
+                try:
+                    data = os.read(worker.reports, 1 << 18)
+                except BlockingIOError:
+                    continue
+                if not data:
+                    return "gone"
+                worker.reader.feed(data)
+        try:
+            return worker.reader.next()
+        except ProtocolError:
+            worker.reader = Reader(protocol.MAX_REPORT)
+            self._drain(worker.reports)
+            return "violation"
+
+    def _drain(self, descriptor: int, output: OutputBuffer | None = None) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(descriptor, 1 << 18):
+                if output is not None:
+                    output.feed(data)
+
+    def _drain_interrupts(self) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            return bool(os.read(self.interrupts, 4096))
+        return False
+
+    def _over_limit(self) -> str | None:
+        return None
+
+
+def _is_png(image: Any) -> bool:
+    if not isinstance(image, str):
+        return False
+    try:
+        return base64.b64decode(image[:16]).startswith(PNG) and len(image) <= protocol.MAX_IMAGE * 4 // 3 + 4
+    except ValueError:
+        return False
+
+
+def _how(wait_status: Any) -> str:
+    if not isinstance(wait_status, int):
+        return "was killed"
+    if os.WIFSIGNALED(wait_status):
+        number = os.WTERMSIG(wait_status)
+        try:
+            return f"was killed by {signal.Signals(number).name}"
+        except ValueError:
+            return f"was killed by signal {number}"
+    return f"ended by itself with exit code {os.WEXITSTATUS(wait_status)}"

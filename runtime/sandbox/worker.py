@@ -1,0 +1,96 @@
+"""The process that runs cells, and the snapshots that bring it back.
+
+The *head* of a session waits for an order. To run a cell it forks: the child runs it, the parent waits as a snapshot
+of the state from before. A child that lives through its cell becomes the head, and the supervisor ends the parent; a
+child that dies leaves the parent, which reports the death and is the head again. Nothing is replayed.
+
+User code shares this process, so whatever is reported from here is a claim. The supervisor measures what matters.
+"""
+
+from __future__ import annotations
+
+import _thread
+import base64
+import os
+import random
+import signal
+import sys
+from typing import Any
+
+from . import protocol
+
+ORDERS, REPORTS, OUTPUT = 60, 61, 62
+"""Descriptors of the worker: orders come in, reports and output go out. All are pipes."""
+
+# User code may replace anything in these modules; the loop keeps what it needs.
+_fork, _getpid, _waitpid, _exit, _dup2, _open = os.fork, os.getpid, os.waitpid, os._exit, os.dup2, os.open
+_set_blocking, _write_all, _read_frame, _pack = os.set_blocking, protocol.write_all, protocol.read_frame, protocol.pack
+_getstate, _setstate, _signal, _threads = random.getstate, random.setstate, signal.signal, _thread._count
+_b64encode = base64.b64encode
+
+
+def run_head(shell: Any) -> None:
+    """Serve cells until the supervisor closes the pipe; never returns."""
+    _set_up_streams()
+    shell.prepare()
+    try:
+        while True:
+            _signal(signal.SIGINT, signal.SIG_IGN)
+            _set_blocking(ORDERS, True)
+            order = _read_frame(ORDERS, protocol.MAX_ORDER)
+            if order is None:
+                break
+            _serve(shell, int(order["n"]), str(order["code"]))
+    except BaseException:
+        # Whatever user code left behind broke the loop. The snapshot, or a new worker, takes over.
+        _exit(70)
+    _exit(0)
+
+
+def _serve(shell: Any, number: int, code: str) -> None:
+    # A fork copies one thread only. Where user code left threads behind (a pool, say), a copy would hang on them, so
+    # the cell runs right here, and the last snapshot stays the one to return to.
+    if _threads() == 0:
+        generator = _getstate()  # Python reseeds `random` in a child, which would undo the user's own seed.
+        child = _fork()
+        if child:
+            _, status = _waitpid(child, 0)
+            _report({"event": "died", "n": number, "wait_status": status})
+            return
+        _setstate(generator)
+    me = _getpid()
+    _report({"event": "start", "n": number, "pid": me})
+    ok = False
+    try:
+        _set_up_streams()
+        _signal(signal.SIGINT, signal.default_int_handler)
+        ok = shell.run(code)
+    except KeyboardInterrupt:
+        ok = False
+    finally:
+        if _getpid() != me:
+            _exit(0)  # A fork made by user code came back out of its cell.
+    _signal(signal.SIGINT, signal.SIG_IGN)
+    images = [_b64encode(image).decode("ascii") for image in shell.images]
+    _report({"event": "done", "n": number, "status": "ok" if ok else "error", "images": images})
+
+
+def _set_up_streams() -> None:
+    _dup2(OUTPUT, 1)
+    _dup2(OUTPUT, 2)
+    null = _open("/dev/null", os.O_RDONLY)
+    if null != 0:
+        _dup2(null, 0)
+        os.close(null)
+
+
+def _report(message: dict[str, Any]) -> None:
+    _set_blocking(REPORTS, True)
+    _write_all(REPORTS, _pack(message))
+
+
+def seed_numpy() -> None:
+    """Sessions come from one parent and would otherwise share its random numbers."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
