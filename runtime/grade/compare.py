@@ -1,13 +1,111 @@
-"""Equality of answers."""
+"""Equality of answers: text first, then our own reading, then the algebra library in a process that can be killed."""
 
 from __future__ import annotations
 
-from runtime.grade.strict import strict_equal
+import functools
+
+from runtime.grade import algebra
+from runtime.grade.clean import canonical, clean
+from runtime.grade.nodes import Answer, Scalar
+from runtime.grade.reader import read
+from runtime.grade.shapes import same
+from runtime.grade.strict import plain_number
+
+LONGEST_ANSWER = 1000
+"""Characters. Longer texts are compared as they stand."""
+_BUDGET_SECONDS = 1.6
 
 
 def equivalent(prediction: object, gold: object, *, lenient: bool = False) -> bool:
-    """Whether `prediction` and `gold` are the same answer. Never raises."""
+    r"""Whether `prediction` answers what `gold` says: numbers, lists, intervals, matrices, equations, units, LaTeX.
+
+    The verdict of three steps, the first that decides: the same text; the same value by our own reading (exact
+    arithmetic, fixed evaluation points); the same by `math-verify` in a worker process with a time and memory limit.
+
+    Args:
+        prediction: an answer, as `final_answer` finds it. None is no answer and equals nothing.
+        gold: the reference. Numbers are accepted, as some data sets store them.
+        lenient: also accept `50\%` for 50, a decimal of three or more digits for what it rounds, a ratio for its
+            fraction and a column for its tuple.
+
+    Returns:
+        The verdict; False for whatever cannot be read. Never raises, never evaluates code, and answers within two
+        seconds on an idle machine whatever the input.
+    """
     if prediction is None or gold is None:
         return False
-    left, right = ("".join(str(side).split()).strip("$").lower() for side in (prediction, gold))
-    return bool(left) and (left == right or strict_equal(left, right))
+    try:
+        left, right = _text(prediction), _text(gold)
+    except Exception:
+        return False
+    return _equivalent(left, right, lenient)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+@functools.lru_cache(maxsize=16384)
+def _equivalent(prediction: str, gold: str, lenient: bool) -> bool:
+    try:
+        return _decide(prediction, gold, lenient)
+    except Exception:  # The contract is a verdict for every pair of strings; an unread answer is a wrong one.
+        return False
+
+
+def _decide(prediction: str, gold: str, lenient: bool) -> bool:
+    if len(prediction) > LONGEST_ANSWER or len(gold) > LONGEST_ANSWER:
+        return bool(prediction.strip()) and prediction.split() == gold.split()
+    left, right = clean(prediction), clean(gold)
+    if not left or not right:
+        return False
+    if canonical(left) == canonical(right):
+        return True
+    if prediction.strip() == gold.strip():
+        return True
+    ours = _readings_equal(_cached_read(left), _cached_read(right), lenient)
+    if ours is not None:
+        return ours
+    return algebra.equal(left, right, seconds=_BUDGET_SECONDS)
+
+
+@functools.lru_cache(maxsize=8192)
+def _cached_read(text: str) -> tuple[Answer, ...]:
+    return tuple(read(text))
+
+
+def _readings_equal(left: tuple[Answer, ...], right: tuple[Answer, ...], lenient: bool) -> bool | None:
+    """Whether any two readings agree; None where our rules cannot tell."""
+    if not left or not right:
+        other = left or right
+        # What we cannot read is not a plain number in any notation: nothing for algebra to find.
+        return False if not other or _is_number(other) else None
+    undecided = False
+    for one in left:
+        for two in right:
+            verdict = same(one, two, lenient=lenient)
+            if verdict:
+                return True
+            undecided |= verdict is None
+    return None if undecided else False
+
+
+def _is_number(readings: tuple[Answer, ...]) -> bool:
+    return all(isinstance(reading, Scalar) and not reading.unit for reading in readings)
+
+
+def verdicts(prediction: str | None, gold: object) -> dict[str, bool]:
+    """All three verdicts on one answer: `strict`, `correct` (the default) and `lenient`."""
+    return {
+        "strict": plain_number(prediction) is not None and _strict(prediction, gold),
+        "correct": equivalent(prediction, gold),
+        "lenient": equivalent(prediction, gold, lenient=True),
+    }
+
+
+def _strict(prediction: object, gold: object) -> bool:
+    from runtime.grade.strict import strict_equal
+
+    return strict_equal(prediction, gold)

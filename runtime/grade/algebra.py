@@ -1,0 +1,2 @@
+def equal(left: str, right: str, *, seconds: float) -> bool:
+    return False

@@ -1,0 +1,115 @@
+r"""Spelling: the many ways to typeset one answer, brought to one.
+
+Two kinds of differences are removed here and nowhere else: typography (`\dfrac`, `\left(`, `10{,}000`, `−`), and the
+damage that released answer files carry (`\sqrt{}5` for `\sqrt 5`, one backslash between matrix rows). Nothing that
+carries meaning is removed: units, signs, exponents and percent signs stay for the reader.
+"""
+
+from __future__ import annotations
+
+import re
+
+from runtime.grade.extract import last_boxed
+
+_CHARACTERS = {
+    "−": "-", "–": "-", "—": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∕": "/", "π": r"\pi ",
+    "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∪": r"\cup ",
+    "∩": r"\cap ", "∈": r"\in ", "°": r"^\circ ", "√": r"\sqrt ", "θ": r"\theta ", "…": "...", "\u00a0": " ",
+    "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}",
+    "⅔": r"\frac{2}{3}", "％": "%", "，": ",", "（": "(", "）": ")", "’": "'", "“": '"', "”": '"', "′": "'",
+}  # fmt: skip
+_CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
+
+_SUBSTITUTIONS = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in [
+        (r"\\\(|\\\)|\\\[(?![\d.]+(?:pt|em|ex|mm|cm)\])|\\\]|\$\$", " "),  # delimiters of mathematics
+        (r"\\!", ""),
+        (r"\{,\}", ","),
+        (r"\\(?:,|;|:|>|quad\b|qquad\b|thinspace\b|enspace\b|space\b|hfill\b)", " "),
+        (r"(?<!\\)\\ ", " "),
+        (r"(?<!\\)~", " "),
+        (r"\\(?:displaystyle|textstyle|limits|nolimits|rm|bf|it)\b", " "),
+        (r"\\(?:left|right|middle)(?![a-zA-Z])\s*\.?(?=[\[\](){}|\\<>.]|$)", ""),
+        (r"\\(?:big|Big|bigg|Bigg)[lrm]?(?![a-zA-Z])", ""),
+        (r"\\(?:d|t|c)frac(?![a-zA-Z])", r"\\frac"),
+        (r"\\(?:d|t)binom(?![a-zA-Z])", r"\\binom"),
+        (r"\\%", "%"),
+        (r"\\(?:leqslant|leq|le)(?![a-zA-Z])", r"\\le "),
+        (r"\\(?:geqslant|geq|ge)(?![a-zA-Z])", r"\\ge "),
+        (r"\\(?:lt)(?![a-zA-Z])", "<"),
+        (r"\\(?:gt)(?![a-zA-Z])", ">"),
+        (r"&lt;", "<"),
+        (r"&gt;", ">"),
+        (r"<=", r"\\le "),
+        (r">=", r"\\ge "),
+        (r"\\neq(?![a-zA-Z])|!=", r"\\ne "),
+        (r"\*\*", "^"),
+        (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])", r"\\deg "),
+        (r"\\(?:mathrm|mathbf|mathit|boldsymbol|textbf|textit|textrm|textsf|mbox|hbox)(?=\s*\{)", r"\\text"),
+        (r"\\(?:operatorname\*?|mathop)\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 "),
+        # Damage in released gold files: a brace pair set where an argument was expected, backslashes cut in half.
+        (r"\\sqrt\s*\{\s*\}\s*", r"\\sqrt "),
+        (r"\\frac\{\\\}\{([a-zA-Z])\}([a-zA-Z]*)", r"\\frac\\\1\2 "),
+        # Units that lost their \text: `40{hours}`, `65{/h}`.
+        (r"(?<=\d)\{\s*(/[a-zA-Z][a-zA-Z ./-]*|[a-zA-Z][a-zA-Z ./-]{2,})\}", r"\\text{\1}"),
+        (r"^\\text\s*\{([^{}]*\d[^{}]*)\}$", r"\1"),
+    ]
+]
+_MATRIX = re.compile(r"\\begin\{([bpvBV]?matrix|smallmatrix|array)\}(\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
+_HALF_ROW_BREAK = re.compile(r"(?<!\\)\\(?=\s*(?:[-+\d.]|$))")
+_PAIRED_DOLLARS = re.compile(r"^\$([^$]*)\$$")
+
+
+def clean(text: str) -> str:
+    """`text` in the one spelling that the reader knows: LaTeX, single spaces, no delimiters."""
+    text = _CHARACTER.sub(lambda match: _CHARACTERS[match.group()], text.strip())
+    if "boxed" in text:
+        text = last_boxed(text) or text
+    paired = _PAIRED_DOLLARS.match(text)
+    if paired:
+        text = paired.group(1)
+    text = text.replace(r"\$", r"\usd ")
+    if text.count("$") == 1:
+        text = re.sub(r"\$(?=\s*-?[\d.])", r"\\usd ", text)
+    text = text.replace("$", " ")
+    for pattern, replacement in _SUBSTITUTIONS:
+        text = pattern.sub(replacement, text)
+    text = _MATRIX.sub(_repair_matrix, text)
+    if "matrix" not in text:
+        text = _HALF_ROW_BREAK.sub("", text)
+    text = " ".join(text.split())
+    while text and text[-1] in ".,;:" and not text.endswith((".m.", ". m.", "...")):
+        text = text[:-1].rstrip()
+    return text
+
+
+def _repair_matrix(match: re.Match[str]) -> str:
+    body = match.group(3)
+    if r"\\" not in body:
+        body = _HALF_ROW_BREAK.sub(r"\\\\", body)
+    # One name for all matrix environments; determinant bars (vmatrix) mean something else and keep theirs.
+    name = match.group(1) if match.group(1) in ("vmatrix", "Vmatrix") else "matrix"
+    return rf"\begin{{{name}}}{body}\end{{{name}}}"
+
+
+_TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
+_OPTION = re.compile(r"\(?\s*([A-Za-z])\s*\)?[.):]?")
+_MEANINGLESS_SPACE = re.compile(r"(?<![0-9]) | (?![0-9])")
+
+
+def canonical(cleaned: str) -> str:
+    r"""A cleaned answer as a key: equal keys mean the same answer, letter for letter.
+
+    Words lose their case and spaces, option letters their brackets (`(C)`, `\text{C}` and `C` are one); mathematics
+    keeps both, except spaces that separate nothing.
+    """
+    text = _TEXT.sub(r"\1", cleaned).replace(r"\deg", "").strip()
+    option = _OPTION.fullmatch(text)
+    if option:
+        return option.group(1)
+    text = re.sub(r"([_^])\{([A-Za-z0-9])\}", r"\1\2", text)
+    key = _MEANINGLESS_SPACE.sub("", text)
+    if "\\" not in key and re.search(r"[A-Za-z]{2}", key) and not re.search(r"[=^_*/+<>|]", key):
+        return re.sub(r"[.'\"]", "", key.lower())
+    return key

@@ -1,0 +1,240 @@
+"""Equality of read answers, shape by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from runtime.grade import values
+from runtime.grade.nodes import (
+    Answer,
+    Assignment,
+    BaseNumeral,
+    Call,
+    Expression,
+    Group,
+    Listing,
+    Matrix,
+    Number,
+    Ratio,
+    Relation,
+    Scalar,
+    Symbol,
+    Union,
+    Words,
+)
+from runtime.grade.scalars import expressions_equal, proportional
+from runtime.grade.units import compatible
+
+_HUNDRED = Number(Fraction(100), 0, 1)
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
+_INFINITY = Symbol("infty")
+_LONGEST_LIST = 60
+
+
+def same(left: Answer, right: Answer, *, lenient: bool = False) -> bool | None:
+    """Whether a prediction (`left`) is the gold answer (`right`). None: not decided by these rules."""
+    if isinstance(left, Assignment) or isinstance(right, Assignment):
+        return _assignments(left, right, lenient)
+    if isinstance(left, Scalar) and isinstance(right, Scalar):
+        return _scalars(left, right, lenient)
+    if type(left) is type(right):
+        return _alike(left, right, lenient)
+    return _unlike(left, right, lenient)
+
+
+def _scalars(left: Scalar, right: Scalar, lenient: bool) -> bool | None:
+    if not compatible(left.unit, right.unit):
+        return False
+    a, b = left.expression, right.expression
+    if left.percent == right.percent:
+        return expressions_equal(a, b, lenient=lenient)
+    scaled = expressions_equal(
+        Call("div", (a, _HUNDRED)) if left.percent else a, Call("div", (b, _HUNDRED)) if right.percent else b
+    )
+    if lenient and not scaled:
+        # A percent sign on one side alone may have been the question's unit.
+        return expressions_equal(a, b, lenient=True)
+    return scaled
+
+
+def _alike(left: Answer, right: Answer, lenient: bool) -> bool | None:
+    """Two answers of one shape other than a scalar."""
+    if isinstance(left, Listing) and isinstance(right, Listing):
+        if "row" in (left.kind, right.kind):
+            return _ordered(left.items, right.items, lenient)
+        return _unordered(left.items, right.items, lenient)
+    if isinstance(left, Group) and isinstance(right, Group):
+        brackets = (left.left, left.right) == (right.left, right.right)
+        # With two items the brackets may be those of an interval, which they then belong to; vectors do not care.
+        if not brackets and (len(left.items) == 2 or not lenient):
+            return False
+        return _ordered(left.items, right.items, lenient)
+    if isinstance(left, Union) and isinstance(right, Union):
+        return _unordered(left.parts, right.parts, lenient)
+    if isinstance(left, Matrix) and isinstance(right, Matrix):
+        if left.determinant != right.determinant or len(left.rows) != len(right.rows):
+            return False
+        return _all(_ordered(a, b, lenient) for a, b in zip(left.rows, right.rows, strict=True))
+    if isinstance(left, Ratio) and isinstance(right, Ratio):
+        return _ratios(left, right)
+    if isinstance(left, Relation) and isinstance(right, Relation):
+        return _relations(left, right)
+    if isinstance(left, (Words, BaseNumeral)):
+        return left == right
+    return None
+
+
+def _unlike(left: Answer, right: Answer, lenient: bool) -> bool | None:
+    """Two answers of different shapes."""
+    for one, other, swap in ((left, right, False), (right, left, True)):
+
+        def ordered(a: Sequence[Answer], b: Sequence[Answer], swap: bool = swap) -> bool | None:
+            return _ordered(b, a, lenient) if swap else _ordered(a, b, lenient)
+
+        def again(a: Answer, b: Answer, swap: bool = swap) -> bool | None:
+            return same(b, a, lenient=lenient) if swap else same(a, b, lenient=lenient)
+
+        if isinstance(one, Group) and isinstance(other, Listing):
+            # (1, 2) and [1, 2] against 1, 2 or the row 1 2: the same items in the same order. A set has none.
+            closed = (one.left, one.right) in (("(", ")"), ("[", "]"))
+            return ordered(one.items, other.items) if closed and other.kind != "set" else False
+        if isinstance(one, Group) and len(one.items) == 1 and one.left == "[" and isinstance(other, Scalar):
+            return again(one.items[0], other)
+        if isinstance(one, Listing) and one.kind == "set" and len(one.items) == 1 and isinstance(other, Scalar):
+            return again(one.items[0], other)
+        if isinstance(one, Relation) and isinstance(other, (Group, Union)):
+            region = _region(one)
+            return again(region, other) if region is not None else None
+        if isinstance(one, Listing) and isinstance(other, Union) and one.kind == "bare":
+            # x < 1 or x > 3
+            regions = [_region(item) if isinstance(item, Relation) else None for item in one.items]
+            if None not in regions:
+                return again(Union(tuple(region for region in regions if region is not None)), other)
+        if isinstance(one, Matrix) and isinstance(other, Group) and lenient and 1 in (len(one.rows), len(one.rows[0])):
+            return ordered([cell for row in one.rows for cell in row], other.items)
+        if isinstance(one, Ratio) and isinstance(other, Scalar) and lenient and len(one.terms) == 2:
+            return again(Scalar(Call("div", one.terms)), other)
+        if isinstance(one, Words) and isinstance(other, Scalar) and isinstance(other.expression, Symbol):
+            return one.key == other.expression.name
+    return False
+
+
+def _assignments(left: Answer, right: Answer, lenient: bool) -> bool | None:
+    """`x = 5` against `5`, `x = 5`, or the same equation written otherwise."""
+    if isinstance(left, Assignment) and isinstance(right, Assignment):
+        if left.name == right.name and (verdict := same(left.value, right.value, lenient=lenient)):
+            return verdict
+        one, other = _as_equation(left), _as_equation(right)
+        return _relations(one, other) if one and other else left.name == right.name and None
+    assignment, other_side = (left, right) if isinstance(left, Assignment) else (right, left)
+    if isinstance(other_side, Relation):
+        equation = _as_equation(assignment)  # type: ignore[arg-type]
+        return _relations(equation, other_side) if equation else False
+    if isinstance(left, Assignment):
+        return same(left.value, right, lenient=lenient)
+    return same(left, right.value, lenient=lenient)  # type: ignore[union-attr]
+
+
+def _as_equation(assignment: Assignment) -> Relation | None:
+    if len(assignment.name) != 1 or not isinstance(assignment.value, Scalar):
+        return None
+    return Relation((Symbol(assignment.name), assignment.value.expression), ("=",))
+
+
+def _relations(left: Relation, right: Relation) -> bool | None:
+    if len(left.operators) != len(right.operators):
+        return False
+    forward = _chain(left, right)
+    if forward or len(left.operators) == 1:
+        return forward
+    flipped = Relation(tuple(reversed(left.sides)), tuple(_FLIPPED[o] for o in reversed(left.operators)))
+    return _chain(flipped, right)
+
+
+def _chain(left: Relation, right: Relation) -> bool | None:
+    verdicts = []
+    for index, (here, there) in enumerate(zip(left.operators, right.operators, strict=True)):
+        a = _difference(left.sides[index], left.sides[index + 1])
+        b = _difference(right.sides[index], right.sides[index + 1])
+        if here != there:
+            if _FLIPPED[here] != there:
+                return False
+            a = Call("neg", (a,))
+        verdicts.append(proportional(a, b, positive=there not in ("=", "!=")))
+    return _all(verdicts)
+
+
+def _difference(left: Expression, right: Expression) -> Expression:
+    return Call("add", (left, Call("neg", (right,))))
+
+
+def _region(relation: Answer) -> Answer | None:
+    """The interval that an inequality in one variable describes, or None."""
+    if not isinstance(relation, Relation) or len(relation.sides) > 3:
+        return None
+    sides, operators = relation.sides, relation.operators
+    minus_infinity = Scalar(Call("neg", (_INFINITY,)))
+    if len(sides) == 2:
+        if not isinstance(sides[0], Symbol):
+            sides, operators = (sides[1], sides[0]), (_FLIPPED[operators[0]],)
+        if not isinstance(sides[0], Symbol) or values.variables(sides[1]):
+            return None
+        bound, operator = Scalar(sides[1]), operators[0]
+        if operator == "!=":
+            below = Group("(", ")", (minus_infinity, bound))
+            return Union((below, Group("(", ")", (bound, Scalar(_INFINITY)))))
+        if operator == "=":
+            return None
+        if operator[0] == "<":
+            return Group("(", "]" if operator == "<=" else ")", (minus_infinity, bound))
+        return Group("[" if operator == ">=" else "(", ")", (bound, Scalar(_INFINITY)))
+    if operators[0][0] == operators[1][0] == ">":
+        sides, operators = tuple(reversed(sides)), tuple(_FLIPPED[operator] for operator in reversed(operators))
+    if operators[0][0] != "<" or operators[1][0] != "<" or not isinstance(sides[1], Symbol):
+        return None
+    return Group(
+        "[" if operators[0] == "<=" else "(",
+        "]" if operators[1] == "<=" else ")",
+        (Scalar(sides[0]), Scalar(sides[2])),
+    )
+
+
+def _ratios(left: Ratio, right: Ratio) -> bool | None:
+    if len(left.terms) != len(right.terms):
+        return False
+    first = (left.terms[0], right.terms[0])
+    return _all(
+        expressions_equal(Call("mul", (a, first[1])), Call("mul", (b, first[0])))
+        for a, b in zip(left.terms[1:], right.terms[1:], strict=True)
+    )
+
+
+def _all(verdicts: object) -> bool | None:
+    undecided = False
+    for verdict in verdicts:  # type: ignore[attr-defined]
+        if verdict is False:
+            return False
+        undecided |= verdict is None
+    return None if undecided else True
+
+
+def _ordered(left: Sequence[Answer], right: Sequence[Answer], lenient: bool) -> bool | None:
+    if len(left) != len(right):
+        return False
+    return _all(same(a, b, lenient=lenient) for a, b in zip(left, right, strict=True))
+
+
+def _unordered(left: Sequence[Answer], right: Sequence[Answer], lenient: bool) -> bool | None:
+    """Whether every item has a partner: repeated items count, so 2, 2, 3 is not 2, 3."""
+    if len(left) != len(right):
+        return False
+    if len(left) > _LONGEST_LIST:
+        return _ordered(left, right, lenient)
+    remaining = list(right)
+    for item in left:
+        partner = next((i for i, other in enumerate(remaining) if same(item, other, lenient=lenient)), None)
+        if partner is None:
+            return False
+        del remaining[partner]
+    return True

@@ -1,0 +1,78 @@
+"""Units: which words may follow a number, and which of them mean the same."""
+
+from __future__ import annotations
+
+import re
+
+_ALIASES = {
+    "mm": "millimeter millimeters millimetre millimetres",
+    "cm": "centimeter centimeters centimetre centimetres",
+    "m": "meter meters metre metres",
+    "km": "kilometer kilometers kilometre kilometres",
+    "in": "inch inches",
+    "ft": "foot feet",
+    "yd": "yard yards yds",
+    "mi": "mile miles",
+    "mg": "milligram milligrams",
+    "g": "gram grams gm gms",
+    "kg": "kilogram kilograms kgs",
+    "lb": "pound pounds lbs",
+    "oz": "ounce ounces",
+    "ml": "milliliter milliliters millilitre millilitres mL",
+    "l": "liter liters litre litres L",
+    "gal": "gallon gallons",
+    "s": "second seconds sec secs",
+    "min": "minute minutes mins",
+    "h": "hour hours hr hrs",
+    "day": "days",
+    "week": "weeks",
+    "month": "months",
+    "year": "years yr yrs",
+    "mi/h": "mph",
+    "km/h": "kph kmph",
+    "usd": "dollar dollars bucks USD",
+    "cent": "cents ¢",
+    "eur": "euro euros €",
+    "gbp": "£",
+    "degree": "degrees deg",
+    "am": "a.m. AM",
+    "pm": "p.m. PM",
+    "unit": "units",
+    "percent": "percents",
+}
+_CANONICAL = {alias: name for name, aliases in _ALIASES.items() for alias in [name, *aliases.split()]}
+_WORD = re.compile(r"[A-Za-z¢€£]+(?:\.[A-Za-z]\.)?")
+_SQUARE = re.compile(r"\b(square|squared|sq)\b\.?\s*|square(?=[a-z])", re.IGNORECASE)
+_CUBIC = re.compile(r"\b(cubic|cubed|cu)\b\.?\s*|cubic(?=[a-z])", re.IGNORECASE)
+
+SHORT = frozenset(name for name in _CANONICAL if len(name) > 1 and name.isascii() and name not in ("in", "am", "a.m."))
+"""Units that may follow a number without being marked as text. One-letter units would be taken from variables."""
+
+
+def canonical_unit(text: str) -> str:
+    """One name for a unit: `square inches`, `in^2` and `sq in` agree; words unknown here stay, in the singular."""
+    text = text.replace("\\", " ").replace("{", "").replace("}", "").strip().strip(".,;").strip()
+    power = ""
+    if _SQUARE.search(text):
+        text, power = _SQUARE.sub(" ", text), "^2"
+    elif _CUBIC.search(text):
+        text, power = _CUBIC.sub(" ", text), "^3"
+    lowered = text.strip().lower().replace(" ", "")
+    if re.fullmatch(r"[ap]\.?m\.?", lowered):
+        return lowered[0] + "m"
+    text = re.sub(r"\bper\b", "/", text)
+    names = re.sub(r"\s*([/^])\s*", r"\1", _WORD.sub(lambda match: _word(match.group()), text))
+    return "".join(names.split()) + power
+
+
+def _word(word: str) -> str:
+    for candidate in (word, word.lower()):
+        if candidate in _CANONICAL:
+            return _CANONICAL[candidate]
+    word = word.lower()
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def compatible(left: str, right: str) -> bool:
+    """Whether two units may stand for one quantity: equal, or one side leaves the unit out."""
+    return left == right or not left or not right
