@@ -66,6 +66,8 @@ class Sequence:
     forbidden: frozenset[int] = frozenset()
     """The next token is none of these."""
     sampler: Any = None
+    owner: Any = None
+    """Whatever the driver wants to find again from a drawn token."""
 
     @property
     def length(self) -> int:
@@ -74,11 +76,25 @@ class Sequence:
 
 
 class Drawn(NamedTuple):
-    """One sampled token, or for a server that shows none, one piece of text (id -1)."""
+    """One sampled token; `token` may be TEXT_ONLY or ENDED where a server is behind it."""
 
     sequence: Sequence
     token: int
     piece: bytes
+
+
+ENDED = -2
+"""In place of a drawn token: the server says that this sequence is done (its end token is not shown)."""
+TEXT_ONLY = -1
+"""In place of a drawn token: a piece of text from a server that shows no ids."""
+
+
+class SequenceError(EngineError):
+    """One sequence cannot go on; the others can."""
+
+    def __init__(self, sequence: Sequence, cause: str, consequence: str = "", remedy: str = "") -> None:
+        super().__init__(cause, consequence, remedy)
+        self.sequence = sequence
 
 
 class ContextFullError(EngineError):

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -115,8 +115,8 @@ def _strlen_callback() -> Any:
 
 
 @contextmanager
-def stop_on_sigint(flag: AbortFlag) -> Iterator[None]:
-    """Let Ctrl-C set `flag` while the block runs, at once even inside a long native call.
+def stop_on_sigint(flag: AbortFlag, also: Callable[[], None] | None = None) -> Iterator[None]:
+    """Let Ctrl-C set `flag` (and call `also`) while the block runs, at once even inside a long native call.
 
     Python runs signal handlers only between bytecodes of the main thread, which may be seconds inside `llama_decode`.
     The C-level handler however writes to the wakeup descriptor immediately; a small thread waits for that. Outside the
@@ -133,9 +133,14 @@ def stop_on_sigint(flag: AbortFlag) -> Iterator[None]:
             if byte[0] == signal.SIGINT:
                 flag.set()
 
+    def handle(*_: object) -> None:
+        flag.set()
+        if also is not None:
+            also()
+
     watcher = threading.Thread(target=watch, name="sigint-watcher", daemon=True)
     previous_handler = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, lambda *_: flag.set())
+    signal.signal(signal.SIGINT, handle)
     previous_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     watcher.start()
     try:

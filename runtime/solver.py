@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from runtime.dialect import Dialect, Turn, choose
-from runtime.engine import ContextFullError, Decoder, Engine, Sequence, StoppedError, Vocabulary
+from runtime.engine import ENDED, ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError, Vocabulary
 from runtime.errors import InputError
 from runtime.grade import last_boxed
 from runtime.lce import EMPTY_EXECUTION, Block, BlockType, Segment
@@ -209,6 +209,9 @@ class Attempt:
 
     def push(self, token: int, piece: bytes) -> Literal["go", "execute", "stop"]:
         """Take one drawn token."""
+        if token == ENDED:
+            self._reader.end()
+            return self._ended()
         self._generated += 1
         reader = self._reader
         signal = reader.push(token, piece)
@@ -227,11 +230,6 @@ class Attempt:
         if reader.block_tokens >= settings.max_block_tokens:
             return self.stop("token_limit", f"one block reached {settings.max_block_tokens} tokens")
         return "go"
-
-    def ended_by_server(self) -> Literal["stop"]:
-        """The server says the model is done."""
-        self._reader.end()
-        return self._ended()
 
     def _ended(self) -> Literal["stop"]:
         answer = self._dialect.answer(self._reader.blocks)
@@ -401,6 +399,7 @@ class Solver:
         self._decoder: Decoder | None = None
         self._kept: Sequence | None = None
         self._dirty = False
+        self._in_cell = False
         if self.settings.code_execution and sandbox is None:
             raise InputError("no sandbox was given", "cells cannot be run", "give one, or set code_execution to false")
 
@@ -447,7 +446,7 @@ class Solver:
         flag.clear()
         from runtime.engine_native import stop_on_sigint
 
-        with stop_on_sigint(flag):
+        with stop_on_sigint(flag, also=self._interrupt_cell):
             sequence = self._start(decoder, attempt, settings, reuse=bool(history))
             try:
                 if self.sandbox is not None and self._dirty and not keep_session:
@@ -488,6 +487,8 @@ class Solver:
                 if flag.is_set():
                     attempt.stop("interrupted", "stopped on request")
                     return
+        except SequenceError as error:
+            attempt.stop("error", str(error))
         except StoppedError:
             attempt.stop("interrupted", "stopped on request")
         except ContextFullError:
@@ -498,15 +499,29 @@ class Solver:
         begun = time.monotonic()
         result = None
         if self.settings.code_execution and self.sandbox is not None:
-            self._dirty = True
-            result = self.sandbox.run(attempt.code)
+            self._dirty = self._in_cell = True
+            try:
+                result = self.sandbox.run(attempt.code)
+            finally:
+                self._in_cell = False
         appended = attempt.executed(result, time.monotonic() - begun)
+        if self.engine.stop_flag.is_set():
+            return attempt.stop("interrupted", "stopped on request")
         if appended is None:
             return "stop"
         attempt.fed(decoder.feed(sequence, appended))
         if sequence.length + 1 >= decoder.n_ctx:
             return attempt.stop("context_full", f"the context of {decoder.n_ctx:,} tokens is full")
         return "go"
+
+    def interrupt(self) -> None:
+        """End the running solution soon, from any thread; its status becomes `interrupted`."""
+        self.engine.stop_flag.set()
+        self._interrupt_cell()
+
+    def _interrupt_cell(self) -> None:
+        if self.sandbox is not None and self._in_cell:
+            self.sandbox.interrupt()
 
     def close(self) -> None:
         """Free the context (the engine and the sandbox stay open)."""
