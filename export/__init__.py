@@ -1,1 +1,1 @@
-"""Adapter to merged weights to GGUF, with a certificate that it still computes the same thing."""
+"""Floor 3: adapter -> merged weights -> GGUF, with a certificate that it still computes the same thing."""

@@ -1,0 +1,67 @@
+"""The process in which llama.cpp's converter runs: `python -m export.convert_worker SPEC.json`.
+
+The converter is run unchanged but for three answers it cannot find in a Hugging Face folder: which token ends a turn
+(`<|endofmessage|>`, beside the base's own end of sequence), whether BOS is added, and the pre-tokenizer of a byte-level
+vocabulary it does not know by hash. Its own `gguf` package comes first on the path: PyPI's of the same number differs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(spec_file: str) -> None:
+    """Run the converter as the JSON file `spec_file` says."""
+    spec = json.loads(Path(spec_file).read_text(encoding="utf-8"))
+    folder = Path(spec["llama_cpp"])
+    sys.path[:0] = [str(folder), str(folder / "gguf-py")]
+    gguf = importlib.import_module("gguf")
+    if folder not in Path(str(gguf.__file__)).parents:
+        raise SystemExit(f"gguf was imported from {gguf.__file__}, not from {folder}")
+    _answer_special_tokens(gguf, spec)
+    _answer_pre_tokenizer(importlib.import_module("conversion.base"), spec)
+    script = spec["script"]
+    sys.argv = [script, *spec["arguments"]]
+    importlib.import_module(script.removesuffix(".py")).main()
+
+
+def _answer_special_tokens(gguf: Any, spec: dict[str, Any]) -> None:
+    original = gguf.SpecialVocab.add_to_gguf
+
+    def add_to_gguf(self: Any, writer: Any, quiet: bool = False) -> None:
+        original(self, writer, quiet)
+        writer.add_eot_token_id(spec["end_of_turn"])
+        writer.add_add_bos_token(spec["adds_bos"])
+        writer.add_add_eos_token(False)
+        if spec["eos"] is not None:
+            writer.add_eos_token_id(spec["eos"])
+        if spec["space_prefix"] is not None:
+            writer.add_add_space_prefix(spec["space_prefix"])
+        for key, value in spec["strings"].items():
+            writer.add_string(key, value)
+
+    gguf.SpecialVocab.add_to_gguf = add_to_gguf
+
+
+def _answer_pre_tokenizer(base: Any, spec: dict[str, Any]) -> None:
+    original = base.TextModel.get_vocab_base_pre
+
+    def get_vocab_base_pre(self: Any, tokenizer: Any) -> str:
+        if spec["pre_tokenizer_forced"]:
+            return str(spec["pre_tokenizer_forced"])
+        try:
+            return str(original(self, tokenizer))
+        except NotImplementedError:
+            if spec["pre_tokenizer_recognised"]:
+                return str(spec["pre_tokenizer_recognised"])
+            raise
+
+    base.TextModel.get_vocab_base_pre = get_vocab_base_pre
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

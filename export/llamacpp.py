@@ -1,0 +1,185 @@
+"""llama.cpp's own converter, in the version the installed llama-cpp-python was built from, without git or a compiler.
+
+Neither the wheel nor PyPI's `gguf` holds the converter; the source distribution of llama-cpp-python does, under
+`vendor/llama.cpp`. pip fetches that distribution once (so a person's index, proxy and certificates apply), its hash is
+checked, and the few folders that are needed are unpacked into a cache.
+
+`pip download` of a source distribution runs its build backend for metadata, which here would install a build
+environment. pip looks the backend up by name, so a stand-in of that name which answers with name and version is put
+first on its path: nothing of the distribution is executed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from runtime.errors import ExportError, InputError
+from runtime.files import sha256_file
+
+PACKAGE = "llama-cpp-python"
+SHA256 = {"0.3.36": "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"}
+"""SHA-256 of the source distributions this project knows; others are refused unless given by hand."""
+
+_WANTED = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion", "gguf-py/gguf", "LICENSE")
+_BACKEND = """
+import pathlib
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    name = "{module}-{version}.dist-info"
+    target = pathlib.Path(folder, name)
+    target.mkdir()
+    (target / "METADATA").write_text("Metadata-Version: 2.1\\nName: {package}\\nVersion: {version}\\n")
+    return name
+"""
+
+
+@dataclass(frozen=True)
+class LlamaCpp:
+    """A folder with llama.cpp's converter, and where it is from."""
+
+    folder: Path
+    version: str
+    origin: str
+
+    @property
+    def converter(self) -> Path:
+        """`convert_hf_to_gguf.py`."""
+        return self.folder / "convert_hf_to_gguf.py"
+
+
+def installed_version() -> str:
+    """Version of the installed llama-cpp-python.
+
+    Raises:
+        ExportError: it is not installed.
+    """
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError as error:
+        message = f"{PACKAGE} is not installed"
+        raise ExportError(message, "nothing can be converted", f"pip install {PACKAGE}") from error
+
+
+def cache_folder() -> Path:
+    """Where fetched things are kept: `MATHCODER_CACHE`, else `mathcoder` in the user's cache folder."""
+    if chosen := os.environ.get("MATHCODER_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mathcoder"
+
+
+def find(given: Path | None = None) -> LlamaCpp:
+    """The converter: `given` (a folder, or a source distribution's .tar.gz), else the cache, else fetched by pip.
+
+    Raises:
+        InputError: `given` holds no converter.
+        ExportError: there is no network, or what came does not have the known hash.
+    """
+    wanted = installed_version()
+    if given is not None and given.is_dir():
+        for folder in (given, given / "vendor" / "llama.cpp"):
+            if _is_complete(folder):
+                return LlamaCpp(folder, wanted, str(given))
+        raise InputError(
+            f"{given} holds no llama.cpp converter (convert_hf_to_gguf.py, conversion/ and gguf-py/)",
+            "nothing was converted",
+            f"point --llama-cpp at vendor/llama.cpp of the source distribution of {PACKAGE} {wanted}",
+        )
+    target = cache_folder() / f"llama.cpp-{wanted}"
+    if given is not None:
+        if not given.is_file():
+            raise InputError(f"{given} does not exist", "nothing was converted", "check --llama-cpp")
+        _unpack(given, target, wanted)
+    elif not _is_complete(target):
+        _fetch(target, wanted)
+    return LlamaCpp(target, wanted, f"source distribution of {PACKAGE} {wanted}")
+
+
+def is_at_hand() -> bool:
+    """Whether the converter is already in the cache, so that no network is needed."""
+    return _is_complete(cache_folder() / f"llama.cpp-{installed_version()}")
+
+
+def _is_complete(folder: Path) -> bool:
+    return all((folder / name).exists() for name in _WANTED if name != "LICENSE")
+
+
+def _fetch(target: Path, wanted: str) -> None:
+    if wanted not in SHA256:
+        raise ExportError(
+            f"the converter of {PACKAGE} {wanted} is not among those with a known hash ({', '.join(SHA256)})",
+            "it is not fetched",
+            f"pip install {PACKAGE}=={next(iter(SHA256))}, or give its source distribution with --llama-cpp FILE",
+        )
+    with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch:
+        archive = _download(Path(scratch), wanted)
+        _unpack(archive, target, wanted)
+
+
+def _download(scratch: Path, wanted: str) -> Path:
+    backend = scratch / "backend" / "scikit_build_core"
+    backend.mkdir(parents=True)
+    (backend / "__init__.py").touch()
+    text = _BACKEND.format(module=PACKAGE.replace("-", "_"), package=PACKAGE, version=wanted)
+    (backend / "build.py").write_text(text, encoding="utf-8")
+    requirements = scratch / "requirements.txt"
+    requirements.write_text(f"{PACKAGE}=={wanted} --hash=sha256:{SHA256[wanted]}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command += ["--no-deps", "--no-build-isolation", "--no-binary", PACKAGE, "--require-hashes"]
+    command += ["--dest", str(scratch / "got"), "--requirement", str(requirements)]
+    environment = {**os.environ, "PYTHONPATH": str(scratch / "backend")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    found = list((scratch / "got").glob("*.tar.gz"))
+    if done.returncode or not found:
+        lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
+        reason = lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with code {done.returncode}"
+        raise ExportError(
+            f"llama.cpp's converter could not be fetched ({reason})",
+            "nothing was converted",
+            f"connect to the network once, or download the source distribution of {PACKAGE} {wanted} (.tar.gz) "
+            "elsewhere and pass it with --llama-cpp FILE",
+        )
+    return found[0]
+
+
+def _unpack(archive: Path, target: Path, wanted: str) -> None:
+    """Unpack the converter atomically: a folder under the final name is always whole."""
+    digest = sha256_file(archive)
+    if wanted in SHA256 and digest != SHA256[wanted]:
+        raise ExportError(
+            f"{archive.name} has the SHA-256 {digest}, expected {SHA256[wanted]}",
+            "it is not used",
+            f"fetch the source distribution of {PACKAGE} {wanted} again",
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        try:
+            with tarfile.open(archive) as tar:
+                for member in tar:
+                    _, marker, inside = member.name.partition("/vendor/llama.cpp/")
+                    if marker and any(inside == name or inside.startswith(name + "/") for name in _WANTED):
+                        tar.extract(_renamed(member, inside), scratch, filter="data")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise ExportError(f"{archive} is no readable .tar.gz ({error})", "it is not used") from error
+        if not _is_complete(scratch):
+            raise ExportError(f"{archive} holds no vendor/llama.cpp with a converter", "it is not used")
+        if not target.exists():
+            os.replace(scratch, target)
+        elif not _is_complete(target):
+            shutil.rmtree(target)
+            os.replace(scratch, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _renamed(member: tarfile.TarInfo, name: str) -> tarfile.TarInfo:
+    member.name = name
+    return member

@@ -1,0 +1,72 @@
+"""The base as QLoRA training saw it: quantized to 4-bit NF4 and back, by the same library (arXiv 2305.14314)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from export.source import Source
+from runtime.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Nf4:
+    """How the base was quantized.
+
+    Attributes:
+        blocksize: weights that share a scale.
+        double_quant: whether the scales are quantized too.
+        load_dtype: dtype in which the base was loaded; dequantized weights are rounded to it. None: as stored.
+    """
+
+    blocksize: int = 64
+    double_quant: bool = True
+    load_dtype: str | None = None
+
+    def round_trip(self, weight: torch.Tensor) -> torch.Tensor:
+        """`weight` `(out, in)` quantized and dequantized, float32."""
+        bnb = import_bitsandbytes()
+        import torch
+
+        if self.load_dtype is not None:
+            weight = weight.to(getattr(torch, self.load_dtype))
+        packed, state = bnb.functional.quantize_4bit(
+            weight.contiguous(), blocksize=self.blocksize, compress_statistics=self.double_quant, quant_type="nf4"
+        )
+        return bnb.functional.dequantize_4bit(packed, state).reshape(weight.shape).float()
+
+
+def nf4_of(source: Source) -> Nf4:
+    """The quantization the run recorded, or the usual one."""
+    recorded = source.run.get("quantization") or {}
+    return Nf4(
+        blocksize=int(recorded.get("blocksize", 64)),
+        double_quant=bool(recorded.get("double_quant", True)),
+        load_dtype=recorded.get("load_dtype"),
+    )
+
+
+def import_bitsandbytes() -> Any:
+    """bitsandbytes, without its complaint that an optional kernel package is absent.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    root = logging.getLogger()
+    level = root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        import bitsandbytes
+    except ImportError as error:
+        raise ModelError(
+            "bitsandbytes is not installed",
+            "the 4-bit base cannot be reproduced",
+            "pip install 'mathcoder-toolkit[train]', or merge into the 16-bit base with merge_into=16bit",
+        ) from error
+    finally:
+        logging.disable(level)
+    return bitsandbytes

@@ -1,0 +1,232 @@
+"""Tokenizer files in the form in which llama.cpp's converter loses nothing.
+
+Four things go wrong by themselves, each seen: without `tokenizer.model` the scores of a SentencePiece vocabulary become
+-1000; with it, tokens that were added later turn into `[PAD…]`; only `added_tokens_decoder` in `tokenizer_config.json`
+makes them CONTROL; and without `add_prefix_space` llama.cpp puts a space after every control token. This module writes
+all four, from what the tokenizer does rather than from what its files claim.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.template import chat_template
+from runtime.errors import ModelError
+from runtime.files import write_text
+from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
+
+SPACE = "▁"
+"""What SentencePiece writes for a space (U+2581)."""
+
+_COPIED = ("special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json")
+
+_SPLIT = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+KNOWN_SPLITS = {
+    _SPLIT.replace("DIGITS", r"\p{N}"): "qwen2",
+    _SPLIT.replace("DIGITS", r"\p{N}{1,3}"): "llama-bpe",
+}
+"""Splitting expression of a byte-level tokenizer -> llama.cpp's name for it."""
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """What the GGUF has to carry.
+
+    Attributes:
+        kind: `spm` (SentencePiece BPE with byte fallback) or `bpe` (byte-level BPE).
+        control: id of each control token.
+        bos, eos: the base's own, or None.
+        adds_bos: whether the tokenizer puts BOS first.
+        space_prefix: whether it puts a space before text.
+        pre_tokenizer: llama.cpp's name for how a byte-level BPE splits text, as far as it is recognised.
+        size: number of token ids.
+    """
+
+    kind: str
+    control: dict[str, int]
+    bos: int | None
+    eos: int | None
+    adds_bos: bool
+    space_prefix: bool
+    pre_tokenizer: str | None
+    size: int
+
+    @property
+    def end_of_generation(self) -> list[int]:
+        """Ids that end generation: `<|endofmessage|>` and the base's own end of sequence."""
+        return sorted({self.control[END_OF_MESSAGE], *([] if self.eos is None else [self.eos])})
+
+
+def read_tokenizer_json(folder: Path) -> dict[str, Any]:
+    """`tokenizer.json` of a folder, made from `tokenizer.model` by transformers where only that is there.
+
+    Raises:
+        ModelError: it is broken.
+    """
+    file = folder / "tokenizer.json"
+    try:
+        if file.is_file():
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        return dict(json.loads(load_tokenizer(folder).backend_tokenizer.to_str()))
+    except ValueError as error:
+        raise ModelError(f"{file} is no tokenizer ({error})", "nothing was exported", "save it again") from error
+
+
+def vocabulary_size(folder: Path) -> int:
+    """Number of token ids, added tokens included."""
+    content = read_tokenizer_json(folder)
+    return 1 + max([*_vocabulary(content).values(), *(entry["id"] for entry in content.get("added_tokens", []))])
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder, as training loads it.
+
+    Raises:
+        ModelError: transformers cannot load it.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(folder))
+    except Exception as error:  # transformers raises whatever the file's parser raised
+        raise ModelError(f"the tokenizer in {folder} does not load ({error})", "nothing was exported") from error
+
+
+def _vocabulary(content: dict[str, Any]) -> dict[str, int]:
+    vocabulary = content["model"]["vocab"]
+    if isinstance(vocabulary, dict):
+        return vocabulary
+    return {entry[0]: index for index, entry in enumerate(vocabulary)}
+
+
+def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
+    """What `tokenizer`, loaded from `folder`, does.
+
+    Raises:
+        ModelError: it lacks control tokens, or is of a kind GGUF cannot hold.
+    """
+    content = read_tokenizer_json(folder)
+    vocabulary = tokenizer.get_vocab()
+    if missing := [token for token in CONTROL_TOKENS if token not in vocabulary]:
+        raise ModelError(
+            f"the tokenizer in {folder} lacks {', '.join(missing)}",
+            "the model could not be told where blocks begin and end",
+            "export the folder that training wrote, with its tokenizer",
+        )
+    model = content["model"]
+    if model["type"] != "BPE":
+        raise ModelError(
+            f"the tokenizer in {folder} is of type {model['type']}", "only BPE tokenizers can be exported to GGUF here"
+        )
+    probe = tokenizer.encode("x", add_special_tokens=True)
+    pieces = tokenizer.convert_ids_to_tokens(tokenizer.encode("x", add_special_tokens=False))
+    bos = tokenizer.bos_token_id
+    return TokenizerFacts(
+        kind="spm" if model.get("byte_fallback") else "bpe",
+        control={token: vocabulary[token] for token in CONTROL_TOKENS},
+        bos=bos,
+        eos=tokenizer.eos_token_id,
+        adds_bos=bos is not None and probe[0] == bos,
+        space_prefix=pieces[0].startswith((SPACE, "Ġ")),
+        pre_tokenizer=_recognise_split(content),
+        size=vocabulary_size(folder),
+    )
+
+
+def _recognise_split(content: dict[str, Any]) -> str | None:
+    steps = content.get("pre_tokenizer") or {}
+    steps = steps.get("pretokenizers", [steps])
+    byte_level = next((step for step in steps if step.get("type") == "ByteLevel"), None)
+    if byte_level is None:
+        return None
+    splits = [step["pattern"].get("Regex") for step in steps if step.get("type") == "Split"]
+    if not splits and byte_level.get("use_regex", True):
+        return "gpt-2" if len(steps) == 1 else None
+    return KNOWN_SPLITS.get(splits[0]) if len(splits) == 1 and len(steps) == 2 else None
+
+
+def write_tokenizer(folder: Path, target: Path, facts: TokenizerFacts) -> None:
+    """Write the tokenizer files of `folder` into `target` so that the converter keeps every token."""
+    content = read_tokenizer_json(folder)
+    for name in _COPIED:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, target / name)
+    for entry in content.get("added_tokens", []):
+        if entry["content"] in facts.control:
+            entry["special"] = True
+    write_text(target / "tokenizer.json", json.dumps(content, ensure_ascii=False))
+    config_file = folder / "tokenizer_config.json"
+    config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.is_file() else {}
+    config.pop("chat_template", None)
+    config["added_tokens_decoder"] = {
+        str(entry["id"]): {key: value for key, value in entry.items() if key != "id"}
+        for entry in content.get("added_tokens", [])
+    }
+    config["add_bos_token"] = facts.adds_bos
+    if facts.kind == "spm":
+        config["add_prefix_space"] = facts.space_prefix
+        write_sentencepiece(folder, target, content, facts)
+    write_text(target / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False))
+    write_text(target / "chat_template.jinja", chat_template(adds_bos=facts.adds_bos))
+
+
+def write_sentencepiece(folder: Path, target: Path, content: dict[str, Any], facts: TokenizerFacts) -> None:
+    """`tokenizer.model`: the base's own where it says the same as `tokenizer.json`, else one made from the latter."""
+    own = folder / "tokenizer.model"
+    vocabulary = _vocabulary(content)
+    if own.is_file() and _agrees(own, vocabulary):
+        shutil.copyfile(own, target / "tokenizer.model")
+    else:
+        (target / "tokenizer.model").write_bytes(_sentencepiece_from_json(content, vocabulary, facts))
+
+
+def _agrees(file: Path, vocabulary: dict[str, int]) -> bool:
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        model = SentencePieceProcessor(model_file=str(file))
+    except (RuntimeError, OSError) as error:
+        raise ModelError(f"{file} is no SentencePiece model ({error})", "nothing was exported") from error
+    return all(vocabulary.get(model.id_to_piece(index)) == index for index in range(model.get_piece_size()))
+
+
+def _sentencepiece_from_json(content: dict[str, Any], vocabulary: dict[str, int], facts: TokenizerFacts) -> bytes:
+    """A SentencePiece model with the vocabulary and the merge order of `tokenizer.json`.
+
+    A SentencePiece BPE merges the pair whose result has the highest score, so a piece's score is minus the rank of the
+    first merge that makes it.
+    """
+    from sentencepiece import sentencepiece_model_pb2 as protocol
+
+    rank: dict[str, int] = {}
+    for merge in content["model"]["merges"]:
+        piece = "".join(merge.split(" ") if isinstance(merge, str) else merge)
+        rank.setdefault(piece, len(rank))
+    special = {entry["id"] for entry in content.get("added_tokens", []) if entry.get("special")}
+    types = protocol.ModelProto.SentencePiece
+    model = protocol.ModelProto()
+    for piece, index in sorted(vocabulary.items(), key=lambda item: item[1]):
+        if index != len(model.pieces):
+            raise ModelError(f"the vocabulary has no token with id {len(model.pieces)}", "it cannot be exported")
+        kind = types.NORMAL
+        if piece == content["model"].get("unk_token"):
+            kind = types.UNKNOWN
+        elif len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
+            kind = types.BYTE
+        elif index in special:
+            kind = types.CONTROL
+        model.pieces.add(piece=piece, score=-float(rank.get(piece, len(rank) + index)), type=kind)
+    model.trainer_spec.model_type = protocol.TrainerSpec.BPE
+    model.trainer_spec.vocab_size = len(model.pieces)
+    model.trainer_spec.byte_fallback = True
+    model.trainer_spec.unk_id = vocabulary.get(content["model"].get("unk_token") or "<unk>", 0)
+    model.normalizer_spec.name = "identity"
+    model.normalizer_spec.add_dummy_prefix = facts.space_prefix
+    model.normalizer_spec.remove_extra_whitespaces = False
+    return bytes(model.SerializeToString())
