@@ -10,7 +10,8 @@ from recipes.nano.corpus import documents
 from runtime.lce import DEFAULT_SYSTEM
 
 VOCABULARY = 1528
-"""Eight less than a multiple of 256: with the control tokens that fine-tuning adds, tensors suit every K-quant."""
+"""Eight less than a multiple of 256, which the control tokens that fine-tuning adds make up. 2,040 pieces would shorten
+a document of the corpus only from 135.8 to 132.0 tokens."""
 
 SAMPLE_DOCUMENTS = 20_000
 
