@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +13,16 @@ from recipes.nano import family
 from recipes.nano.problems import Problem, mentions_held_out_number, training_problems
 from runtime.errors import DataError
 from runtime.files import atomic_path, cache_folder, sha256_file
-from runtime.lce import EMPTY_EXECUTION
 from runtime.sandbox import Limits, Sandbox
 
 ROWS = 4000
 """Rows that the nano recipe trains on."""
 
-SESSIONS = 4
+SESSIONS = 3
 """Sandbox sessions at once: a cell waits more than it computes."""
+
+CHUNK = 16
+"""Problems that share a session. Their code assigns every name it reads, which the tests hold by running it alone."""
 
 
 def training_rows_path(n: int = ROWS, seed: int = 1, *, on_row: Callable[[int], None] | None = None) -> Path:
@@ -43,21 +46,27 @@ def training_rows_path(n: int = ROWS, seed: int = 1, *, on_row: Callable[[int], 
 
 def write_rows(target: Path, n: int, seed: int, *, on_row: Callable[[int], None] | None = None) -> None:
     """Execute `n` training problems in the sandbox and write their rows to `target`."""
-    problems = training_problems(2 * n, seed)
+    problems = training_problems(3 * n, seed)
     rows: list[str] = []
     with ThreadPoolExecutor(SESSIONS) as threads:
         while len(rows) < n:
-            batch = [next(problems) for _ in range(min(64, n - len(rows) + 8))]
-            rows += filter(None, threads.map(_executed_row, batch))
-            if on_row:
-                on_row(min(len(rows), n))
+            chunks = [list(itertools.islice(problems, CHUNK)) for _ in range(2 * SESSIONS)]
+            for chunk in threads.map(_executed_rows, chunks):
+                rows += chunk
+                if on_row:
+                    on_row(min(len(rows), n))
     with atomic_path(target) as temporary:
         temporary.write_text("".join(rows[:n]), encoding="utf-8")
 
 
-def _executed_row(problem: Problem) -> str | None:
+def _executed_rows(problems: list[Problem]) -> list[str]:
+    with Sandbox(Limits()) as sandbox:
+        return [row for problem in problems if (row := _executed_row(problem, sandbox))]
+
+
+def _executed_row(problem: Problem, sandbox: Sandbox) -> str | None:
     """The row as a line of JSON; None where its outputs name a number that only evaluation may use."""
-    blocks = problem.blocks(execute_in_sandbox)
+    blocks = problem.blocks(lambda codes: [sandbox.run(code).output for code in codes])
     if blocks[-1].content != problem.gold:
         raise DataError(
             f"family {problem.family.name}: the code gives {blocks[-1].content!r}, right is {problem.gold!r}",
@@ -72,8 +81,7 @@ def _executed_row(problem: Problem) -> str | None:
 def execute_in_sandbox(codes: list[str]) -> list[str]:
     """Outputs of one solution's code blocks, run in one fresh session."""
     with Sandbox(Limits()) as sandbox:
-        results = [sandbox.run(code) for code in codes]
-    return [result.output or EMPTY_EXECUTION for result in results]
+        return [sandbox.run(code).output for code in codes]
 
 
 def _templates_hash() -> str:
