@@ -123,11 +123,7 @@ class BlockFormat:
     def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> BlockReader:
         """See the protocol."""
         if vocabulary is None:
-            raise ModelError(
-                "the block format needs token ids, and this engine only exchanges text",
-                "a question could spell a control token and end its own message",
-                "use a fenced dialect, or a server that takes and returns token ids (vLLM, llama-server)",
-            )
+            raise ModelError("the block format needs token ids", "", "choose the dialect with `runtime.dialect.choose`")
         return BlockReader(vocabulary, listener)
 
     def answer(self, blocks: Seq[Block]) -> str | None:
@@ -252,7 +248,12 @@ def choose(name: str, engine: Engine) -> Dialect:
     vocabulary = engine.vocabulary
     if vocabulary is None:
         if dialect.name == "lce":
-            dialect.reader(None, None)
+            raise ModelError(
+                f"the block format needs token ids both ways, and {engine.why_text_only}",
+                "a server that tokenizes our text could read a question as control tokens, so the format is refused",
+                "give a GGUF file of the same model and serve it with vLLM or llama-server, "
+                "or use a fenced dialect (--dialect qwen-math, --dialect tora)",
+            )
         return dialect
     missing = [token for token in dialect.needs if vocabulary.control_id(token) is None]
     if missing:

@@ -169,6 +169,8 @@ class Engine(Protocol):
     stop_flag: AbortFlag
     chat_template: str
     """The model's own chat template, empty where it has none."""
+    why_text_only: str
+    """Why `vocabulary` is None, for the message that refuses the block format."""
 
     @property
     def vocabulary(self) -> Vocabulary | None:

@@ -36,6 +36,8 @@ _BYTES_PER_VALUE = {
 class LlamaEngine:
     """A model in memory; see `runtime.engine.Engine` for the contract."""
 
+    why_text_only = ""
+
     def __init__(
         self, path: Path, settings: EngineSettings, *, lora: Path | None = None, vocab_only: bool = False
     ) -> None:

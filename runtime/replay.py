@@ -1,0 +1,243 @@
+"""A scripted engine: it draws recorded tokens instead of sampled ones, through the very same loop.
+
+Used to measure everything around the model (reading blocks, running cells, finding answers) on real transcripts, and
+to test the loop without weights. A vocabulary is needed, because the loop exchanges token ids: that of a GGUF file, or
+the byte vocabulary here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.engine import Drawn, Sequence, SequenceError, Vocabulary
+from runtime.engine_native import AbortFlag
+from runtime.errors import EngineError
+from runtime.grade import final_answer
+from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, Block, Segment, assistant_block_segments
+from runtime.settings import SamplingSettings
+from runtime.solver import Solution
+
+Script = Callable[[str], Iterable[Block]]
+"""question -> the blocks to write; execution blocks in it are left out, since the runtime writes those."""
+
+
+class ByteVocabulary:
+    """256 bytes and the eight control tokens: every text has exactly one encoding."""
+
+    space_prefix = False
+    bos = None
+    size = 256 + len(CONTROL_TOKENS)
+
+    def encode(self, text: str) -> list[int]:
+        """See `runtime.engine.Vocabulary`."""
+        return list(text.encode("utf-8", "replace"))
+
+    def piece(self, token: int) -> bytes:
+        """See `runtime.engine.Vocabulary`."""
+        return bytes([token]) if token < 256 else b""
+
+    def control_id(self, name: str) -> int | None:
+        """See `runtime.engine.Vocabulary`."""
+        return 256 + CONTROL_TOKENS.index(name) if name in CONTROL_TOKENS else None
+
+    def is_end(self, token: int) -> bool:
+        """See `runtime.engine.Vocabulary`."""
+        return token == self.control_id(END_OF_MESSAGE)
+
+
+def script_tokens(vocabulary: Vocabulary, blocks: Iterable[Block], *, end: bool = True) -> list[int]:
+    """The ids a model would have drawn to write `blocks` (its own ones: executions are left out)."""
+    ids: list[int] = []
+    for block in blocks:
+        if block.type == "execution":
+            continue
+        for segment in assistant_block_segments(block.type, block.content):
+            ids += _ids(vocabulary, segment)
+    return ids + (_ids(vocabulary, Segment("control", END_OF_MESSAGE, True)) if end else [])
+
+
+def _ids(vocabulary: Vocabulary, segment: Segment) -> list[int]:
+    if not segment.is_control:
+        return vocabulary.encode(segment.text)
+    token = vocabulary.control_id(segment.text)
+    if token is None:
+        raise EngineError(f"the vocabulary has no control token {segment.text}", "nothing can be replayed", "")
+    return [token]
+
+
+class ReplayEngine:
+    """Writes what `script` says for the question found in the prompt; see `runtime.engine.Engine` for the contract.
+
+    Args:
+        script: question -> blocks. A KeyError makes that sequence fail, as a broken model would.
+        vocabulary: tokenizer; the byte vocabulary where none is given.
+        n_ctx: tokens one sequence may hold.
+        end: draw the end of the message after the last block; otherwise the sequence fails there.
+    """
+
+    chat_template = ""
+    why_text_only = ""
+
+    def __init__(
+        self, script: Script, *, vocabulary: Vocabulary | None = None, n_ctx: int = 65536, end: bool = True
+    ) -> None:
+        self.script = script
+        self.vocabulary: Vocabulary = vocabulary or ByteVocabulary()
+        self.n_ctx = n_ctx
+        self.end = end
+        self.stop_flag = AbortFlag()
+
+    def open(self, slots: int = 1) -> ReplayDecoder:
+        """See the protocol."""
+        return ReplayDecoder(self, slots)
+
+    def facts(self) -> dict[str, Any]:
+        """See the protocol."""
+        return {"engine": "replay", "n_ctx": self.n_ctx, "vocabulary": type(self.vocabulary).__name__}
+
+    def close(self) -> None:
+        """See the protocol. Nothing is held."""
+
+
+@dataclass(slots=True, eq=False)
+class _Scripted(Sequence):
+    script: Iterator[int] = field(default_factory=lambda: iter(()))
+
+
+class ReplayDecoder:
+    """See `runtime.engine.Decoder` for the contract."""
+
+    def __init__(self, engine: ReplayEngine, slots: int) -> None:
+        self.engine, self.slots, self.n_ctx = engine, slots, engine.n_ctx
+        self._live = 0
+
+    def start(
+        self,
+        segments: Iterable[Segment],
+        sampling: SamplingSettings,
+        seed: int,
+        *,
+        share: bool = False,
+        after: Sequence | None = None,
+    ) -> Sequence:
+        """See the protocol. The question is the last content segment of the prompt."""
+        del sampling, seed, share
+        if after is not None:
+            self.finish(after)
+        if self._live >= self.slots:
+            raise EngineError(f"all {self.slots} slots are in use")
+        self._live += 1
+        segments = list(segments)
+        vocabulary = self.engine.vocabulary
+        bos = vocabulary.bos
+        ids = ([] if bos is None else [bos]) + [token for segment in segments for token in _ids(vocabulary, segment)]
+        question = next(segment.text for segment in reversed(segments) if not segment.is_control)
+        script = script_tokens(vocabulary, self.engine.script(question), end=self.engine.end)
+        return _Scripted(slot=self._live, ids=ids, script=iter(script))
+
+    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
+        """See the protocol."""
+        before = sequence.length
+        for segment in segments:
+            sequence.ids += _ids(self.engine.vocabulary, segment)
+        return sequence.length - before
+
+    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+        """See the protocol."""
+        drawn = []
+        for sequence in sequences:
+            assert isinstance(sequence, _Scripted)
+            token = next(sequence.script, None)
+            if token is None:
+                raise SequenceError(sequence, "the script has ended", "nothing more can be drawn")
+            if token in sequence.forbidden if sequence.only is None else token not in sequence.only:
+                raise SequenceError(sequence, f"the script draws token {token}, which the loop forbids here")
+            sequence.evaluated += sequence.length - sequence.past
+            sequence.past = sequence.length
+            sequence.ids.append(token)
+            drawn.append(Drawn(sequence, token, self.engine.vocabulary.piece(token)))
+        return drawn
+
+    def park(self, sequence: Sequence) -> None:
+        """See the protocol."""
+        sequence.past = 0
+
+    def finish(self, sequence: Sequence) -> None:
+        """See the protocol."""
+        if sequence.slot >= 0:
+            sequence.slot = -1
+            self._live -= 1
+
+    def close(self) -> None:
+        """See the protocol. Nothing is held."""
+
+
+# Recorded solutions
+
+
+@dataclass
+class ReplayReport:
+    """How a replay compares with the record.
+
+    Attributes:
+        rows: solutions replayed.
+        answers_equal: rows whose answer is the recorded one (see `compare`).
+        literal: those of them whose answer is the `completion` to the letter.
+        cells_equal: rows whose cells, as run, are the recorded code blocks in order.
+        executions: execution blocks compared; `executions_equal` of them match byte for byte.
+        differing: ids of rows whose answer differs.
+    """
+
+    rows: int = 0
+    answers_equal: int = 0
+    literal: int = 0
+    cells_equal: int = 0
+    executions: int = 0
+    executions_equal: int = 0
+    differing: list[str] = field(default_factory=list)
+    statuses: dict[str, int] = field(default_factory=dict)
+
+
+def recorded_script(traces: Iterable[Mapping[str, Any]]) -> tuple[Script, list[dict[str, Any]]]:
+    """A script that writes what each trace recorded.
+
+    Returns:
+        The script, and the traces with a running number before each `question`, because some questions recur.
+    """
+    by_question: dict[str, list[Block]] = {}
+    unique: list[dict[str, Any]] = []
+    for number, trace in enumerate(traces):
+        question = f"[{number}] {trace['question']}"
+        by_question[question] = [Block(block["type"], block["content"]) for block in trace["blocks"]]
+        unique.append({**trace, "question": question})
+    return by_question.__getitem__, unique
+
+
+def compare(
+    report: ReplayReport, trace: Mapping[str, Any], solution: Solution, same_output: Callable[[str, str], bool]
+) -> None:
+    """Count one replayed solution into `report`.
+
+    The recorded answer is `completion`, the last block as it stands. By the house's rule for answers a long last text
+    answers with its last box, and a record that was cut off at an execution answers nothing.
+    """
+    report.rows += 1
+    report.statuses[solution.status] = report.statuses.get(solution.status, 0) + 1
+    recorded = [Block(block["type"], block["content"]) for block in trace["blocks"]]
+    completion = str(trace["completion"]).strip()
+    expected = completion if final_answer(recorded) == completion else final_answer(recorded)
+    if solution.answer == expected:
+        report.answers_equal += 1
+        report.literal += solution.answer == completion
+    else:
+        report.differing.append(str(trace["id"]))
+    codes = [block.content for block in recorded if block.type == "code"]
+    report.cells_equal += codes == [block.content for block in solution.blocks if block.type == "code"]
+    made = [block.content for block in solution.blocks if block.type == "execution"]
+    outputs = [block.content for block in recorded if block.type == "execution"]
+    report.executions += len(outputs)
+    # A solution that ended early made fewer: the missing ones count as different.
+    report.executions_equal += sum(same_output(mine, theirs) for mine, theirs in zip(made, outputs, strict=False))

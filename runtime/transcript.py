@@ -1,0 +1,215 @@
+"""Results files: one JSON line per solution, appended so that no crash repeats or loses one.
+
+Beside `results.jsonl` stands `results.meta.json` with the facts of the run. A run that finds both continues where the
+file ends, and only if the facts that decide what is measured (model, settings, data) are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import DataError, InputError
+from runtime.files import write_text
+
+if TYPE_CHECKING:
+    from runtime.batch import Item
+    from runtime.solver import Solution
+
+Key = tuple[str, int]
+"""(id, sample): what a results file holds exactly once."""
+
+DECIDING = (
+    "model_sha256",
+    "lora_sha256",
+    "model",
+    "endpoint",
+    "settings",
+    "limits",
+    "data",
+    "samples",
+    "n_ctx",
+    "dialect",
+)
+"""Facts that must not change within one file; versions, threads and slots are recorded but may."""
+
+
+def result_line(
+    item: Item, solution: Solution, *, strict: bool | None = None, lenient: bool | None = None
+) -> dict[str, Any]:
+    """One results line.
+
+    Args:
+        item: what was asked.
+        solution: what came of it.
+        strict: verdict of the strict grader, None where there is no gold answer.
+        lenient: verdict of the lenient grader, likewise.
+    """
+    told = solution.as_dict()
+    return {
+        "id": item.id,
+        "index": item.index,
+        "sample": item.sample,
+        "question": item.question,
+        "gold": item.gold,
+        "blocks": told["blocks"],
+        "answer": told["answer"],
+        "strict": strict,
+        "lenient": lenient,
+        "status": told["status"],
+        "detail": told["detail"],
+        "tokens": told["tokens"],
+        "cells": told["cells"],
+        "failed_cells": told["failed_cells"],
+        "ms": told["ms"],
+        "seed": told["seed"],
+    }
+
+
+def meta_path(results: str | os.PathLike[str]) -> Path:
+    """Where the facts of the run that wrote `results` stand."""
+    path = Path(results)
+    return path.with_name(path.name.removesuffix(".jsonl") + ".meta.json")
+
+
+def read_results(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """The complete lines of a results file.
+
+    Raises:
+        InputError: there is no such file.
+        DataError: a line other than a torn last one is no JSON object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no results file at {path}", "", "check the path")
+    with open(path, "rb") as handle:
+        for number, raw in enumerate(handle, start=1):
+            if not raw.endswith(b"\n"):
+                # A crash between write and newline: that solution was never finished.
+                return
+            yield _parsed(raw, path, number)
+
+
+def _parsed(raw: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        line = json.loads(raw)
+    except ValueError as error:
+        raise DataError(
+            f"{path}, line {number} is no JSON ({error})", "the file is not continued", "repair or move it"
+        ) from error
+    if not isinstance(line, dict):
+        raise DataError(f"{path}, line {number} is no JSON object", "the file is not continued", "repair or move it")
+    return line
+
+
+class ResultsFile:
+    """A results file open for appending, by one process at a time.
+
+    Args:
+        path: the `.jsonl` file; its folder is made.
+        facts: facts of this run, written to the meta file; DECIDING ones must equal those of an existing file.
+
+    Raises:
+        InputError: another process writes the file, or it belongs to another run.
+        DataError: a line in the middle is broken.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Not "a+": the torn tail has to be cut off, and appending ignores seeks.
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._lock()
+            self._check_meta(facts)
+            self.done: set[Key] = self._recover()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _lock(self) -> None:
+        import fcntl
+
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"another process is writing {self.path}",
+                "two would repeat each other's work",
+                "wait for it, or stop it",
+            ) from error
+
+    def _check_meta(self, facts: Mapping[str, Any]) -> None:
+        meta = meta_path(self.path)
+        now = json.loads(json.dumps(dict(facts), default=str))
+        started = os.fstat(self._descriptor).st_size > 0
+        if started and meta.is_file():
+            before = json.loads(meta.read_text(encoding="utf-8"))
+            changed = [key for key in DECIDING if before.get(key) != now.get(key)]
+            if changed:
+                key = changed[0]
+                raise InputError(
+                    f"{self.path} was begun with another {', '.join(changed)} "
+                    f"({key}: {_short(before.get(key))}, now {_short(now.get(key))})",
+                    "mixing both in one file would measure neither",
+                    "continue with the same call, or choose another output file",
+                )
+        write_text(meta, json.dumps(now, indent=2, ensure_ascii=False) + "\n")
+
+    def _recover(self) -> set[Key]:
+        done: set[Key] = set()
+        end = 0
+        with open(self.path, "rb") as handle:
+            for number, raw in enumerate(handle, start=1):
+                if not raw.endswith(b"\n"):
+                    break
+                line = _parsed(raw, self.path, number)
+                done.add((str(line["id"]), int(line.get("sample", 0))))
+                end += len(raw)
+        os.ftruncate(self._descriptor, end)
+        os.lseek(self._descriptor, end, os.SEEK_SET)
+        return done
+
+    def pending(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Those of `items` that have no line yet."""
+        return (item for item in items if (item.id, item.sample) not in self.done)
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Write one line and wait until it is on disk.
+
+        Raises:
+            DataError: the file has a line for this id and sample already.
+        """
+        key = (str(line["id"]), int(line["sample"]))
+        if key in self.done:
+            raise DataError(
+                f"{self.path} has a result for id {key[0]!r}, sample {key[1]} already",
+                "nothing was written",
+                "give every question of the data its own id",
+            )
+        data = json.dumps(dict(line), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        os.fsync(self._descriptor)
+        self.done.add(key)
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> ResultsFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
