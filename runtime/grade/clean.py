@@ -17,6 +17,7 @@ _CHARACTERS = {
     "∩": r"\cap ", "∈": r"\in ", "°": r"^\circ ", "√": r"\sqrt ", "θ": r"\theta ", "…": "...", "\u00a0": " ",
     "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}",
     "⅔": r"\frac{2}{3}", "％": "%", "，": ",", "（": "(", "）": ")", "’": "'", "“": '"', "”": '"', "′": "'",
+    "€": r"\eur ", "£": r"\gbp ", "¢": r"\text{cents}",
 }  # fmt: skip
 _CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
 
@@ -48,6 +49,8 @@ _SUBSTITUTIONS = [
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])", r"\\deg "),
         (r"\\(?:mathrm|mathbf|mathit|boldsymbol|textbf|textit|textrm|textsf|mbox|hbox)(?=\s*\{)", r"\\text"),
         (r"\\(?:operatorname\*?|mathop)\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 "),
+        (r"(?<=\d)\s*x\s*(?=10\s*\^)", r"\\times "),
+        (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset "),
         # Damage in released gold files: a brace pair set where an argument was expected, backslashes cut in half.
         (r"\\sqrt\s*\{\s*\}\s*", r"\\sqrt "),
         (r"\\frac\{\\\}\{([a-zA-Z])\}([a-zA-Z]*)", r"\\frac\\\1\2 "),
@@ -58,6 +61,10 @@ _SUBSTITUTIONS = [
 ]
 _MATRIX = re.compile(r"\\begin\{([bpvBV]?matrix|smallmatrix|array)\}(\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
 _HALF_ROW_BREAK = re.compile(r"(?<!\\)\\(?=\s*(?:[-+\d.]|$))")
+_ANNOUNCED = re.compile(
+    r"^(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*", re.I
+)
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\s*\{\s*(\d{1,40})\s*\}")
 _PAIRED_DOLLARS = re.compile(r"^\$([^$]*)\$$")
 
 
@@ -66,6 +73,7 @@ def clean(text: str) -> str:
     text = _CHARACTER.sub(lambda match: _CHARACTERS[match.group()], text.strip())
     if "boxed" in text:
         text = last_boxed(text) or text
+    text = _ANNOUNCED.sub("", text)
     paired = _PAIRED_DOLLARS.match(text)
     if paired:
         text = paired.group(1)
@@ -75,6 +83,7 @@ def clean(text: str) -> str:
     text = text.replace("$", " ")
     for pattern, replacement in _SUBSTITUTIONS:
         text = pattern.sub(replacement, text)
+    text = _REPEATING.sub(_repeating, text)
     text = _MATRIX.sub(_repair_matrix, text)
     if "matrix" not in text:
         text = _HALF_ROW_BREAK.sub("", text)
@@ -82,6 +91,13 @@ def clean(text: str) -> str:
     while text and text[-1] in ".,;:" and not text.endswith((".m.", ". m.", "...")):
         text = text[:-1].rstrip()
     return text
+
+
+def _repeating(match: re.Match[str]) -> str:
+    r"""`0.1\overline{6}` as the fraction that it is: (16 - 1) / 90."""
+    whole, start, period = match.groups()
+    top = int((whole or "0") + start + period) - int((whole or "0") + start)
+    return rf"\frac{{{top}}}{{{'9' * len(period)}{'0' * len(start)}}}"
 
 
 def _repair_matrix(match: re.Match[str]) -> str:

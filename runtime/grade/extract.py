@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from runtime.lce import CONTROL_TOKENS, Block, parse
 
 LONGEST_BARE_ANSWER = 60
-"""Characters. A last text block up to this long is the answer itself; a longer one is prose that must box its answer."""
+"""Characters. A last text block up to this long is the answer; a longer one is prose that must box its answer."""
 
 _BOXED = re.compile(r"\\f?boxed\s*(?=\{)")
 

@@ -30,13 +30,15 @@ from runtime.grade.units import SHORT, canonical_unit
 
 _OPENERS = {"(", "[", "{", r"\{", r"\lfloor", r"\lceil"}
 _CLOSERS = {")", "]", "}", r"\}", r"\rfloor", r"\rceil"}
+_CURRENCIES = {r"\usd": "usd", r"\eur": "eur", r"\gbp": "gbp"}
 _RELATIONS = {"=": "=", "<": "<", ">": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
 _TIME = re.compile(r"(\d{1,2})(?::(\d\d))?\s*([ap])\s*\.?\s*m\b\.?", re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
 _BASED = re.compile(r"([0-9A-Za-z.]+)\s*(?:_\s*\{?\s*(\d+)\s*\}?|(?:in )?base\s*(\d+))")
+_LETTER_UNIT = re.compile(r"([-+]?[\d.]*\d) ([mghsLl](?:\^[23])?)")
+_SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?")
-_PROSE = re.compile(r"[A-Za-z]{3,}[ .,'-]+[A-Za-z]{2,}[ .,'-]+[A-Za-z]{2,}")
 
 
 def read(cleaned: str) -> list[Answer]:
@@ -46,18 +48,26 @@ def read(cleaned: str) -> list[Answer]:
     simple = _simple(cleaned)
     if simple is not None:
         return [simple]
+    if _SPACED_THOUSANDS.fullmatch(cleaned):
+        return [*_read_text(cleaned), *_read_text(cleaned.replace(" ", ""))]
     texts = [_join_thousands(cleaned), cleaned] if _THOUSANDS.search(cleaned) else [cleaned]
     if r"\approx" in cleaned:
         texts = [part.strip() for text in texts for part in text.split(r"\approx")]
-    readings: list[Answer] = []
-    for text in dict.fromkeys(texts):
-        for reader in (_read_all, _read_words):
-            try:
-                readings.append(reader(text))
-                break
-            except (Unreadable, RecursionError):
-                continue
+    readings = [reading for text in dict.fromkeys(texts) for reading in _read_text(text)]
+    letter = _LETTER_UNIT.fullmatch(cleaned)
+    if letter:
+        # `5 m` is five metres or five times m.
+        readings.append(Scalar(Parser(tokenize(letter[1])).finish(), canonical_unit(letter[2])))
     return readings
+
+
+def _read_text(text: str) -> list[Answer]:
+    for reader in (_read_all, _read_words):
+        try:
+            return [reader(text)]
+        except (Unreadable, RecursionError):
+            continue
+    return []
 
 
 def _simple(text: str) -> Answer | None:
@@ -192,7 +202,13 @@ def _read_relation(tokens: list[Token], sides: list[list[Token]]) -> Answer:
 
 def _at_top(tokens: list[Token], texts: dict[str, str]) -> list[Token]:
     found: list[Token] = []
-    _split(tokens, lambda token: token.kind == "operator" and token.text in texts and (found.append(token) or True))
+
+    def note(token: Token) -> bool:
+        if token.kind == "operator" and token.text in texts:
+            found.append(token)
+        return False
+
+    _split(tokens, note)
     return found
 
 
@@ -265,7 +281,9 @@ def _read_row(tokens: list[Token]) -> Listing | None:
     items: list[list[Token]] = []
     for index, token in enumerate(tokens):
         signed = token.kind == "operator" and token.text in "+-"
-        if (signed and token.spaced and index + 1 < len(tokens) and not tokens[index + 1].spaced) or (signed and index == 0):
+        if (signed and token.spaced and index + 1 < len(tokens) and not tokens[index + 1].spaced) or (
+            signed and index == 0
+        ):
             items.append([token])
         elif token.kind == "number" and items and len(items[-1]) == 1 and items[-1][0].kind == "operator":
             items[-1].append(token)
@@ -281,24 +299,22 @@ def _read_row(tokens: list[Token]) -> Listing | None:
 def _read_scalar(tokens: list[Token]) -> Scalar:
     """An expression with the currency, unit or percent sign around it."""
     unit = ""
-    money = [index for index, token in enumerate(tokens) if token.kind == "operator" and token.text == r"\usd"]
+    money = [index for index, token in enumerate(tokens) if token.kind == "operator" and token.text in _CURRENCIES]
     if money:
-        if len(money) > 1 or money[0] > 1:
+        if len(money) > 1 or (money[0] > 1 and money[0] != len(tokens) - 1):
             raise Unreadable
-        tokens, unit = tokens[: money[0]] + tokens[money[0] + 1 :], "usd"
+        unit = _CURRENCIES[tokens[money[0]].text]
+        tokens = tokens[: money[0]] + tokens[money[0] + 1 :]
     if len(tokens) > 1 and tokens[-1].kind == "operator" and tokens[-1].text == "%":
         return Scalar(Parser(tokens[:-1]).finish(), unit, percent=True)
     if len(tokens) > 1 and tokens[-1].kind == "operator" and tokens[-1].text == r"\deg" and _no_function(tokens):
         return Scalar(Parser(tokens[:-1]).finish(), unit="degree")
-    try:
+    start = _unit_start(tokens)
+    if start is None:
         return Scalar(Parser(tokens).finish(), unit)
-    except Unreadable:
-        split = _unit_start(tokens)
-        if split is None:
-            raise
-    found = canonical_unit("".join((" " if token.spaced else "") + token.text for token in tokens[split:]))
-    expression = Parser(tokens[:split]).finish()
-    if unit and found not in ("usd", ""):
+    found = canonical_unit("".join((" " if token.spaced else "") + token.text for token in tokens[start:]))
+    expression = Parser(tokens[:start]).finish()
+    if unit and found not in (unit, ""):
         raise Unreadable
     if found == "percent":
         return Scalar(expression, percent=True)
@@ -313,7 +329,9 @@ def _no_function(tokens: list[Token]) -> bool:
 def _unit_start(tokens: list[Token]) -> int | None:
     """Where a trailing unit begins: text set as text, a known unit, or plain words after a number."""
     for index, token in enumerate(tokens):
-        if index and (token.kind == "text" or (token.kind == "name" and (token.text in SHORT or len(token.text) > 3))):
+        word = token.kind == "name" and (token.text in SHORT or len(token.text) > 3)
+        # `5 min` and `5 sec` end in what elsewhere is a function.
+        if index and (token.kind == "text" or word or (token.kind == "function" and index == len(tokens) - 1)):
             rest = tokens[index:]
             following = all(
                 later.kind in ("name", "text")

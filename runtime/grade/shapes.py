@@ -24,7 +24,7 @@ from runtime.grade.nodes import (
     Words,
 )
 from runtime.grade.scalars import expressions_equal, proportional
-from runtime.grade.units import compatible
+from runtime.grade.units import compatible, conversion
 
 _HUNDRED = Number(Fraction(100), 0, 1)
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
@@ -34,6 +34,13 @@ _LONGEST_LIST = 60
 
 def same(left: Answer, right: Answer, *, lenient: bool = False) -> bool | None:
     """Whether a prediction (`left`) is the gold answer (`right`). None: not decided by these rules."""
+    try:
+        return _same(left, right, lenient)
+    except values.TooBig:
+        return False
+
+
+def _same(left: Answer, right: Answer, lenient: bool) -> bool | None:
     if isinstance(left, Assignment) or isinstance(right, Assignment):
         return _assignments(left, right, lenient)
     if isinstance(left, Scalar) and isinstance(right, Scalar):
@@ -44,9 +51,12 @@ def same(left: Answer, right: Answer, *, lenient: bool = False) -> bool | None:
 
 
 def _scalars(left: Scalar, right: Scalar, lenient: bool) -> bool | None:
-    if not compatible(left.unit, right.unit):
-        return False
     a, b = left.expression, right.expression
+    if not compatible(left.unit, right.unit):
+        factor = conversion(left.unit, right.unit)
+        if factor is None:
+            return False
+        a = Call("mul", (Number(factor), a))
     if left.percent == right.percent:
         return expressions_equal(a, b, lenient=lenient)
     scaled = expressions_equal(
@@ -113,6 +123,9 @@ def _unlike(left: Answer, right: Answer, lenient: bool) -> bool | None:
                 return again(Union(tuple(region for region in regions if region is not None)), other)
         if isinstance(one, Matrix) and isinstance(other, Group) and lenient and 1 in (len(one.rows), len(one.rows[0])):
             return ordered([cell for row in one.rows for cell in row], other.items)
+        if isinstance(one, Matrix) and isinstance(other, Group) and other.left == "[":
+            rows = [item.items for item in other.items if isinstance(item, Group)]
+            return len(rows) == len(one.rows) and _all(map(ordered, one.rows, rows))
         if isinstance(one, Ratio) and isinstance(other, Scalar) and lenient and len(one.terms) == 2:
             return again(Scalar(Call("div", one.terms)), other)
         if isinstance(one, Words) and isinstance(other, Scalar) and isinstance(other.expression, Symbol):

@@ -11,7 +11,8 @@ LONGEST = 400
 """Tokens. Anything longer is a derivation, not an answer."""
 
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log exp sqrt abs floor ceil gcd lcm max min".split()
+    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log exp sqrt abs floor ceil gcd lcm max "
+    "min".split()
 )
 _WORD_CONSTANTS = {"pi": "pi", "infinity": "infty", "infty": "infty", "inf": "infty", "oo": "infty", "theta": "theta"}
 _GREEK = frozenset(
@@ -21,7 +22,8 @@ _GREEK = frozenset(
 _SYNONYMS = {
     r"\ast": "*", r"\cdot": "*", r"\times": "*", r"\div": "/", r"\lbrace": r"\{", r"\rbrace": r"\}", r"\lbrack": "[",
     r"\rbrack": "]", r"\langle": "(", r"\rangle": ")", r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|",
-    r"\slash": "/", r"\colon": ":", r"\infin": r"\infty", r"\imath": "i", r"\dots": "...", r"\ldots": "...", r"\cdots": "...",
+    r"\slash": "/", r"\colon": ":", r"\infin": r"\infty", r"\imath": "i",
+    r"\dots": "...", r"\ldots": "...", r"\cdots": "...",
 }  # fmt: skip
 _TOKEN = re.compile(
     r"""(?P<space>\s+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 _ALIASES = {
     "mm": "millimeter millimeters millimetre millimetres",
@@ -45,8 +46,26 @@ _WORD = re.compile(r"[A-Za-z¢€£]+(?:\.[A-Za-z]\.)?")
 _SQUARE = re.compile(r"\b(square|squared|sq)\b\.?\s*|square(?=[a-z])", re.IGNORECASE)
 _CUBIC = re.compile(r"\b(cubic|cubed|cu)\b\.?\s*|cubic(?=[a-z])", re.IGNORECASE)
 
-SHORT = frozenset(name for name in _CANONICAL if len(name) > 1 and name.isascii() and name not in ("in", "am", "a.m."))
+SHORT = frozenset(name for name in _CANONICAL if len(name) > 1 and name not in ("am", "pm")) | {"sq", "cu"}
 """Units that may follow a number without being marked as text. One-letter units would be taken from variables."""
+
+_SIZES = {
+    "length": {"mm": "1/1000", "cm": "1/100", "m": "1", "km": "1000"},
+    "imperial length": {"in": "1", "ft": "12", "yd": "36", "mi": "63360"},
+    "mass": {"mg": "1/1000", "g": "1", "kg": "1000"},
+    "imperial mass": {"oz": "1", "lb": "16"},
+    "volume": {"ml": "1/1000", "l": "1"},
+    "time": {"s": "1", "min": "60", "h": "3600", "day": "86400", "week": "604800"},
+    "money": {"cent": "1/100", "usd": "1"},
+}
+
+
+def conversion(left: str, right: str) -> Fraction | None:
+    """What one `left` is in `right`: 60 for hours in minutes; None where they do not measure the same thing."""
+    for sizes in _SIZES.values():
+        if left in sizes and right in sizes:
+            return Fraction(sizes[left]) / Fraction(sizes[right])
+    return None
 
 
 def canonical_unit(text: str) -> str:

@@ -39,7 +39,7 @@ _LOCAL = threading.local()
 def context() -> Any:
     """This thread's mpmath context; the library's global one is shared by all threads and may be changed by any."""
     if not hasattr(_LOCAL, "context"):
-        import mpmath
+        import mpmath  # type: ignore[import-untyped]
 
         _LOCAL.context = mpmath.MPContext()
         _LOCAL.context.dps = DIGITS
@@ -311,7 +311,8 @@ def _functions() -> dict[str, Callable[..., Value]]:
         "root": _root,
         "abs": abs,
         "ln": _log,
-        "log": _log,
+        # Without a base, as schools and the MATH data set write it: base ten.
+        "log": lambda value, base=Fraction(10): _log(value, base),
         "exp": _analytic("exp"),
         "factorial": _factorial,
         "binomial": _binomial,
