@@ -49,7 +49,7 @@ def main() -> None:
     """Train tokenizer and weights, and write them into `--out`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=BASE)
-    parser.add_argument("--tokens", type=float, default=20e6, help="training tokens (about)")
+    parser.add_argument("--tokens", type=float, default=9e6, help="training tokens (about)")
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--lr", type=float, default=3e-3, help="AdamW, for embeddings and norms")
     parser.add_argument("--muon-lr", type=float, default=0.02, help="Muon, for the matrices in between")
