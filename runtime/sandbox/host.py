@@ -6,14 +6,16 @@ import array
 import atexit
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
-from ..errors import SandboxError
+from . import bubblewrap, seatbelt, tiers
 from .limits import Limits
 
 START_SECONDS = 60.0
@@ -24,11 +26,19 @@ _ENTRY = (
 )
 
 
+class TierError(Exception):
+    """A tier does not work on this machine."""
+
+
 class Host:
     """One launcher with its zygote. Sessions of all threads come from here."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, tier: str) -> None:
-        self.process, self.control, self.tier = process, control, tier
+    def __init__(
+        self, process: subprocess.Popen[bytes], control: socket.socket, tier: str, layers: dict[str, Any]
+    ) -> None:
+        self.process, self.control, self.tier, self.layers = process, control, tier, layers
+        self.failures: tuple[tuple[str, str], ...] = ()
+        """Stronger tiers that were tried first, and why they do not work here."""
         self._lock = threading.Lock()
 
     def open_session(self, limits: Limits) -> tuple[socket.socket, int]:
@@ -56,8 +66,12 @@ class Host:
     def close(self) -> None:
         """End the launcher and with it all of its sessions."""
         self.control.close()
-        self.process.kill()
-        self.process.wait()
+        # The zygote ends on the closed socket, the launcher after it, tidying up. A kill would spare it that.
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 _hosts: dict[str, Host] = {}
@@ -68,14 +82,25 @@ def get(tier: str | None = None) -> Host:
     """The process's launcher for `tier`, started on first use; the strongest that works where none is named.
 
     Raises:
-        SandboxError: no tier works here.
+        SandboxError: no tier works here; says why, tier by tier, and what to do.
     """
     key = tier or ""
     with _hosts_lock:
         host = _hosts.get(key)
-        if host is None or host.process.poll() is not None:
-            host = _hosts[key] = _start(tier or "namespaces")
-        return host
+        if host is not None and host.process.poll() is None:
+            return host
+        if host is not None:
+            _hosts.pop(key).close()
+        failures: list[tuple[str, str]] = []
+        for candidate in [tier] if tier else tiers.ladder():
+            try:
+                host = _hosts[key] = start(candidate)
+            except TierError as error:
+                failures.append((candidate, str(error)))
+            else:
+                host.failures = tuple(failures)
+                return host
+        raise tiers.refusal(failures)
 
 
 def forget(host: Host) -> None:
@@ -107,51 +132,83 @@ def _in_child() -> None:
 os.register_at_fork(after_in_child=_in_child)
 
 
-def _start(tier: str) -> Host:
-    from .tiers import code_path, scratch_path, trees
+def start(tier: str) -> Host:
+    """A launcher of exactly this tier.
 
-    path = code_path()
-    bound = trees(path)
+    Raises:
+        TierError: it does not work here, with the reason.
+    """
+    path = tiers.code_path()
+    bound = tiers.trees(path)
+    scratch = tiers.scratch_path(bound)
     options: dict[str, Any] = {
         "tier": tier,
         "app": os.getpid(),
         "path": path,
         "trees": bound,
-        "scratch": scratch_path(bound),
+        "scratch": scratch,
+        "entry": _ENTRY,
         "debug": bool(os.environ.get("MATHCODER_SANDBOX_DEBUG")),
     }
+    command: list[str] = []
+    try:
+        if tier == "bubblewrap":
+            options["bwrap"] = bubblewrap.find()
+        elif tier == "sandbox-exec":
+            options["scratch_root"] = os.path.realpath(tempfile.mkdtemp(prefix="mathcoder-sandbox-"))
+            command = seatbelt.command(bound, options["scratch_root"])
+        elif tier in ("reduced", "unsafe"):
+            options["scratch_root"] = tempfile.mkdtemp(prefix="mathcoder-sandbox-")
+        elif tier != "namespaces":
+            raise OSError(f"there is no tier of this name; tiers are {', '.join(tiers.NAMES)}")
+    except OSError as error:
+        raise TierError(str(error)) from None
     root = str(Path(__file__).resolve().parents[2])
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair(
+        socket.AF_UNIX, socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+    )
     try:
         process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-B", "-c", _ENTRY, json.dumps(options), root],
+            [*command, sys.executable, "-s", "-P", "-B", "-c", _ENTRY, json.dumps(options), root],
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=None if options["debug"] else subprocess.DEVNULL,
-            env=_environment(options["scratch"]),
+            env=_environment(scratch),
             cwd="/",
             start_new_session=True,
             close_fds=True,
         )
+    except OSError as error:
+        ours.close()
+        raise TierError(str(error)) from None
     finally:
         theirs.close()
-    ours.settimeout(START_SECONDS)
-    try:
-        answer = ours.recv(1 << 16)
-    except TimeoutError:
-        answer = b""
-    message = json.loads(answer) if answer else {"failed": "the launcher ended without a word"}
+    message = _await_ready(ours)
     if "ready" not in message:
-        process.kill()
-        process.wait()
+        # The launcher tidies up behind itself once it sees that its zygote is gone.
         ours.close()
-        raise SandboxError(
-            f"the sandbox tier {tier!r} does not work here: {message.get('failed')}",
-            "no code is run",
-            "run `mathcoder doctor`, which names the remedy",
-        )
-    ours.settimeout(None)
-    return Host(process, ours, message["ready"])
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if "scratch_root" in options:
+            shutil.rmtree(options["scratch_root"], ignore_errors=True)
+        raise TierError(str(message["failed"]))
+    return Host(process, ours, message["ready"], message.get("layers", {}))
+
+
+def _await_ready(control: socket.socket) -> dict[str, Any]:
+    control.settimeout(START_SECONDS)
+    try:
+        answer = control.recv(1 << 16)
+    except TimeoutError:
+        return {"failed": f"the launcher did not answer within {START_SECONDS:g} s"}
+    except OSError as error:
+        return {"failed": str(error)}
+    control.settimeout(None)
+    message: dict[str, Any] = json.loads(answer) if answer else {"failed": "the launcher ended without a word"}
+    return message
 
 
 def _environment(scratch: str) -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import array
 import json
 import os
-import select
 import signal
 import socket
 import sys
@@ -22,55 +21,68 @@ CONTROL = 0
 
 def main() -> None:
     """Set up the tier named in the first argument and serve; never returns."""
-    options = json.loads(sys.argv[1])
+    options: dict[str, Any] = json.loads(sys.argv[1])
     control = socket.socket(fileno=CONTROL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         _set_up(options, control)
     except BaseException as error:
-        reason = f"{type(error).__name__}: {error}"
-        if options.get("debug"):
-            traceback.print_exc()
-        control.send(json.dumps({"failed": reason}).encode())
-        os._exit(1)
+        fail(control, options, error)
+
+
+def fail(control: socket.socket, options: dict[str, Any], error: BaseException) -> None:
+    """Tell the app why this tier does not work here, and end."""
+    if options.get("debug"):
+        traceback.print_exc()
+    control.send(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
+    os._exit(1)
 
 
 def _set_up(options: dict[str, Any], control: socket.socket) -> None:
-    from . import kernel, namespaces, watch
-    from .zygote import serve
+    # All that is ours is loaded here, before the root changes and the project's folder is out of sight.
+    from . import namespaces, reduced, watch, zygote
 
     app = int(options["app"])
+    tier = options["tier"]
+    if options.get("inner"):
+        # Within bubblewrap, whose own parent does the watching.
+        zygote.serve(control, options)
     watch.check_parent(app)
-    # Loaded before the root changes and the repository is out of sight.
-    from . import processes, protocol, supervisor, worker, zygote as _  # noqa: F401
-
-    namespaces.enter_outer()
-    ready_read, ready_write = os.pipe()
-    zygote = os.fork()
-    if zygote:
-        os.close(ready_read)
+    options["tasks"] = reduced.count_tasks()
+    if tier == "namespaces":
+        namespaces.enter_outer()
+    elif tier == "reduced":
+        reduced.become_reaper()
+    standing_by, stand_by = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(standing_by)
         control.close()
-        os.write(ready_write, b"1")
-        watch.until_death(app, zygote)
-    os.close(ready_write)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.read(ready_read, 1) != b"1":
-        os._exit(1)
-    os.close(ready_read)
+        os.write(stand_by, b"1")
+        watch.until_death(app, child, options.get("scratch_root"))
+    os.close(stand_by)
+    reduced.die_with_parent()
+    if os.read(standing_by, 1) != b"1":
+        os._exit(1)  # The launcher was gone before the line above could tie us to it.
+    os.close(standing_by)
     try:
-        namespaces.build_root(options)
-        serve(control, options)
+        if tier == "bubblewrap":
+            from . import bubblewrap
+
+            bubblewrap.become(options)
+        if tier == "namespaces":
+            namespaces.build_root(options)
+        elif tier == "reduced":
+            reduced.give_up_root(options)
+        zygote.serve(control, options)
     except BaseException as error:
-        if options.get("debug"):
-            traceback.print_exc()
-        control.send(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
-        os._exit(1)
+        fail(control, options, error)
 
 
 def receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """One request from the app and the descriptors that came with it; None where it hung up."""
     room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
-    data, ancillary, _flags, _address = control.recvmsg(1 << 16, room, socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, _flags, _address = control.recvmsg(1 << 16, room)
     if not data:
         return None
     descriptors = array.array("i")
@@ -78,10 +90,3 @@ def receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
     return json.loads(data), list(descriptors)
-
-
-def wait_readable(control: socket.socket) -> None:
-    """Sleep until the app has something to say."""
-    poller = select.poll()
-    poller.register(control, select.POLLIN)
-    poller.poll()

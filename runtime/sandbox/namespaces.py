@@ -48,15 +48,14 @@ def _write(path: str, text: str) -> None:
 
 def build_root(options: dict[str, Any]) -> None:
     """Make a root folder of nothing but what Python needs, read-only, and move into it."""
-    root = "/tmp"  # Any folder will do to mount on: it is private to this namespace and gone after the pivot.
+    root = "/tmp"  # Any folder will do to mount on: the mount is private, and after the pivot it lies there no more.
     kernel.mount(None, "/", None, MS_REC | MS_PRIVATE)
     kernel.mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
-    # The new root would hide its own sources if it lay over /tmp, so the pivot comes first and sources are old/...
     os.mkdir(f"{root}/.old")
     kernel.pivot_root(root, f"{root}/.old")
     os.chdir("/")
     old = "/.old"
-    # What lay in /tmp is under the tmpfs of the old tree; nothing Python needs may lie there, see `tiers.trees`.
+    # From here on the host is at /.old, its /tmp included; the binds below are all that stays of it.
     os.makedirs("/dev")
     for name in DEVICES:
         _touch(f"/dev/{name}")

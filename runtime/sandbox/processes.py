@@ -49,11 +49,18 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
+def below() -> set[int]:
+    """All other processes of this session, zombies included: the namespace's where we are its pid 1."""
+    if os.getpid() == 1:
+        return {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1}
+    return descendants(os.getpid())
+
+
 def kill_others(keep: set[int]) -> None:
-    """Kill every descendant of this process outside `keep`, until there is none left."""
+    """Kill every process below this one outside `keep`, until there is none left."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        others = {pid for pid in descendants(os.getpid()) - keep if alive(pid)}
+        others = {pid for pid in below() - keep if alive(pid)}
         if not others:
             return
         # Stopped first, so that what forks in a loop does not stay ahead of the kills.
@@ -61,6 +68,15 @@ def kill_others(keep: set[int]) -> None:
             for pid in others:
                 send(pid, number)
         reap()
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of memory that a process takes, its part of what it shares included."""
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/smaps_rollup", "rb") as handle:
+        for line in handle:
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def reap() -> None:

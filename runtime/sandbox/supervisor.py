@@ -12,12 +12,13 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import processes, protocol
+from . import processes, protocol, reduced
 from .collect import OutputBuffer
 from .protocol import ProtocolError, Reader
 
@@ -25,6 +26,10 @@ GRACE = 0.5
 """Seconds between the interrupt and the kill."""
 ACK = 5.0
 """Seconds a head may take to begin a cell. It runs nothing of the user's then, so more means it is broken."""
+SLACK_MB = 256
+"""MiB that interpreter and libraries take in a session, which the memory limit comes on top of."""
+INTERRUPT = struct.Struct("!I")
+"""The number of the cell to stop; numbers are a session's own, from 1."""
 PNG = b"\x89PNG\r\n\x1a\n"
 
 LOST_ALL = "all variables are lost; the session starts afresh"
@@ -49,12 +54,20 @@ class Supervisor:
     """Serves one session until the app hangs up."""
 
     def __init__(
-        self, app: socket.socket, interrupts: int, limits: dict[str, Any], spawn: Callable[[], Worker]
+        self,
+        app: socket.socket,
+        interrupts: int,
+        limits: dict[str, Any],
+        spawn: Callable[[], Worker],
+        watched: str | None = None,
     ) -> None:
         self.app, self.interrupts, self.limits, self.spawn = app, interrupts, limits, spawn
+        self.watched = watched
+        """The scratch folder, where no file system of its own bounds it."""
         self.worker = spawn()
         self.number = 0
         self.notices: list[str] = []
+        self._next_look = 0.0
 
     def serve(self) -> None:
         """Run cells until the app's end of the socket closes."""
@@ -68,7 +81,6 @@ class Supervisor:
         """Run one cell and describe what happened."""
         self.number += 1
         self.notices = []
-        self._drain_interrupts()
         output = OutputBuffer(self.limits["output_chars"])
         started = time.monotonic()
         status, images = self._attempt(code, output)
@@ -252,7 +264,7 @@ class Supervisor:
                     if output is not None:
                         output.feed(os.read(worker.output, 1 << 18))
             elif descriptor == self.interrupts:
-                if events & select.POLLIN and self._drain_interrupts():
+                if events & select.POLLIN and self._interrupted():
                     return "interrupt"
             elif descriptor == worker.reports:
                 try:
@@ -275,12 +287,30 @@ class Supervisor:
                 if output is not None:
                     output.feed(data)
 
-    def _drain_interrupts(self) -> bool:
+    def _interrupted(self) -> bool:
+        """Whether the cell that runs now is to stop. Late words about earlier cells are ignored."""
         with contextlib.suppress(BlockingIOError):
-            return bool(os.read(self.interrupts, 4096))
+            data = os.read(self.interrupts, 4096)
+            return any(number == self.number for (number,) in INTERRUPT.iter_unpack(data[: len(data) // 4 * 4]))
         return False
 
     def _over_limit(self) -> str | None:
+        """What the kernel does not bound by itself: memory of many processes together, files in a shared file system."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return None
+        pids = processes.below()
+        expected = {self.worker.head, self.worker.snapshot}
+        if pids - expected:
+            used = sum(processes.memory_of(pid) for pid in pids)
+            if used > (self.limits["memory_mb"] + SLACK_MB) * 2**20:
+                return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
+        if self.watched is not None:
+            size, entries = reduced.disk_use(self.watched)
+            if size > self.limits["disk_mb"] * 2**20 or entries > 64 * (1 + self.limits["disk_mb"]):
+                return f"the cell's files took more than {self.limits['disk_mb']} MB"
+        # Looking costs most where there is much to look at; it gets a fifth of the time.
+        self._next_look = time.monotonic() + max(0.1, 4 * (time.monotonic() - now))
         return None
 
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import SandboxError
+from . import kernel
 
 SYSTEM_TREES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
 
@@ -46,3 +52,179 @@ def trees(path: list[str]) -> list[str]:
 def scratch_path(bound: list[str]) -> str:
     """The session's folder: `/work`, or a folder in it where something that Python needs lies below `/work`."""
     return "/work/scratch" if any(tree.startswith("/work/") for tree in bound) else "/work"
+
+
+NAMES = ("namespaces", "bubblewrap", "reduced", "sandbox-exec", "unsafe")
+
+UNSAFE_WARNING = "UNSAFE: code written by the model runs with your own rights: it can read and change your files and use the network."
+
+TITLES = {
+    "namespaces": "own namespaces (tier 1)",
+    "bubblewrap": "bubblewrap (tier 1b)",
+    "reduced": "reduced: Landlock, seccomp and limits only (tier 2)",
+    "sandbox-exec": "sandbox-exec (macOS, experimental)",
+    "unsafe": "none (--unsafe-exec)",
+}
+
+_EVERYWHERE = (
+    "faults of the kernel itself, as in every sandbox without a virtual machine",
+    "timing: code can measure how busy the processor is",
+    "what a cell reports about itself: it can lie about its own result, never about another session's",
+)
+NOT_BLOCKED = {
+    "namespaces": _EVERYWHERE,
+    "bubblewrap": (*_EVERYWHERE, "sessions of one program share process ids; Landlock and seccomp keep them apart"),
+    "reduced": (
+        *_EVERYWHERE,
+        "whether a file exists, its size and times: Landlock does not govern stat",
+        "changing into folders of the user, without seeing what is in them",
+        "disk use between two looks of the supervisor, ten a second, is bounded by the file size limit alone",
+        "processor time and process numbers are shared with the user's other programs",
+    ),
+    "sandbox-exec": (
+        *_EVERYWHERE,
+        "memory: macOS enforces no cap",
+        "everything not yet tried: nobody has run this tier",
+    ),
+    "unsafe": ("anything that you could do yourself",),
+}
+
+APPARMOR_RECIPE = """\
+Ubuntu 23.10 and newer forbid namespaces to programs without an AppArmor profile. Either install bubblewrap 0.12 or newer
+(sudo apt install bubblewrap), whose profile allows them, or give this Python one:
+  sudo tee /etc/apparmor.d/mathcoder-python <<'PROFILE'
+abi <abi/4.0>,
+include <tunables/global>
+profile mathcoder-python {python} flags=(unconfined) {{
+  userns,
+}}
+PROFILE
+  sudo apparmor_parser -r /etc/apparmor.d/mathcoder-python"""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of the boundary."""
+
+    name: str
+    active: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `probe` found."""
+
+    tier: str | None
+    """The tier in force; None: code is refused."""
+    title: str
+    """The same in words."""
+    layers: tuple[Layer, ...]
+    not_blocked: tuple[str, ...]
+    """What code can still do in this tier."""
+    failures: tuple[tuple[str, str], ...]
+    """Stronger tiers that were tried, and why each does not work here."""
+    remedies: tuple[str, ...]
+    """What would give a stronger tier."""
+
+
+def ladder() -> list[str]:
+    """Tiers to try on this system, strongest first."""
+    if sys.platform == "linux":
+        return ["namespaces", "bubblewrap", "reduced"]
+    return ["sandbox-exec"] if sys.platform == "darwin" else []
+
+
+def probe() -> Report:
+    """Find the strongest tier by starting it, and describe it. Starts the zygote, which stays for use.
+
+    Never raises: where nothing works, the report says so.
+    """
+    from . import host
+
+    try:
+        found = host.get()
+    except SandboxError as error:
+        failures = tuple(getattr(error, "failures", ()))
+        return Report(None, "refused: no isolation works here", (), (), failures, tuple(remedies(failures)))
+    return Report(
+        found.tier,
+        TITLES[found.tier],
+        tuple(_layers(found.tier, found.layers)),
+        NOT_BLOCKED[found.tier],
+        found.failures,
+        tuple(remedies(found.failures)),
+    )
+
+
+def _layers(tier: str, facts: dict[str, Any]) -> list[Layer]:
+    isolated = tier == "namespaces"
+    boxed = tier in ("namespaces", "bubblewrap")
+    abi = int(facts.get("landlock", 0))
+    shared = "shared by all sessions" if tier == "bubblewrap" else "one for each session" if isolated else "the host's"
+    return [
+        Layer("user, pid, mount and ipc namespaces", boxed, shared),
+        Layer(
+            "network namespace", boxed, "empty: not even a loopback that is up" if boxed else "the host's, no sockets"
+        ),
+        Layer("file system of its own", boxed, "libraries read-only, nothing else" if boxed else "the host's, fenced"),
+        Layer("scratch folder with a size", isolated, "tmpfs" if isolated else "watched, and file size limited"),
+        Layer("Landlock", abi > 0, f"ABI {abi}" if abi else "not in this kernel"),
+        Layer("seccomp", bool(facts.get("seccomp")), f"deny-list for {kernel.machine()}"),
+        Layer("resource limits", bool(facts.get("limits")), ", ".join(facts.get("limits", ()))),
+    ]
+
+
+def remedies(failures: Sequence[tuple[str, str]]) -> list[str]:
+    """What to do for a stronger tier than those that failed leave."""
+    advice: list[str] = []
+    if sys.platform == "win32":
+        advice.append("on Windows, install WSL2 (wsl --install) and run this program inside it")
+    reasons = dict(failures)
+    if "namespaces" in reasons:
+        restricted = _reads_one("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+        if restricted:
+            advice.append(APPARMOR_RECIPE.format(python=os.path.realpath(sys.executable)))
+        elif _reads_zero("/proc/sys/user/max_user_namespaces"):
+            advice.append("allow user namespaces: sudo sysctl user.max_user_namespaces=15000")
+        elif _reads_zero("/proc/sys/kernel/unprivileged_userns_clone"):
+            advice.append("allow user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1")
+        else:
+            advice.append(
+                "in a container, allow namespaces (Docker: --security-opt seccomp=unconfined "
+                "--security-opt systempaths=unconfined); elsewhere install bubblewrap 0.12 or newer"
+            )
+    if "reduced" in reasons and sys.platform == "linux":
+        advice.append("use Linux 5.13 or newer with Landlock switched on (boot option lsm=landlock,...)")
+    return advice
+
+
+def refusal(failures: Sequence[tuple[str, str]]) -> SandboxError:
+    """The error that says that code is not run here, why, and what would change it."""
+    if sys.platform == "win32":
+        cause = "there is no isolation for model-written code on Windows"
+    else:
+        cause = "no isolation for model-written code works here (" + "; ".join(f"{a}: {b}" for a, b in failures) + ")"
+    error = SandboxError(
+        cause,
+        "no code is run",
+        " Or: ".join([*remedies(failures), "--unsafe-exec runs code without protection, at your own risk"]),
+    )
+    error.failures = tuple(failures)  # type: ignore[attr-defined]
+    return error
+
+
+def _reads_one(path: str) -> bool:
+    return _read(path) not in ("", "0")
+
+
+def _reads_zero(path: str) -> bool:
+    return _read(path) == "0"
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as handle:
+            return handle.read().strip()
+    except OSError:
+        return ""

@@ -2,126 +2,200 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.abc
 import importlib.util
 import json
 import os
-import resource
+import select
 import signal
 import socket
 import sys
 import traceback
 from typing import Any
 
-from . import kernel, namespaces, supervisor, worker
+from . import kernel, namespaces, processes, reduced, supervisor, watch, worker
+from .confine import confine, prove
 from .launcher import receive
+
+_SPEC = importlib.util.find_spec(f"{__package__}.shell")
+_SHELL_CODE = (
+    _SPEC.loader.get_code(_SPEC.name) if _SPEC and isinstance(_SPEC.loader, importlib.abc.InspectLoader) else None
+)
+"""Read before the root changes and the project's folder is out of sight; run after, when IPython is to be imported."""
+
+PROBE_LIMITS = {"memory_mb": 256, "disk_mb": 4, "processes": 16, "output_chars": 256, "cell_seconds": 1.0}
 
 
 def serve(control: socket.socket, options: dict[str, Any]) -> None:
-    """Preload, say so, and fork sessions until the app hangs up; never returns."""
+    """Prove the boundary, preload, say so, and fork sessions until the app hangs up; never returns."""
+    proof = _start_proof(options)
     shell = preload(options)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    control.send(json.dumps({"ready": options["tier"]}).encode())
-    while (request := receive(control)) is not None:
-        message, descriptors = request
-        pid = os.fork()
-        if pid == 0:
-            try:
-                control.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _session(message, descriptors, shell, options)
-            except BaseException:
-                if options.get("debug"):
-                    traceback.print_exc()
-            finally:
-                os._exit(1)
-        for descriptor in descriptors:
-            os.close(descriptor)
+    layers = _collect_proof(proof)
+    ours = options["tier"] == "namespaces"
+    if ours:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Sessions are reaped by the kernel.
+    else:
+        reduced.become_reaper()
+    control.send(json.dumps({"ready": options["tier"], "layers": layers}).encode())
+    sessions: set[int] = set()
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    while True:
+        if poller.poll(None if ours else 1000):
+            received = receive(control)
+            if received is None:
+                break
+            message, descriptors = received
+            pid = os.fork()
+            if pid == 0:
+                _session_or_exit(control, message, descriptors, shell, options)
+            sessions.add(pid)
+            for descriptor in descriptors:
+                os.close(descriptor)
+        if not ours:
+            _reap(sessions)
+    if not ours:
+        processes.kill_others({os.getpid()})
     os._exit(0)
 
 
-_SPEC = importlib.util.find_spec(f"{__package__}.shell")
-assert _SPEC is not None and isinstance(_SPEC.loader, importlib.abc.InspectLoader)
-_SHELL_CODE = _SPEC.loader.get_code(_SPEC.name)
-"""Read before the root changes and the project's folder is out of sight; run after, when IPython is to be imported."""
-
-
-def _shell_module() -> Any:
-    assert _SPEC is not None and _SHELL_CODE is not None
-    module = sys.modules[_SPEC.name] = importlib.util.module_from_spec(_SPEC)
-    exec(_SHELL_CODE, module.__dict__)
-    return module
+def _reap(sessions: set[int]) -> None:
+    """Forget sessions that ended; end what a supervisor that died left behind, which by now is our child."""
+    with contextlib.suppress(ChildProcessError):
+        while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+            sessions.discard(pid)
+    for stray in processes.children(os.getpid()) - sessions:
+        for pid in (*processes.descendants(stray), stray):
+            processes.send(pid, signal.SIGKILL)
 
 
 def preload(options: dict[str, Any]) -> Any:
     """Import what cells use, build the shell, and leave nothing for the garbage collector to touch."""
-    scratch = options["scratch"]
-    sys.set_int_max_str_digits(0)  # Python 3.9 wrote the models' training data; a time limit bounds the conversion.
+    sys.set_int_max_str_digits(0)  # Python 3.9 wrote the models' training data; the time limit bounds the conversion.
     sys.path[:] = options["path"]
+    sys.argv = [""]
     import numpy  # noqa: F401
     import sympy  # noqa: F401
 
-    shell = _shell_module().build(scratch)
-    sys.argv = [""]
+    assert _SPEC is not None
+    assert _SHELL_CODE is not None
+    module = sys.modules[_SPEC.name] = importlib.util.module_from_spec(_SPEC)
+    exec(_SHELL_CODE, module.__dict__)
+    shell = module.build(options.get("scratch_root") or options["scratch"])
     gc.collect()
     gc.freeze()
     return shell
 
 
+# ---------------------------------------------------------------------------------------------------- proof
+
+
+def _start_proof(options: dict[str, Any]) -> int:
+    """A confined child that tries to get out; it runs while this process imports."""
+    answer, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(answer)
+            scratch = _enter(options, PROBE_LIMITS)
+            try:
+                layers = confine(PROBE_LIMITS, options, scratch)
+                layers["through"] = prove(options, scratch)
+            finally:
+                if scratch != options["scratch"]:
+                    with contextlib.suppress(OSError):
+                        os.rmdir(scratch)
+            os.write(write, json.dumps(layers).encode())
+        except BaseException as error:
+            os.write(write, json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    return answer
+
+
+def _collect_proof(answer: int) -> dict[str, Any]:
+    data = b""
+    while piece := os.read(answer, 1 << 16):
+        data += piece
+    os.close(answer)
+    layers: dict[str, Any] = json.loads(data) if data else {"failed": "the confined process died"}
+    if "failed" in layers:
+        raise RuntimeError(layers["failed"])
+    if layers["through"]:
+        raise RuntimeError("the boundary does not hold: " + "; ".join(layers["through"]))
+    return layers
+
+
+# ---------------------------------------------------------------------------------------------------- sessions
+
+
+def _enter(options: dict[str, Any], limits: dict[str, Any]) -> str:
+    """Make this fork the supervisor of a session; returns its scratch folder."""
+    if options["tier"] == "namespaces":
+        namespaces.enter_session(options["scratch"], limits)
+        return str(options["scratch"])
+    return reduced.enter_session(options)
+
+
+def _session_or_exit(
+    control: socket.socket, limits: dict[str, Any], descriptors: list[int], shell: Any, options: dict[str, Any]
+) -> None:
+    try:
+        control.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _session(limits, descriptors, shell, options)
+    except BaseException:
+        if options.get("debug"):
+            traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
 def _session(limits: dict[str, Any], descriptors: list[int], shell: Any, options: dict[str, Any]) -> None:
-    namespaces.enter_session(options["scratch"], limits)
     app, interrupts = socket.socket(fileno=descriptors[0]), descriptors[1]
+    scratch = _enter(options, limits)
     os.set_blocking(interrupts, False)
+    watched = None if options["tier"] == "namespaces" else scratch
 
     def spawn() -> supervisor.Worker:
-        orders, reports, output = os.pipe(), os.pipe(), os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-                kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # The supervisor hides itself this way, and must see us.
-                for source, target in ((orders[0], 60), (reports[1], 61), (output[1], 62)):
-                    os.dup2(source, target)
-                os.closerange(3, 60)
-                os.closerange(63, 4096)
-                _confine(limits, options)
-                worker.seed_numpy()
-                worker.run_head(shell)
-            except BaseException:
-                if options.get("debug"):
-                    traceback.print_exc()
-            finally:
-                os._exit(1)
-        for descriptor in (orders[0], reports[1], output[1]):
-            os.close(descriptor)
-        for descriptor in (orders[1], reports[0], output[0]):
-            os.set_blocking(descriptor, False)
-        return supervisor.Worker(orders[1], reports[0], output[0], pid)
+        return _spawn(limits, shell, options, scratch)
 
-    supervisor.Supervisor(app, interrupts, limits, spawn).serve()
+    try:
+        supervisor.Supervisor(app, interrupts, limits, spawn, watched).serve()
+    finally:
+        if watched is not None:
+            processes.kill_others({os.getpid()})
+            watch.remove_tree(watched)
     os._exit(0)
 
 
-def _confine(limits: dict[str, Any], options: dict[str, Any]) -> None:
-    """Take everything from the worker that it does not need. Each step stops something the others let through."""
-    os.nice(19)
-    os.chdir(options["scratch"])
-    kernel.drop_bounding_set()
-    memory = _mapped() + limits["memory_mb"] * 2**20
-    for kind, value in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_NPROC, limits["processes"]),
-        (resource.RLIMIT_FSIZE, limits["disk_mb"] * 2**20),
-        (resource.RLIMIT_NOFILE, 256),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_MEMLOCK, 0),
-    ):
-        resource.setrlimit(kind, (value, value))
-    kernel.set_capabilities()
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-
-
-def _mapped() -> int:
-    with open("/proc/self/statm", "rb") as handle:
-        return int(handle.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch: str) -> supervisor.Worker:
+    orders, reports, output = os.pipe(), os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            reduced.die_with_parent()
+            if reduced.on_linux():
+                kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # The supervisor hides itself this way, and must see us.
+            kept = ((orders[0], worker.ORDERS), (reports[1], worker.REPORTS), (output[1], worker.OUTPUT))
+            for source, target in kept:
+                os.dup2(source, target)
+            os.closerange(3, worker.ORDERS)
+            os.closerange(worker.OUTPUT + 1, 4096)
+            confine(limits, options, scratch)
+            worker.seed_numpy()
+            worker.run_head(shell)
+        except BaseException:
+            if options.get("debug"):
+                traceback.print_exc()
+        finally:
+            os._exit(1)
+    for descriptor in (orders[0], reports[1], output[1]):
+        os.close(descriptor)
+    for descriptor in (orders[1], reports[0], output[0]):
+        os.set_blocking(descriptor, False)
+    return supervisor.Worker(orders[1], reports[0], output[0], pid)
