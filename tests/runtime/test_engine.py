@@ -1,0 +1,443 @@
+"""The embedded engine: tokens, cache, sampling, errors of loading."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+from gguf_factory import LONG_PIECE, vocabulary, write_adapter, write_model
+
+from runtime.engine import ContextFullError, Decoder, Drawn, Sequence, StoppedError, load
+from runtime.engine_llama import LlamaDecoder, LlamaEngine
+from runtime.engine_native import stop_on_sigint
+from runtime.errors import EngineError, InputError, ModelError
+from runtime.lce import CONTROL_TOKENS, END_OF_BLOCK, END_OF_MESSAGE, Segment, conversation, segments
+from runtime.settings import EngineSettings, SamplingSettings, derived_seed
+
+GREEDY = SamplingSettings()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture
+def engine(model: Path) -> Iterator[LlamaEngine]:
+    with LlamaEngine(model, EngineSettings(threads=1)) as engine:
+        yield engine
+
+
+def prompt(question: str = "What is 1+1?") -> list[Segment]:
+    return segments(conversation(question), generation_prompt=True)
+
+
+def write(decoder: Decoder, sequence: Sequence, count: int) -> list[int]:
+    """Draw `count` tokens."""
+    drawn: list[Drawn] = []
+    while len(drawn) < count:
+        drawn += decoder.step([sequence])
+    return [token for _, token, _ in drawn]
+
+
+def logits(decoder: LlamaDecoder, index: int) -> np.ndarray:
+    pointer = decoder._lib.llama_get_logits_ith(decoder._context, index)
+    return np.ctypeslib.as_array(pointer, shape=(decoder.engine.vocabulary.size,)).copy()
+
+
+# Vocabulary
+
+
+@pytest.mark.parametrize("text", ["the answer is 42", "  indented\n\tcode  ", "ü→😀", "a\0b", " " * 100, ""])
+def test_text_survives_encoding_and_decoding(engine: LlamaEngine, text: str) -> None:
+    words = engine.vocabulary
+    assert b"".join(map(words.piece, words.encode(text))) == text.encode()
+
+
+def test_a_piece_longer_than_the_usual_buffer_is_whole(engine: LlamaEngine, model: Path) -> None:
+    tokens, _, _ = vocabulary(512)
+    assert engine.vocabulary.piece(tokens.index(LONG_PIECE)) == b" " * 40
+    # A token of 100 bytes needs the second call, with the size llama.cpp asks for.
+    path = model.with_name("long.gguf")
+    long_words = ("x" * 100,)
+    write_model(path, control=(*CONTROL_TOKENS, *long_words), control_type=gguf.TokenType.NORMAL)
+    with LlamaEngine(path, EngineSettings(threads=1), vocab_only=True) as other:
+        ids = [i for i, name in enumerate(vocabulary(512, (*CONTROL_TOKENS, *long_words))[0]) if len(name) == 100]
+        assert [other.vocabulary.piece(i) for i in ids] == [b"x" * 100]
+
+
+@pytest.mark.parametrize("spelling", [*CONTROL_TOKENS, "<s>", "</s>", END_OF_BLOCK * 3, f"1{END_OF_MESSAGE}2"])
+def test_text_that_spells_a_control_token_stays_text(engine: LlamaEngine, spelling: str) -> None:
+    words = engine.vocabulary
+    ids = words.encode(f"before {spelling} after")
+    special = {words.control_id(name) for name in CONTROL_TOKENS} | {1, 2}
+    assert not special & set(ids)
+    assert b"".join(map(words.piece, ids)) == f"before {spelling} after".encode()
+
+
+def test_a_user_defined_token_that_ends_generation_cannot_be_spelled_either(model: Path) -> None:
+    """llama.cpp matches user-defined tokens even with special parsing off, so the spelling is taken in two halves."""
+    path = model.with_name("user-defined.gguf")
+    write_model(path, control_type=gguf.TokenType.USER_DEFINED)
+    with LlamaEngine(path, EngineSettings(threads=1), vocab_only=True) as engine:
+        words = engine.vocabulary
+        end = vocabulary(512)[0].index(END_OF_MESSAGE)
+        assert words.is_end(end)
+        assert end in words._tokenize(f"a{END_OF_MESSAGE}b", special=False), "the trap this guards against is gone"
+        ids = words.encode(f"a{END_OF_MESSAGE}b{END_OF_MESSAGE}")
+        assert end not in ids
+        assert b"".join(map(words.piece, ids)) == f"a{END_OF_MESSAGE}b{END_OF_MESSAGE}".encode()
+
+
+def test_control_tokens_are_found_by_name_and_only_if_their_type_is_control(engine: LlamaEngine, model: Path) -> None:
+    tokens, _, _ = vocabulary(512)
+    assert [engine.vocabulary.control_id(name) for name in CONTROL_TOKENS] == [tokens.index(n) for n in CONTROL_TOKENS]
+    assert engine.vocabulary.control_id("<|unheard|>") is None
+    assert engine.vocabulary.control_id("the") is None
+    path = write_model(model.with_name("normal.gguf"), control_type=gguf.TokenType.USER_DEFINED)
+    with LlamaEngine(path, EngineSettings(threads=1), vocab_only=True) as other:
+        assert other.vocabulary.control_id(CONTROL_TOKENS[0]) is None
+
+
+def test_a_lone_surrogate_in_a_question_is_no_error(engine: LlamaEngine) -> None:
+    assert engine.vocabulary.encode("a\ud800b")
+
+
+# Cache
+
+
+def test_appended_tokens_cost_only_their_own_evaluation(engine: LlamaEngine) -> None:
+    with engine.open() as decoder:
+        sequence = decoder.start(prompt(), GREEDY, 1)
+        asked = sequence.length
+        write(decoder, sequence, 10)
+        assert sequence.evaluated == asked + 9
+        added = decoder.feed(sequence, [Segment("execution", END_OF_BLOCK, True), Segment("execution", "42", False)])
+        write(decoder, sequence, 1)
+        assert sequence.evaluated == asked + 10 + added
+
+
+def test_an_appended_sequence_gives_the_logits_of_one_read_from_the_start(engine: LlamaEngine) -> None:
+    with engine.open() as decoder:
+        sequence = decoder.start(prompt(), GREEDY, 1)
+        write(decoder, sequence, 20)
+        decoder.feed(sequence, [Segment("execution", "12 apples", False)])
+        ids = list(sequence.ids)
+        decoder.step([sequence])
+        kept = logits(decoder, -1)
+        decoder.finish(sequence)
+        again = decoder.start(prompt(), GREEDY, 1)
+        again.ids[:] = ids
+        decoder.step([again])
+        np.testing.assert_allclose(logits(decoder, -1), kept, atol=5e-3)
+
+
+def test_sequences_of_a_batch_do_not_see_each_other(engine: LlamaEngine) -> None:
+    questions = ["What is 1+1?", "Name a prime above 100.", "x", "What is 7 times 8, and why is it not 54?"]
+    alone = []
+    with engine.open() as decoder:
+        for question in questions:
+            sequence = decoder.start(prompt(question), GREEDY, 1)
+            alone.append(write(decoder, sequence, 1) and logits(decoder, -1))
+            decoder.finish(sequence)
+    with engine.open(4) as decoder:
+        sequences = [decoder.start(prompt(question), GREEDY, 1) for question in questions]
+        decoder.step(sequences)
+        ends = np.cumsum([sequence.past for sequence in sequences]) - 1
+        # Short prompts come first in the batch only when they are one token long; here the order is as given.
+        for expected, end in zip(alone, ends, strict=True):
+            np.testing.assert_allclose(logits(decoder, int(end)), expected, atol=5e-3)
+
+
+def test_a_shared_prefix_is_read_once_and_changes_nothing(engine: LlamaEngine) -> None:
+    with engine.open(2) as decoder:
+        first = decoder.start(prompt("What is 1+1?"), GREEDY, 1)
+        expected = write(decoder, first, 12)
+        second = decoder.start(prompt("What is 1+1?"), GREEDY, 1, share=True)
+        assert second.reused == len(prompt_ids(engine)) - 1
+        assert write(decoder, second, 12) == expected
+        assert second.evaluated == 12
+        decoder.finish(first)
+        assert write(decoder, second, 1), "what was shared outlives the sequence it came from"
+
+
+def prompt_ids(engine: LlamaEngine) -> list[int]:
+    with engine.open() as decoder:
+        return list(decoder.start(prompt(), GREEDY, 1).ids)
+
+
+def test_a_parked_sequence_goes_on_as_if_nothing_had_happened(engine: LlamaEngine) -> None:
+    with engine.open() as decoder:
+        sequence = decoder.start(prompt(), GREEDY, 1)
+        expected = write(decoder, sequence, 30)
+        decoder.finish(sequence)
+        sequence = decoder.start(prompt(), GREEDY, 1)
+        first = write(decoder, sequence, 15)
+        decoder.park(sequence)
+        assert first + write(decoder, sequence, 15) == expected
+
+
+def test_a_conversation_keeps_what_the_next_prompt_begins_with(engine: LlamaEngine) -> None:
+    with engine.open() as decoder:
+        first = decoder.start(prompt("What is 1+1?"), GREEDY, 1)
+        write(decoder, first, 3)
+        longer = [*prompt("What is 1+1?"), Segment("text", "and more", False)]
+        second = decoder.start(longer, GREEDY, 1, after=first)
+        assert second.reused == len(prompt_ids(engine))
+        expected = write(decoder, second, 5)
+        decoder.finish(second)
+        fresh = decoder.start(longer, GREEDY, 1)
+        assert write(decoder, fresh, 5) == expected
+
+
+def test_a_full_context_is_an_error_that_changes_nothing(model: Path) -> None:
+    with LlamaEngine(model, EngineSettings(threads=1, n_ctx=256)) as engine, engine.open() as decoder:
+        sequence = decoder.start(prompt(), GREEDY, 1)
+        before = sequence.length
+        decoder.feed(sequence, [Segment("text", "x" * 300, False)])
+        assert decoder.step([sequence]) == [], "the first 256 tokens fit"
+        with pytest.raises(ContextFullError):
+            decoder.step([sequence])
+        del sequence.ids[before:]
+        decoder.park(sequence)
+        assert write(decoder, sequence, 3)
+
+
+def test_slots_are_given_back(engine: LlamaEngine) -> None:
+    with engine.open(2) as decoder:
+        for _ in range(5):
+            sequence = decoder.start(prompt(), GREEDY, 1)
+            decoder.step([sequence])
+            decoder.finish(sequence)
+            decoder.finish(sequence)
+        kept = [decoder.start(prompt(), GREEDY, 1) for _ in range(2)]
+        assert {sequence.slot for sequence in kept} == {0, 1}
+        with pytest.raises(EngineError, match="slots are in use"):
+            decoder.start(prompt(), GREEDY, 1)
+
+
+def test_a_long_prompt_is_read_in_chunks_beside_one_that_writes(model: Path) -> None:
+    with LlamaEngine(model, EngineSettings(threads=1, batch_tokens=32)) as engine, engine.open(2) as decoder:
+        writer = decoder.start(prompt(), GREEDY, 1)
+        write(decoder, writer, 1)
+        reader = decoder.start(prompt("a" * 200), GREEDY, 1)
+        turns = 0
+        while reader.past < 200:
+            drawn = decoder.step([reader, writer])
+            turns += 1
+            assert [d.sequence for d in drawn if d.sequence is writer], "the writer is held up by the reader"
+        assert turns >= 200 // 32
+
+
+# Sampling
+
+
+def test_greedy_is_the_largest_logit_and_repeats_to_the_bit(engine: LlamaEngine) -> None:
+    def run() -> tuple[list[int], bytes]:
+        with engine.open() as decoder:
+            sequence = decoder.start(prompt(), GREEDY, 1)
+            tokens = write(decoder, sequence, 1)
+            assert tokens[0] == int(np.argmax(logits(decoder, -1)))
+            return tokens + write(decoder, sequence, 40), logits(decoder, -1).tobytes()
+
+    assert run() == run()
+
+
+def test_seeds_decide_what_is_drawn(engine: LlamaEngine) -> None:
+    warm = SamplingSettings(temperature=1.5)
+
+    def run(seed: int) -> tuple[int, ...]:
+        with engine.open() as decoder:
+            return tuple(write(decoder, decoder.start(prompt(), warm, seed), 20))
+
+    assert run(7) == run(7)
+    assert len({run(seed) for seed in range(1, 9)}) == 8
+
+
+def test_derived_seeds_are_distinct_and_never_the_reserved_values() -> None:
+    seeds = {derived_seed(base, index, sample) for base in (1, 2) for index in range(1000) for sample in range(16)}
+    assert len(seeds) == 2 * 1000 * 16
+    assert 0 not in seeds
+    assert 2**32 - 1 not in seeds
+
+
+def test_a_sequence_draws_only_what_it_may(engine: LlamaEngine) -> None:
+    words = engine.vocabulary
+    with engine.open() as decoder:
+        sequence = decoder.start(prompt(), SamplingSettings(temperature=2.0), 3)
+        allowed = frozenset({words.control_id("<|text|>"), words.control_id("<|code|>")})
+        sequence.only = allowed
+        tokens = write(decoder, sequence, 30)
+        assert set(tokens) == allowed
+        sequence.only = None
+        sequence.forbidden = frozenset(range(300))
+        assert min(write(decoder, sequence, 50)) >= 300
+
+
+def test_a_forbidden_greedy_choice_gives_the_second_best(engine: LlamaEngine) -> None:
+    with engine.open() as decoder:
+        sequence = decoder.start(prompt(), GREEDY, 1)
+        best = write(decoder, sequence, 1)[0]
+        second = int(np.argsort(logits(decoder, -1))[-2])
+        decoder.finish(sequence)
+        sequence = decoder.start(prompt(), GREEDY, 1)
+        sequence.forbidden = frozenset({best})
+        assert write(decoder, sequence, 1) == [second]
+
+
+def test_the_repeat_penalty_looks_back_over_the_whole_solution(engine: LlamaEngine) -> None:
+    with engine.open() as decoder:
+        plain = write(decoder, decoder.start(prompt(), GREEDY, 1), 60)
+    with engine.open() as decoder:
+        punished = write(decoder, decoder.start(prompt(), SamplingSettings(repeat_penalty=2.0), 1), 60)
+    assert len(set(punished)) > len(set(plain))
+
+
+# Stopping
+
+
+def test_a_stop_request_ends_a_long_prefill_and_leaves_the_sequence_usable(model: Path) -> None:
+    big = write_model(model.with_name("big.gguf"), hidden=256, feed_forward=1024, layers=8, context=4096)
+    with LlamaEngine(big, EngineSettings(threads=1, batch_tokens=2048)) as engine, engine.open() as decoder:
+        sequence = decoder.start(prompt("a" * 1900), GREEDY, 1)
+        begun = time.monotonic()
+        decoder.step([sequence])
+        whole = time.monotonic() - begun
+        decoder.park(sequence)
+        del sequence.ids[-1]
+        threading.Timer(whole / 10, engine.stop_flag.set).start()
+        begun = time.monotonic()
+        with pytest.raises(StoppedError):
+            decoder.step([sequence])
+        assert time.monotonic() - begun < whole * 0.7
+        engine.stop_flag.clear()
+        assert decoder.step([sequence])
+
+
+def test_ctrl_c_sets_the_flag_while_native_code_runs_and_the_old_handler_comes_back(engine: LlamaEngine) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    flag = engine.stop_flag
+    with stop_on_sigint(flag):
+        # One uninterruptible native call of the main thread: no Python handler can run before it is over.
+        os.kill(os.getpid(), signal.SIGINT)
+        deadline = time.monotonic() + 5
+        while not flag.is_set() and time.monotonic() < deadline:
+            ctypes.CDLL(None).usleep(1000)
+        assert flag.is_set()
+    assert signal.getsignal(signal.SIGINT) is before
+    flag.clear()
+
+
+# Loading
+
+
+def test_a_missing_model_is_a_wrong_call(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no model file"):
+        load(tmp_path / "nothing.gguf")
+
+
+def test_a_file_that_is_no_gguf_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(ModelError, match="no GGUF file"):
+        load(path)
+
+
+def test_a_truncated_model_is_refused_with_llama_cpps_own_reason(model: Path) -> None:
+    path = model.with_name("short.gguf")
+    path.write_bytes(model.read_bytes()[:-50_000])
+    with pytest.raises(ModelError, match=r"not within the file bounds|corrupted|incomplete"):
+        load(path, threads=1)
+
+
+def test_a_context_that_cannot_be_had_is_one_clear_error(model: Path) -> None:
+    with pytest.raises(InputError, match="n_ctx"):
+        load(model, n_ctx=3)
+
+
+def test_gpu_layers_without_gpu_support_are_refused(model: Path) -> None:
+    import llama_cpp
+
+    if llama_cpp.llama_supports_gpu_offload():
+        pytest.skip("this llama.cpp can offload")
+    with pytest.raises(InputError, match="without GPU support"):
+        load(model, gpu_layers=-1)
+
+
+def test_flash_attention_is_off_on_the_cpu_unless_asked_for(model: Path) -> None:
+    with LlamaEngine(model, EngineSettings(threads=1)) as engine:
+        assert engine.facts()["flash_attention"] is False
+    wide = write_model(model.with_name("wide-heads.gguf"), heads=2)
+    quantized = EngineSettings(threads=1, flash_attention="on", cache_type_v="q8_0")
+    with LlamaEngine(wide, quantized) as engine, engine.open() as decoder:
+        assert write(decoder, decoder.start(prompt(), GREEDY, 1), 3)
+    with pytest.raises(InputError, match="flash attention"):
+        LlamaEngine(model, EngineSettings(cache_type_v="q8_0"))
+
+
+def test_facts_name_the_file_by_its_hash(engine: LlamaEngine, model: Path) -> None:
+    import hashlib
+
+    facts = engine.facts()
+    assert facts["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert json.dumps(facts)
+
+
+def test_nothing_is_printed_while_a_model_loads_and_runs(model: Path) -> None:
+    """llama.cpp logs to stderr from C, so only a process of its own can show it."""
+    code = textwrap.dedent(f"""
+        from runtime.engine import load
+        from runtime.lce import conversation, segments
+        from runtime.settings import SamplingSettings
+        engine = load({str(model)!r}, threads=1)
+        decoder = engine.open()
+        sequence = decoder.start(segments(conversation("hi"), generation_prompt=True), SamplingSettings(), 1)
+        decoder.step([sequence])
+        engine.close()
+    """)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+# Adapters
+
+
+def test_an_adapter_changes_what_the_model_says(model: Path) -> None:
+    adapter = write_adapter(model.with_name("adapter.gguf"))
+    results = []
+    for lora in (None, adapter):
+        with LlamaEngine(model, EngineSettings(threads=1), lora=lora) as engine, engine.open() as decoder:
+            write(decoder, decoder.start(prompt(), GREEDY, 1), 1)
+            results.append(logits(decoder, -1))
+            assert (engine.facts()["lora_sha256"] is None) == (lora is None)
+    assert np.abs(results[0] - results[1]).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda path: path.write_bytes(b"not gguf"), ModelError),
+        (lambda path: None, InputError),
+        (lambda path: write_adapter(path, hidden=128), ModelError),
+        (lambda path: write_adapter(path, arch="qwen2"), ModelError),
+        (lambda path: write_model(path), ModelError),
+    ],
+    ids=["no GGUF", "missing", "another width", "another architecture", "a whole model"],
+)
+def test_a_wrong_adapter_is_an_error_and_not_a_crash(model: Path, tmp_path: Path, make: object, error: type) -> None:
+    path = tmp_path / "adapter.gguf"
+    make(path)  # type: ignore[operator]
+    with pytest.raises(error, match="adapter"):
+        load(model, lora=path, threads=1)
