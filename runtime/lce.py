@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 BlockType = Literal["text", "code", "execution"]
 Kind = Literal["prompt", "text", "code", "execution", "control"]
@@ -110,14 +110,13 @@ def segments(messages: Sequence[Message], *, generation_prompt: bool = False) ->
     return result
 
 
-def assistant_block_segments(block_type: str, content: str) -> list[Segment]:
+def assistant_block_segments(block_type: BlockType, content: str) -> list[Segment]:
     """The segments of one block of an assistant message (marker, content, end of block)."""
     if block_type not in BLOCK_TOKENS:
         raise ValueError(f"unknown block type {block_type!r}; expected text, code or execution")
-    kind = cast(BlockType, block_type)
     # The runtime writes execution blocks whole, markers included, so none of their tokens is the model's to learn.
-    marker: Kind = "execution" if kind == "execution" else "control"
-    return _block_segments(BLOCK_TOKENS[kind], content, marker=marker, content=kind)
+    marker: Kind = "execution" if block_type == "execution" else "control"
+    return _block_segments(BLOCK_TOKENS[block_type], content, marker=marker, content=block_type)
 
 
 def _block_segments(token: str, text: str, *, marker: Kind, content: Kind) -> list[Segment]:
