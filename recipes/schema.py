@@ -218,7 +218,7 @@ class _Loader(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise RecipeError(f"{path} is no valid YAML: {reason}", "nothing was started") from None
@@ -252,7 +252,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise InputError(f"{override!r} is no key=value", "", "write e.g. train.epochs=2")
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
         value = text
     path = _full_key(key, keys()).split(".")

@@ -1,7 +1,8 @@
 r"""LaTeX as readable Unicode: `\frac{x^2+1}{2}` is shown as `(x²+1)/2`.
 
-Written for what models write in solutions: inline and display mathematics inside Markdown, `\boxed{}`, fractions, roots,
-powers, matrices and `aligned` lines. It never raises and never drops what it does not know: an unknown command stays as it stands.
+Written for what models write in solutions: inline and display mathematics inside Markdown, `\boxed{}`, fractions,
+roots, powers, matrices and `aligned` lines. It never raises and never drops what it does not know: an unknown command
+stays as it stands.
 """
 
 from __future__ import annotations
@@ -271,9 +272,7 @@ class _Converter:
             out.append(self.argument() + "\u0338")
         elif name == "begin":
             out.append(self.environment())
-        elif name == "end":
-            self.raw_argument()
-        elif name in DROPPED:
+        elif name == "end" or name in DROPPED:
             self.raw_argument()
         elif plain in IGNORED:
             self.delimiter(name)
@@ -359,7 +358,9 @@ class _Converter:
 
 def _split_rows(body: str) -> list[str]:
     """Rows of an environment; `\\\\` inside a nested environment does not divide the outer one."""
-    rows, depth, current = [], 0, []
+    rows: list[str] = []
+    current: list[str] = []
+    depth = 0
     for token in _TOKEN.findall(body):
         depth += (token == "\\begin") - (token == "\\end")
         if token == "\\\\" and depth == 0:

@@ -76,5 +76,6 @@ SUPERSCRIPTS = dict(
 SUBSCRIPTS = dict(zip("0123456789+-−=()aehijklmnoprstuvxβγρφχ", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ", strict=True))
 ROOTS = {"2": "√", "3": "∛", "4": "∜"}
 BRACKETS = {"matrix": "[]", "pmatrix": "()", "bmatrix": "[]", "Bmatrix": "{}", "vmatrix": "||", "Vmatrix": "‖‖",
-            "smallmatrix": "[]", "array": "[]", "cases": ("{", ""), "dcases": ("{", ""), "rcases": ("", "}")}  # fmt: skip
+            "smallmatrix": "[]", "array": "[]", "cases": ("{", ""), "dcases": ("{", ""),
+            "rcases": ("", "}")}  # fmt: skip
 """Environments laid out as rows between brackets; every other one becomes lines."""

@@ -86,7 +86,7 @@ def how_to_get_one() -> str:
     """How to get or make a real model, for `models` and for a chat without one."""
     return (
         "The nano model knows the kinds of problems it was made for and little else; it shows how things work.\n"
-        "A real one is made on a GPU: `mathcoder train qwen2.5-math-1.5b`, then `mathcoder export RUN --quant Q4_K_M`.\n"
+        "Make a real one on a GPU: `mathcoder train qwen2.5-math-1.5b`, then `mathcoder export RUN --quant Q4_K_M`.\n"
         f"Any GGUF file of a MathCoder model works too: name its path, or put it into {_tilde(models_folder())}."
     )
 

@@ -1,6 +1,7 @@
 """A person's settings: the file, the environment, and the one order in which they count.
 
-A command-line option wins over `MATHCODER_<KEY>` in the environment, which wins over the settings file, which wins over the default.
+A command-line option wins over `MATHCODER_<KEY>` in the environment, which wins over the settings
+file, which wins over the default.
 """
 
 from __future__ import annotations
