@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A property is about values, never about this machine's speed on a busy day.
+hypothesis.settings.register_profile("mathcoder", deadline=None)
+hypothesis.settings.load_profile("mathcoder")
 
 ROOT = Path(__file__).resolve().parent.parent
 
