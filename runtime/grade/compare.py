@@ -79,7 +79,7 @@ def _decide(prediction: str, gold: str, lenient: bool) -> bool:
     ours = _readings_equal(_cached_read(left), _cached_read(right), lenient)
     if ours is not None:
         return ours
-    if not (_is_mathematics(left) and _is_mathematics(right)):
+    if not _worth_asking(left, right):
         return False
     theirs = algebra.equal(left, right, seconds=_BUDGET_SECONDS)
     if theirs is None and (left, right) not in _missed:
@@ -113,11 +113,11 @@ _PROSE = re.compile(r"[A-Za-z]{3,}[ .,'-]+[A-Za-z]{2,}[ .,'-]+[A-Za-z]{2,}|[A-Za
 _LONGEST_ALGEBRA = 160
 
 
-def _is_mathematics(text: str) -> bool:
-    """Whether a text that our rules leave open is worth a question to the algebra library."""
-    if len(text) > _LONGEST_ALGEBRA or not _COMMAND.search(text) or r"\text" in text:
+def _worth_asking(left: str, right: str) -> bool:
+    """Whether a pair that our rules leave open is one for the algebra library: short, notation on a side, no prose."""
+    if max(len(left), len(right)) > _LONGEST_ALGEBRA or not (_COMMAND.search(left) or _COMMAND.search(right)):
         return False
-    return not _PROSE.search(re.sub(r"\\[A-Za-z]+", " ", text))
+    return not any(r"\text" in side or _PROSE.search(re.sub(r"\\[A-Za-z]+", " ", side)) for side in (left, right))
 
 
 def verdicts(prediction: str | None, gold: object) -> dict[str, bool]:

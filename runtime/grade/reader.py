@@ -249,7 +249,12 @@ def _read_plus_minus(tokens: list[Token]) -> Answer:
 def _read_group(tokens: list[Token]) -> Answer | None:
     """A bracket that spans all tokens and holds a list; None where it does not."""
     left, right = tokens[0], tokens[-1]
-    if left.kind != "operator" or right.kind != "operator" or left.text not in ("(", "[", r"\{") or len(tokens) < 3:
+    if (
+        left.kind != "operator"
+        or right.kind != "operator"
+        or left.text not in ("(", "[", "{", r"\{")
+        or len(tokens) < 3
+    ):
         return None
     depth = 0
     for token in tokens[:-1]:
@@ -260,6 +265,9 @@ def _read_group(tokens: list[Token]) -> Answer | None:
     inside = [part for part in _split(tokens[1:-1], _operator(",", ";")) if part]
     if left.text == r"\{":
         return _listing("set", inside) if right.text == r"\}" else None
+    if left.text == "{":
+        # Plain braces only group, unless they hold a list: {1, 2} is a set whose backslashes were left out.
+        return _listing("set", inside) if right.text == "}" and len(inside) > 1 else None
     if right.text not in (")", "]"):
         return None
     if len(inside) == 1 and left.text == "(" and right.text == ")":

@@ -1,0 +1,108 @@
+"""The table that an evaluation shows while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+@dataclass
+class _Count:
+    total: int
+    right: int = 0
+    wrong: int = 0
+    no_answer: int = 0
+    solved_here: int = 0
+    started: float | None = None
+
+    @property
+    def done(self) -> int:
+        return self.right + self.wrong + self.no_answer
+
+    def eta(self) -> str:
+        """Time left, from the solutions of this session alone: those of an earlier one say nothing about its speed."""
+        left = self.total - self.done
+        if left == 0:
+            return "done"
+        if not self.solved_here or self.started is None:
+            return "-"
+        seconds = (time.monotonic() - self.started) / self.solved_here * left
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+class Progress:
+    """Counts solutions per set: a live table at a terminal, a line now and then elsewhere, nothing without console."""
+
+    def __init__(self, totals: Mapping[str, int], console: Console | None) -> None:
+        self.counts = {name: _Count(total) for name, total in totals.items()}
+        self._console = console
+        self._live: Any = None
+
+    def __enter__(self) -> Progress:
+        if self._console is not None and self._console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(self.table(), console=self._console, refresh_per_second=4)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if self._live is not None:
+            self._live.update(self.table())
+            self._live.__exit__(*exception)
+
+    def saved(self, name: str, correct: bool, answered: bool) -> None:
+        """Count a solution of an earlier session."""
+        self._count(name, correct, answered)
+
+    def solved(self, name: str, line: Mapping[str, Any]) -> None:
+        """Count a solution and show it."""
+        count = self.counts[name]
+        if count.started is None:
+            # Solutions finish side by side; the clock starts with the first one's own beginning.
+            count.started = time.monotonic() - line["ms"].get("wall", 0.0) / 1000
+        count.solved_here += 1
+        self._count(name, line["correct"], line["answer"] is not None)
+        if self._live is not None:
+            self._live.update(self.table())
+        elif self._console is not None and (count.done == count.total or count.done % max(1, count.total // 10) == 0):
+            self._console.print(
+                f"{name}: {count.done}/{count.total}, {count.right} right, {count.wrong} wrong, "
+                f"{count.no_answer} without answer, left {count.eta()}",
+                highlight=False,
+            )
+
+    def _count(self, name: str, correct: bool, answered: bool) -> None:
+        count = self.counts.get(name)
+        if count is None:
+            return
+        count.right += correct
+        count.wrong += answered and not correct
+        count.no_answer += not answered and not correct
+
+    def table(self) -> Table:
+        """The table as it stands."""
+        from rich.table import Table
+
+        table = Table()
+        for title in ("set", "done", "right", "wrong", "no answer", "right %", "left"):
+            table.add_column(title, justify="left" if title == "set" else "right")
+        for name, count in self.counts.items():
+            share = f"{100 * count.right / count.done:.1f}" if count.done else "-"
+            table.add_row(
+                name,
+                f"{count.done}/{count.total}",
+                f"[green]{count.right}[/green]",
+                f"[red]{count.wrong}[/red]",
+                str(count.no_answer),
+                share,
+                count.eta(),
+            )
+        return table
