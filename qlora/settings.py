@@ -88,7 +88,7 @@ class TrainSettings(Settings):
     max_grad_norm: float = Field(default=1.0, gt=0)
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = "adamw"
     neftune_alpha: float | None = Field(default=None, gt=0, description="noise on embeddings (arXiv 2310.05914)")
-    compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     quantize: bool = Field(
         default=True, description="NF4 with double quantization; false trains LoRA on the 16-bit base"
     )

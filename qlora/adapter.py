@@ -1,0 +1,158 @@
+"""LoRA on every linear layer, and the rows of the control tokens, put on a loaded base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qlora.quiet import quiet_libraries
+from qlora.settings import LoraSettings, TrainSettings
+from qlora.tokens import add_control_tokens
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """An embedding or head as the loop uses it: frozen rows, and trained rows that stand in place of some.
+
+    Attributes:
+        weight: [V, H], frozen.
+        rows: [K, H], trained.
+        ids: int64 [K], which rows of `weight` they replace.
+        slot: int64 [V], index into `rows`, or -1.
+    """
+
+    weight: Tensor
+    rows: Tensor
+    ids: Tensor
+    slot: Tensor
+
+
+class Adapted:
+    """A base with its adapter, and the parts of it that the training loop calls.
+
+    Attributes:
+        peft: the peft model, for saving.
+        backbone: the decoder without its head; takes `inputs_embeds`, gives the final hidden states.
+        embedding, head: token rows at the two ends; the same parameter where the base ties them.
+    """
+
+    def __init__(self, peft_model: Any, backend: str) -> None:
+        causal = peft_model.get_base_model()
+        self.peft = peft_model
+        self.backend = backend
+        self.backbone = causal.model
+        self.embedding = _token_rows(causal.get_input_embeddings())
+        self.head = _token_rows(causal.get_output_embeddings())
+        self.tied = self.embedding.rows is self.head.rows
+        self.device = self.embedding.weight.device
+        self.dtype = self.embedding.weight.dtype
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Trained parameters by name, in a fixed order."""
+        return {name: parameter for name, parameter in self.peft.named_parameters() if parameter.requires_grad}
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """[..., H] embeddings of `ids`, differentiable with respect to the trained rows alone.
+
+        peft's own forward copies the whole embedding each time, and its gradient is as large as the embedding.
+        """
+        table = self.embedding
+        with torch.no_grad():
+            embedded = nn.functional.embedding(ids, table.weight)
+            slots = table.slot[ids]
+        places = (slots >= 0).reshape(-1).nonzero().squeeze(1)
+        flat = embedded.reshape(-1, embedded.shape[-1])
+        trained = table.rows.to(flat.dtype).index_select(0, slots.reshape(-1)[places])
+        return flat.index_copy(0, places, trained).reshape(embedded.shape)
+
+
+def _token_rows(module: Any) -> TokenRows:
+    layer = module.token_adapter
+    weight = layer.get_base_layer().weight
+    rows = layer.trainable_tokens_delta["default"]
+    ids = torch.tensor(layer.token_indices["default"], device=weight.device)
+    slot = torch.full((weight.shape[0],), -1, device=weight.device)
+    slot[ids] = torch.arange(len(ids), device=weight.device)
+    return TokenRows(weight.detach(), rows, ids, slot)
+
+
+def add_adapter(
+    model: Any, tokenizer: Any, lora: LoraSettings, train: TrainSettings, backend: str, *, base_name: str
+) -> Adapted:
+    """Put LoRA on all linear layers of `model`, and trained rows for the eight control tokens on both its ends.
+
+    Trained parameters are float32 whatever the compute type: steps of 1e-4 vanish in bfloat16's 8 bits.
+    """
+    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    ids = add_control_tokens(tokenizer)
+    # Where the head is apart it must be named too, or its rows stay still.
+    rows = {"embed_tokens": ids} if tied else {"embed_tokens": ids, "lm_head": ids}
+    options: dict[str, Any] = {
+        "r": lora.r,
+        "lora_alpha": lora.alpha,
+        "lora_dropout": lora.dropout,
+        "target_modules": linear_names(model),
+        "use_rslora": lora.rslora,
+        "use_dora": lora.dora,
+        "bias": "none",
+        "trainable_token_indices": rows,
+    }
+    checkpointing = train.gradient_checkpointing
+    if checkpointing is None:
+        checkpointing = model.device.type != "cpu"
+    torch.manual_seed(train.seed)
+    with quiet_libraries():
+        if backend == "unsloth":
+            from unsloth import FastLanguageModel
+
+            peft_model = FastLanguageModel.get_peft_model(
+                model,
+                use_gradient_checkpointing="unsloth" if checkpointing else False,
+                random_state=train.seed,
+                **options,
+            )
+        else:
+            from peft import LoraConfig, get_peft_model
+
+            if checkpointing:
+                model.gradient_checkpointing_enable({"use_reentrant": False})
+            peft_model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **options))
+    for parameter in peft_model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    for config in peft_model.peft_config.values():
+        config.base_model_name_or_path = base_name
+    peft_model.config.use_cache = False
+    peft_model.train()
+    return Adapted(peft_model, backend)
+
+
+def linear_names(model: Any) -> list[str]:
+    """Last names of the linear layers of the decoder, head excluded (`q_proj`, ..., `down_proj`)."""
+    head = model.get_output_embeddings()
+    return sorted(
+        {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head}
+    )  # fmt: skip
+
+
+@contextmanager
+def inference(adapted: Adapted) -> Iterator[None]:
+    """Dropout off and no gradients, for sampling in the middle of training.
+
+    The linear layers stay in training mode: in evaluation mode bitsandbytes repacks their 4-bit weights on a CPU, for
+    good, in a layout that has no backward pass.
+    """
+    switched = [m for m in adapted.peft.modules() if m.training and isinstance(m, nn.Dropout)]
+    for module in switched:
+        module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in switched:
+            module.train()

@@ -1,0 +1,288 @@
+"""The base model: found, checked, and loaded in 4-bit with the eight control tokens added."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qlora.quiet import quiet_libraries
+from qlora.settings import Backend, TrainSettings
+from qlora.tokens import add_control_tokens, segment_tokenizer
+from runtime.errors import InputError, MathCoderError, ModelError, TrainError
+from runtime.files import sha256_file
+
+if TYPE_CHECKING:
+    import torch
+
+ARCHITECTURES = {
+    "LlamaForCausalLM": "Llama 2 and 3, CodeLlama",
+    "MistralForCausalLM": "Mistral 7B",
+    "Qwen2ForCausalLM": "Qwen2, Qwen2.5",
+    "Qwen3ForCausalLM": "Qwen3",
+}
+"""Architectures whose forward pass the loop was tested with."""
+BLOCKSIZE = 64
+"""Weights that share one NF4 scale (arXiv 2305.14314, section 3)."""
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base on disk.
+
+    Attributes:
+        name: what the recipe calls it.
+        path: its folder.
+        config: its config.json.
+    """
+
+    name: str
+    path: Path
+    config: dict[str, Any]
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The safetensors files that hold its weights."""
+        index = self.path / "model.safetensors.index.json"
+        if index.is_file():
+            return [self.path / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+        return [self.path / "model.safetensors"]
+
+    def sha256(self) -> str:
+        """Of the weight file, or of the hashes of all weight files in the order of their names."""
+        hashes = [sha256_file(file) for file in self.weight_files]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def find_base(name: str) -> BaseModel:
+    """Find a base by folder or hub id and check that it can be trained.
+
+    Raises:
+        InputError: there is no such base.
+        ModelError: files are missing or broken, or the architecture or its quantization is not supported.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        path = _from_hub(name)
+    config_file = path / "config.json"
+    try:
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path} has no config.json", "it is no model folder", "check `base`") from error
+    except ValueError as error:
+        raise ModelError(
+            f"{config_file} is no JSON ({error})", "the base cannot be loaded", "fetch it again"
+        ) from error
+    base = BaseModel(name, path, config)
+    _check(base)
+    return base
+
+
+def _from_hub(name: str) -> Path:
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise InputError(f"there is no base model {name}", "nothing was trained", "give a folder or a hub id ORG/NAME")
+    with quiet_libraries():
+        from huggingface_hub import snapshot_download
+
+        try:
+            return Path(
+                snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.jinja"])
+            )
+        except Exception as error:  # the hub client has a dozen exception roots, and all of them mean this
+            raise InputError(
+                f"the base {name} is no folder and could not be fetched ({type(error).__name__})",
+                "nothing was trained",
+                "check the name, the network and, for a gated model, `hf auth login`",
+            ) from error
+
+
+def _check(base: BaseModel) -> None:
+    architectures = base.config.get("architectures") or ["none named"]
+    if architectures[0] not in ARCHITECTURES:
+        supported = ", ".join(f"{name} ({what})" for name, what in ARCHITECTURES.items())
+        raise ModelError(f"{base.name} is a {architectures[0]}", "it cannot be trained here", f"supported: {supported}")
+    quantization = base.config.get("quantization_config")
+    if quantization and not (quantization.get("load_in_4bit") and quantization.get("bnb_4bit_quant_type") == "nf4"):
+        method = quantization.get("quant_method", "an unknown method")
+        raise ModelError(
+            f"{base.name} is already quantized with {method}",
+            "NF4 cannot be put on top of it",
+            "use the base in 16 bits, or one quantized to NF4 by bitsandbytes",
+        )
+    missing = [file.name for file in base.weight_files if not file.is_file()]
+    if missing:
+        raise ModelError(f"{base.path} lacks {', '.join(missing)}", "the base cannot be loaded", "fetch it again")
+
+
+def choose_backend(requested: Backend) -> tuple[str, str]:
+    """The backend to use and the reason, for the screen.
+
+    Raises:
+        TrainError: unsloth is asked for and not installed.
+    """
+    from importlib.util import find_spec
+
+    installed = find_spec("unsloth") is not None and find_spec("unsloth_zoo") is not None
+    if requested == "peft":
+        return "peft", "asked for"
+    if requested == "unsloth":
+        if not installed:
+            raise TrainError(
+                "train.backend is unsloth, which is not installed",
+                "nothing was trained",
+                "pip install 'mathcoder-toolkit[gpu]', or set train.backend=peft",
+            )
+        return "unsloth", "asked for"
+    if not installed:
+        return "peft", "unsloth is not installed"
+    import torch
+
+    if torch.cuda.is_available():
+        return "unsloth", "installed, and there is a GPU for its kernels"
+    # On a CPU unsloth runs transformers' own modules, as the peft backend does, and takes seconds more to import.
+    return "peft", "no GPU for unsloth's kernels"
+
+
+def device_and_dtype(settings: TrainSettings) -> tuple[torch.device, torch.dtype]:
+    """Where to compute and in what: bfloat16 on a GPU that has it, else float32.
+
+    float32 is also the measured choice on a CPU with AVX-512: at the nano base's shapes its matrix products run at
+    131 GFLOP/s a core, bfloat16's at 76.
+    """
+    import torch
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if settings.compute_dtype != "auto":
+        return device, getattr(torch, settings.compute_dtype)
+    return device, torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def load_tokenizer(base: BaseModel) -> Any:
+    """The base's tokenizer with the eight control tokens added.
+
+    Raises:
+        ModelError: it is missing, broken or not a fast one.
+    """
+    with quiet_libraries():
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(base.path))
+        except Exception as error:
+            raise ModelError(
+                f"the tokenizer of {base.name} cannot be loaded ({_first_line(error)})", "", "fetch the base again"
+            ) from error
+        add_control_tokens(tokenizer)
+        segment_tokenizer(tokenizer)
+    return tokenizer
+
+
+def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend: str) -> Any:
+    """The base on its device, its linear layers in NF4 with double quantization, embeddings grown for the tokens.
+
+    Rows of tokens that the base did not know start at the mean of the rows it knew, input and output.
+
+    Raises:
+        ModelError: a weight file is truncated or does not fit the configuration.
+        TrainError: not enough memory for the weights.
+    """
+    import torch
+
+    device, dtype = device_and_dtype(settings)
+    known = _known_tokens(base)
+    with quiet_libraries():
+        try:
+            model = (_load_unsloth if backend == "unsloth" else _load_transformers)(base, settings, device, dtype)
+        except torch.OutOfMemoryError as error:
+            raise TrainError(
+                f"the 4-bit weights of {base.name} do not fit in the memory of this GPU",
+                "nothing was trained",
+                "use a smaller base; `mathcoder plan` says what fits",
+            ) from error
+        except MathCoderError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"the weights of {base.name} cannot be loaded ({_first_line(error)})",
+                "nothing was trained",
+                "fetch the base again",
+            ) from error
+        _grow(model, tokenizer, known)
+    return model
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+
+
+def _quantization(settings: TrainSettings, dtype: torch.dtype) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if not settings.quantize:
+        return None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _load_transformers(base: BaseModel, settings: TrainSettings, device: torch.device, dtype: torch.dtype) -> Any:
+    import qlora.attention
+    from transformers import AutoModelForCausalLM
+
+    qlora.attention.register()
+    attention = qlora.attention.NAME if settings.attention in ("auto", "rows") else settings.attention
+    return AutoModelForCausalLM.from_pretrained(
+        str(base.path),
+        dtype=dtype,
+        device_map={"": device},
+        quantization_config=None if base.config.get("quantization_config") else _quantization(settings, dtype),
+        attn_implementation=attention,
+    )
+
+
+def _load_unsloth(base: BaseModel, settings: TrainSettings, device: torch.device, dtype: torch.dtype) -> Any:
+    from unsloth import FastLanguageModel
+
+    model, _ = FastLanguageModel.from_pretrained(
+        str(base.path),
+        max_seq_length=settings.context,
+        load_in_4bit=settings.quantize,
+        dtype=dtype,
+    )
+    if device.type == "cpu":
+        # There unsloth runs transformers' own attention, so ours can take its place; on a GPU it has its own.
+        import qlora.attention
+
+        qlora.attention.register()
+        attention = qlora.attention.NAME if settings.attention in ("auto", "rows") else settings.attention
+        model.config._attn_implementation = attention
+    return model
+
+
+def _known_tokens(base: BaseModel) -> int:
+    """Rows of the base's embedding that belong to tokens (published bases pad theirs to a round number)."""
+    from transformers import AutoTokenizer
+
+    with quiet_libraries():
+        return len(AutoTokenizer.from_pretrained(str(base.path)))
+
+
+def _grow(model: Any, tokenizer: Any, known: int) -> None:
+    import torch
+
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    new = torch.arange(known, len(tokenizer))
+    weights = [model.get_input_embeddings().weight]
+    if model.get_output_embeddings().weight is not weights[0]:
+        weights.append(model.get_output_embeddings().weight)
+    with torch.no_grad():
+        for weight in weights:
+            # In float64: a sum of 150,000 rows in bfloat16 would stop growing long before its end.
+            weight[new.to(weight.device)] = weight[: min(known, rows)].double().mean(0).to(weight.dtype)

@@ -1,0 +1,71 @@
+"""The live view of a run: a progress bar with the losses, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+
+LOSS_KINDS = ("text", "code", "control", "execution")
+
+
+class Progress:
+    """Shows steps as they come. Use `with progress.live():` around the loop."""
+
+    def __init__(self, console: Console, steps: int, first: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.console = console
+        self.steps = steps
+        self._bar = Bar(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[numbers]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            refresh_per_second=4,
+        )
+        self._task: TaskID = self._bar.add_task("train", total=steps, completed=first, numbers="")
+        # Away from a terminal: about twenty lines a run, and one at least every minute.
+        self._line_every = max(1, steps // 20)
+        self._last_line = time.monotonic()
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show the bar while the loop runs."""
+        with self._bar:
+            yield
+
+    def step(self, entry: dict[str, Any]) -> None:
+        """Show one line of the log."""
+        numbers = numbers_of(entry)
+        self._bar.update(self._task, completed=entry["step"], numbers=numbers)
+        due = entry["step"] % self._line_every == 0 or entry["step"] in (1, self.steps)
+        if not self.console.is_terminal and (due or time.monotonic() - self._last_line > 60):
+            self._last_line = time.monotonic()
+            self.console.print(f"step {entry['step']}/{self.steps}  {numbers}", highlight=False, soft_wrap=True)
+
+    def say(self, message: str, style: str = "") -> None:
+        """A line that stays."""
+        self.console.print(message, style=style, highlight=False, soft_wrap=True)
+
+
+def numbers_of(entry: dict[str, Any]) -> str:
+    """The numbers of one step on one line."""
+    kinds = " ".join(f"{kind} {entry[kind]:.3f}" for kind in LOSS_KINDS if kind in entry)
+    rate = entry["tokens"] / entry["seconds"]
+    useful = entry["supervised"] / entry["seconds"]
+    memory = f" {entry['memory_gb']:.1f} GB" if "memory_gb" in entry else ""
+    return (
+        f"loss {entry['loss']:.3f} ({kinds})  lr {entry['lr']:.1e}  "
+        f"{rate:,.0f} tokens/s ({useful:,.0f} supervised, {entry['padding']:.0%} padding){memory}"
+    )

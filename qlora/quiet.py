@@ -1,0 +1,44 @@
+"""Other libraries kept off our screen: what remains on it is chosen."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+
+ENVIRONMENT = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TOKENIZERS_PARALLELISM": "true",
+    "UNSLOTH_DISABLE_STATISTICS": "1",
+    "BITSANDBYTES_NOWELCOME": "1",
+}
+
+
+def no_telemetry() -> None:
+    """Set what the libraries read when they are imported; what the user has set stays."""
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[io.StringIO]:
+    """Silence prints, warnings, progress bars and log lines up to WARNING of what runs inside.
+
+    Yields what was printed, for an error message that needs it. Errors raise as ever.
+    """
+    no_telemetry()
+    said = io.StringIO()
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        warnings.simplefilter("ignore")
+        # Among others: bitsandbytes on the optional `kernels` package, transformers on attention it falls back from.
+        logging.disable(logging.WARNING)
+        try:
+            yield said
+        finally:
+            logging.disable(disabled)

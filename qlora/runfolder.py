@@ -1,0 +1,181 @@
+"""The folder of a run: what is written there, by which name, and whether a run found there may be continued."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qlora.adapter import Adapted
+from qlora.base import BaseModel
+from qlora.data import Row, rows_to_jsonl
+from qlora.quiet import quiet_libraries
+from qlora.settings import QloraSettings
+from runtime.errors import InputError, TrainError
+from runtime.files import write_text
+
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "unsloth", "tokenizers", "mathcoder-toolkit")
+
+LAYOUT_KEYS = frozenset(
+    {
+        "micro_tokens",
+        "log_every",
+        "save_every",
+        "keep_checkpoints",
+        "sample_every",
+        "tensorboard",
+        "gradient_checkpointing",
+    }
+)
+"""Keys of `train` that change how a run goes but not what it computes; a run may be continued with other values."""
+
+
+class RunFolder:
+    """Paths and files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.run_file = path / "run.json"
+        self.log_file = path / "log.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.adapter = path / "adapter"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second process out of this folder.
+
+        Raises:
+            TrainError: one is at work here already, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = open(self.path / ".lock", "w")  # noqa: SIM115 - held open for as long as the lock
+        except OSError as error:
+            raise TrainError(
+                f"{self.path} cannot be written ({error.strerror})", "nothing was trained", "give another --out"
+            ) from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise TrainError(
+                    f"another process is training in {self.path}",
+                    "nothing was started",
+                    "wait for it, or give another --out",
+                ) from error
+            yield
+
+    def read(self) -> dict[str, Any] | None:
+        """`run.json`, or None where there is none.
+
+        Raises:
+            TrainError: it cannot be read.
+        """
+        try:
+            value: dict[str, Any] = json.loads(self.run_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise TrainError(
+                f"{self.run_file} cannot be read ({error})", "the run cannot be continued", "start over with --fresh"
+            ) from error
+        return value
+
+    def write(self, run: dict[str, Any]) -> None:
+        """Write `run.json` atomically."""
+        write_text(self.run_file, json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+
+    def clear(self) -> None:
+        """Remove what an earlier run wrote here, and nothing else."""
+        for name in ("run.json", "log.jsonl", "held_out.jsonl", "recipe.yaml"):
+            (self.path / name).unlink(missing_ok=True)
+        for name in ("checkpoints", "adapter", "tokenizer", "plots", "tensorboard"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def write_inputs(self, settings: QloraSettings, tokenizer: Any, base: BaseModel, held_out: Sequence[Row]) -> None:
+        """What is known before the first step: recipe, tokenizer, held-out rows."""
+        write_text(self.path / "recipe.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
+        write_text(self.path / "held_out.jsonl", rows_to_jsonl(held_out))
+        folder = self.path / "tokenizer"
+        with quiet_libraries():
+            tokenizer.save_pretrained(folder)
+        # transformers writes none, and a llama.cpp converter that finds none loses scores and token types.
+        if (base.path / "tokenizer.model").is_file():
+            shutil.copyfile(base.path / "tokenizer.model", folder / "tokenizer.model")
+
+    def write_adapter(self, adapted: Adapted) -> None:
+        """The adapter in peft's format; the old one is replaced only when the new one is on disk."""
+        temporary = self.path / ".adapter.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        with quiet_libraries():
+            adapted.peft.save_pretrained(temporary, save_embedding_layers=False)
+        shutil.rmtree(self.adapter, ignore_errors=True)
+        os.replace(temporary, self.adapter)
+
+    def append_log(self, entry: dict[str, Any]) -> None:
+        """One line to `log.jsonl`."""
+        with open(self.log_file, "a", encoding="utf-8") as out:
+            out.write(json.dumps(entry) + "\n")
+
+    def log(self) -> list[dict[str, Any]]:
+        """All whole lines of `log.jsonl`."""
+        entries = []
+        if self.log_file.is_file():
+            for line in self.log_file.read_text(encoding="utf-8").splitlines():
+                try:
+                    entries.append(json.loads(line))
+                except ValueError:
+                    break  # the line that was being written when the power went
+        return entries
+
+    def cut_log(self, step: int) -> None:
+        """Drop lines after `step`: they describe steps that a resumed run takes again."""
+        kept = [entry for entry in self.log() if entry["step"] <= step]
+        write_text(self.log_file, "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what decides about the numbers."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def refuse_other_run(old: dict[str, Any], new: dict[str, Any], folder: Path) -> None:
+    """Refuse to continue a run with another recipe, base or data.
+
+    Raises:
+        InputError: the difference, key by key.
+    """
+    before, after = _decisive(old), _decisive(new)
+    differ = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    if differ:
+        listed = "; ".join(f"{key} was {before.get(key)!r}, is {after.get(key)!r}" for key in differ[:6])
+        raise InputError(
+            f"{folder} holds a run of another recipe ({listed})",
+            "it cannot be continued with this one",
+            "restore the recipe, give another --out, or start over with --fresh",
+        )
+
+
+def _decisive(run: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {"base_sha256": run.get("base_sha256"), "data.sha256": run.get("data", {}).get("sha256")}
+    for section, values in run.get("recipe", {}).items():
+        if isinstance(values, dict):
+            flat |= {f"{section}.{key}": value for key, value in values.items() if key not in LAYOUT_KEYS}
+    # A file that moved is the same file: the hashes above speak for base and data.
+    for key in ("data.source", "data.file", "data.revision"):
+        flat.pop(key, None)
+    return flat

@@ -1,0 +1,190 @@
+"""One optimizer step's gradient: exact whatever the layout, and undone and retried smaller when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qlora.adapter import Adapted
+from qlora.attention import RowLayout
+from qlora.loss import supervised_loss
+from qlora.packing import MicroBatch, group_rows, lay_out
+from qlora.prepare import Prepared
+from qlora.settings import TrainSettings
+from runtime.errors import TrainError
+from runtime.lce import KINDS
+
+
+@dataclass
+class StepResult:
+    """What a step saw.
+
+    Attributes:
+        loss_sum, count: per kind: sum of losses (nats) and supervised tokens.
+        tokens: tokens that went through the model.
+        slots: the same with padding.
+        micro_batches: forward passes.
+    """
+
+    loss_sum: dict[str, float]
+    count: dict[str, int]
+    tokens: int
+    slots: int
+    micro_batches: int
+
+    @property
+    def supervised(self) -> int:
+        """Tokens that carried loss."""
+        return sum(self.count.values())
+
+    @property
+    def loss(self) -> float:
+        """Mean over all supervised tokens of the step."""
+        return sum(self.loss_sum.values()) / self.supervised
+
+    def per_kind(self) -> dict[str, float]:
+        """Mean loss of each kind that carried loss."""
+        return {kind: self.loss_sum[kind] / count for kind, count in self.count.items() if count}
+
+
+class Stepper:
+    """Accumulates the gradient of a step over its micro-batches.
+
+    Attributes:
+        micro_tokens: the limit of tokens per forward pass in force; halved when memory runs out.
+        on_halved: called with the new limit.
+    """
+
+    def __init__(self, adapted: Adapted, prepared: Prepared, settings: TrainSettings, micro_tokens: int) -> None:
+        self.adapted = adapted
+        self.prepared = prepared
+        self.settings = settings
+        self.micro_tokens = micro_tokens
+        self.on_halved: Any = None
+
+    def micro_batches(self, rows: Sequence[int]) -> list[MicroBatch]:
+        """The layout of a step's rows."""
+        packed = self.settings.packing
+        groups = group_rows(rows, self.prepared.table.lengths, self.micro_tokens, packed=packed)
+        return [lay_out(self.prepared.table, group, self.prepared.supervised, packed=packed) for group in groups]
+
+    def gradient(self, rows: Sequence[int], *, seed: int = 0, rank: int = 0, world: int = 1) -> StepResult:
+        """Put the gradient of the mean loss over the supervised tokens of `rows` into the parameters' `.grad`.
+
+        With several processes, this one's share of the sum; every process divides by the count of all.
+
+        Raises:
+            TrainError: one row alone does not fit in memory.
+        """
+        while True:
+            for parameter in self.adapted.trainable().values():
+                parameter.grad = None
+            torch.manual_seed(seed)
+            try:
+                return self._accumulate(self.micro_batches(rows), rank, world)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                message = str(error).splitlines()[0]
+            # Outside the handler: there the exception still holds the frames, and with them the memory.
+            self._halve(rows, message)
+
+    def _accumulate(self, micro_batches: list[MicroBatch], rank: int, world: int) -> StepResult:
+        total = sum(len(micro.predicts) for micro in micro_batches)
+        sums, counts = np.zeros(len(KINDS)), np.zeros(len(KINDS), np.int64)
+        mine = micro_batches[rank::world]
+        for micro in mine:
+            loss, losses = self.forward(micro)
+            (loss / total).backward()
+            sums += np.bincount(micro.target_kinds, weights=losses.cpu().numpy(), minlength=len(KINDS))
+            counts += np.bincount(micro.target_kinds, minlength=len(KINDS))
+        return StepResult(
+            {kind: float(sums[number]) for number, kind in enumerate(KINDS) if kind in self.prepared.supervised},
+            {kind: int(counts[number]) for number, kind in enumerate(KINDS) if kind in self.prepared.supervised},
+            sum(micro.tokens for micro in mine),
+            sum(micro.ids.size for micro in mine),
+            len(mine),
+        )
+
+    def forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
+        """Sum of the losses of a micro-batch, and each of them in the order of `micro.targets`."""
+        adapted, device = self.adapted, self.adapted.device
+        embedded = adapted.embed(torch.from_numpy(micro.ids).to(device))
+        if self.settings.neftune_alpha is not None:
+            embedded = embedded + _neftune(embedded, micro, self.settings.neftune_alpha)
+        with torch.autocast(device.type, adapted.dtype, enabled=adapted.dtype != torch.float32):
+            output = adapted.backbone(
+                inputs_embeds=embedded,
+                position_ids=torch.from_numpy(micro.positions).to(device),
+                # With a cache transformers takes the rows of a pack for one sequence and lets them see each other.
+                use_cache=False,
+                **_isolation(adapted, micro),
+            )
+        hidden = output[0].reshape(-1, output[0].shape[-1])
+        hidden = hidden.index_select(0, torch.from_numpy(micro.predicts).to(device))
+        head = adapted.head
+        targets = torch.from_numpy(micro.targets).to(device)
+        return supervised_loss(hidden, head.weight, head.rows, head.ids, targets)
+
+    def dry_run(self, all_rows: Sequence[Sequence[int]]) -> None:
+        """Try the heaviest micro-batch of all steps, so that memory runs out in the first minute or never."""
+        lengths = self.prepared.table.lengths
+        heaviest = max(
+            all_rows, key=lambda rows: (max(lengths[row] for row in rows), sum(lengths[row] for row in rows))
+        )
+        while True:
+            try:
+                micro = max(self.micro_batches(heaviest), key=lambda micro: (micro.ids.size, max(micro.lengths)))
+                loss, _ = self.forward(micro)
+                loss.backward()
+                break
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                message = str(error).splitlines()[0]
+            self._halve(heaviest, message)
+        for parameter in self.adapted.trainable().values():
+            parameter.grad = None
+
+    def _halve(self, rows: Sequence[int], message: str) -> None:
+        longest = max(int(self.prepared.table.lengths[row]) for row in rows)
+        if self.micro_tokens <= longest:
+            raise TrainError(
+                f"memory ran out on a single row of {longest} tokens ({message})",
+                "training cannot go on; the last checkpoint is kept",
+                "lower train.context, turn train.gradient_checkpointing on, or take a smaller base",
+            )
+        self.micro_tokens = max(longest, self.micro_tokens // 2)
+        for parameter in self.adapted.trainable().values():
+            parameter.grad = None
+        if self.adapted.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.on_halved is not None:
+            self.on_halved(self.micro_tokens)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that an allocation failed, on a GPU or on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _isolation(adapted: Adapted, micro: MicroBatch) -> dict[str, Any]:
+    """The keyword that keeps the rows of a pack apart, for the attention in force."""
+    if not micro.packed:
+        return {}
+    if adapted.backend == "unsloth" and adapted.device.type == "cuda":
+        return {"packed_seq_lengths": torch.tensor(micro.lengths, dtype=torch.int32, device=adapted.device)}
+    return {"row_layout": RowLayout(micro.lengths, adapted.device)}
+
+
+def _neftune(embedded: Tensor, micro: MicroBatch, alpha: float) -> Tensor:
+    """Uniform noise of magnitude alpha / sqrt(L * H), with L the tokens of the row (arXiv 2310.05914, algorithm 1)."""
+    lengths = torch.tensor(micro.lengths, device=embedded.device)
+    per_token = lengths.repeat_interleave(lengths)[None, :, None] if micro.packed else lengths[:, None, None]
+    scale = alpha / (per_token * embedded.shape[-1]).sqrt()
+    return (torch.rand_like(embedded) * 2 - 1) * scale.to(embedded.dtype)

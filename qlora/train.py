@@ -1,0 +1,246 @@
+"""Train a QLoRA adapter: the whole run, top to bottom.
+
+    summary = train(settings, "runs/mine")
+
+A run that was stopped, by Ctrl-C, by a kill or by a power cut, goes on from its last checkpoint when `train` is called
+again with the same settings, and ends with the same weights, bit for bit on one machine, as if it had not been.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qlora.quiet import no_telemetry
+from qlora.settings import QloraSettings
+from runtime.errors import TrainError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from qlora.adapter import Adapted
+    from qlora.prepare import Prepared
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        out_dir: the run folder.
+        status: `finished`, or `interrupted` (call `train` again to go on).
+        steps, total_steps: taken so far, of how many.
+        first_loss, last_loss: mean loss per kind, and over all (`loss`), of the first step and of the last tenth.
+        rows, held_out, too_long, bad: what became of the rows.
+        tokens, supervised: seen in this call.
+        seconds: of training in this call, without loading.
+        backend, device: what computed it.
+    """
+
+    out_dir: Path
+    status: str
+    steps: int
+    total_steps: int
+    first_loss: dict[str, float]
+    last_loss: dict[str, float]
+    rows: int
+    held_out: int
+    too_long: int
+    bad: int
+    tokens: int = 0
+    supervised: int = 0
+    seconds: float = 0.0
+    backend: str = ""
+    device: str = ""
+    micro_tokens: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "out_dir": str(self.out_dir)}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a sampling callback gets: the model as it stands after `step`. Call it under `qlora.adapter.inference`."""
+
+    step: int
+    adapted: Adapted
+    tokenizer: Any
+    prepared: Prepared = field(repr=False)
+
+
+OnSample = Callable[[Snapshot], Mapping[str, float]]
+"""Called every `train.sample_every` steps; what it returns goes into the log (for instance `{"pass_at_1": 0.4}`)."""
+
+
+def train(
+    settings: QloraSettings,
+    out_dir: str | Path,
+    *,
+    console: Console | None = None,
+    fresh: bool = False,
+    on_sample: OnSample | None = None,
+) -> RunSummary:
+    """Train, or go on training, in the run folder `out_dir`.
+
+    Args:
+        settings: base, data, adapter and training.
+        out_dir: the run folder (see `qlora.runfolder`).
+        console: where progress is shown; default: standard output.
+        fresh: start over even if the folder holds a run.
+        on_sample: called every `train.sample_every` steps.
+
+    Raises:
+        InputError: a path that does not exist, or a folder that holds a run of another recipe.
+        DataError: rows that cannot be used.
+        ModelError: a base that cannot be used.
+        TrainError: no memory or disk space left, or a loss that is no number. The last checkpoint is kept.
+    """
+    no_telemetry()
+    from rich.console import Console
+
+    from qlora.base import choose_backend
+    from qlora.runfolder import RunFolder
+
+    console = console or Console()
+    folder = RunFolder(Path(out_dir))
+    backend, reason = choose_backend(settings.train.backend)
+    if backend == "unsloth":
+        _import_unsloth_first()
+    with folder.locked():
+        if fresh:
+            folder.clear()
+        return _run(settings, folder, backend, reason, console, on_sample)
+
+
+def _run(
+    settings: QloraSettings, folder: Any, backend: str, reason: str, console: Console, on_sample: Any
+) -> RunSummary:
+    import torch
+
+    from qlora import checkpoint, optimizer, setup
+    from qlora.adapter import add_adapter
+    from qlora.base import find_base, load_model, load_tokenizer
+    from qlora.packing import RowOrder
+    from qlora.prepare import prepare
+    from qlora.progress import Progress
+    from qlora.step import Stepper
+
+    options = settings.train
+    base = find_base(settings.base)
+    setup.check_context(base, options.context)
+    tokenizer = load_tokenizer(base)
+    data = prepare(settings.data, tokenizer, options.context)
+    order = RowOrder(len(data.rows), options.batch_rows, options.seed)
+    steps = options.max_steps or order.steps(options.epochs)
+    run = setup.describe(settings, base, data, backend, steps)
+    old = setup.earlier_run(folder, run)
+    if old is not None and old["status"] == "finished":
+        console.print(f"{folder.path} is finished ({old['steps']} steps); --fresh starts over", highlight=False)
+        return setup.summary(folder, old, data)
+
+    setup.check_disk(folder.path, base, settings.lora)
+    model = load_model(base, tokenizer, options, backend)
+    adapted = add_adapter(model, tokenizer, settings.lora, options, backend, base_name=settings.base)
+    optim = optimizer.build(adapted, options)
+    stepper = Stepper(adapted, data, options, setup.micro_tokens(options, adapted.device, data.table.lengths))
+    folder.write_inputs(settings, tokenizer, base, data.held_out)
+    last = checkpoint.latest(folder.checkpoints)
+    done = 0
+    if last is not None:
+        checkpoint.load(last, adapted, optim)
+        state = checkpoint.state_of(last)
+        done, stepper.micro_tokens = state["step"], min(stepper.micro_tokens, state["micro_tokens"])
+    folder.cut_log(done)
+    folder.write(run | {"status": "running", "steps": done})
+    setup.announce(console, base, data, adapted, backend, reason, options, steps, done)
+
+    progress = Progress(console, steps, done)
+    stepper.on_halved = lambda limit: progress.say(
+        f"memory ran out: micro-batches of at most {limit:,} tokens from here on; the {order.batch_rows} rows of a "
+        "step, and so its gradient, stay the same",
+        "yellow",
+    )
+
+    def save(step: int) -> None:
+        with setup.disk_errors(folder.path):
+            state = {"micro_tokens": stepper.micro_tokens}
+            checkpoint.save(folder.checkpoints, step, adapted, optim, state, keep=options.keep_checkpoints)
+
+    started, tokens, supervised = time.perf_counter(), 0, 0
+    with _stop_on_signal() as stop, progress.live():
+        stepper.dry_run([order.at(step) for step in range(done, steps)])
+        for step in range(done, steps):
+            began = time.perf_counter()
+            rows = order.at(step)
+            rate = optimizer.learning_rate(step, steps, options)
+            optimizer.set_learning_rate(optim, rate)
+            result = stepper.gradient(rows, seed=setup.step_seed(options.seed, step))
+            norm = torch.nn.utils.clip_grad_norm_(adapted.trainable().values(), options.max_grad_norm).item()
+            setup.refuse_nan(result.loss, norm, step, [data.rows[row] for row in rows], last)
+            optim.step()
+            done = step + 1
+
+            tokens, supervised = tokens + result.tokens, supervised + result.supervised
+            entry = setup.log_entry(done, result, rate, norm, time.perf_counter() - began, adapted)
+            if on_sample is not None and options.sample_every and done % options.sample_every == 0:
+                entry["sample"] = dict(on_sample(Snapshot(done, adapted, tokenizer, data)))
+            folder.append_log(entry)
+            if done % options.log_every == 0 or done == steps:
+                progress.step(entry)
+            if done % options.save_every == 0 or done == steps or stop.is_set():
+                save(done)
+                last = folder.checkpoints / f"step-{done}"
+            if stop.is_set() and done < steps:
+                break
+
+    status = "finished" if done == steps else "interrupted"
+    with setup.disk_errors(folder.path):
+        folder.write_adapter(adapted)
+        run = setup.closing(run, folder, status, done, time.perf_counter() - started, tokens, supervised, stepper)
+        folder.write(run)
+    if status == "interrupted":
+        progress.say(f"stopped after step {done} of {steps}, saved; the same call goes on from here", "yellow")
+    return setup.summary(folder, run, data)
+
+
+def _import_unsloth_first() -> None:
+    """Unsloth rewrites parts of transformers and peft, and can do so only before others import them."""
+    from qlora.quiet import quiet_libraries
+
+    with quiet_libraries() as said:
+        try:
+            import unsloth  # noqa: F401
+        except Exception as error:  # its import raises what its many needs raise
+            raise TrainError(
+                f"unsloth cannot be imported ({type(error).__name__}: {error})",
+                "nothing was trained",
+                f"set train.backend=peft, or repair the installation {said.getvalue()[-200:]}".strip(),
+            ) from error
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, to be seen at the end of a step; a second Ctrl-C interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread may handle signals; a host program that trains in another has its own way
+        return
+
+    def handle(_number: int, _frame: Any) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
