@@ -141,9 +141,14 @@ def validate(content: Mapping[str, Any], origin: str) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        mistakes = [_mistake(item) for item in error.errors()]
-        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        raise RecipeError(f"{origin} has {count}:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes)) from None
+        raise mistakes_in(origin, error) from None
+
+
+def mistakes_in(origin: str, error: ValidationError, prefix: str = "") -> RecipeError:
+    """Every mistake of a validation as one error; `prefix` (`export.`) says which section was validated alone."""
+    mistakes = [_mistake(item, prefix) for item in error.errors()]
+    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    return RecipeError(f"{origin} has {count}:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))
 
 
 def keys() -> list[str]:
@@ -158,9 +163,10 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield from _keys(field.annotation, f"{prefix}{name}.")
 
 
-def _mistake(item: Mapping[str, Any]) -> str:
+def _mistake(item: Mapping[str, Any], prefix: str) -> str:
     """One pydantic error as a sentence: key, value, reason, nearest valid name."""
-    key = ".".join(str(part) for part in item["loc"]) or "the recipe"
+    key = prefix + ".".join(str(part) for part in item["loc"]) or "the recipe"
+    key = key.rstrip(".")
     value = item["input"]
     if item["type"] == "extra_forbidden":
         near = _nearest_key(key)

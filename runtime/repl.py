@@ -51,6 +51,7 @@ class ChatOptions:
         resolve: turns a name given to `/model` into a path.
         models: names that can be given to `/model`.
         images_folder: where figures are saved.
+        unsafe_exec: run cells without isolation where none works; repeated on the screen.
     """
 
     model: Path
@@ -67,6 +68,7 @@ class ChatOptions:
     resolve: Callable[[str], Path] = Path
     models: Callable[[], list[str]] = list
     images_folder: Path = Path("figures")
+    unsafe_exec: bool = False
 
 
 def chat(options: ChatOptions) -> int:
@@ -103,7 +105,9 @@ class Chat:
         self._asked_to_leave = False
         with self.working(f"loading {options.model.name}"):
             engine = options.load(options.model)
-        self.conversation = Conversation(engine, options.settings, options.limits, ChatLog(options.log))
+        self.conversation = Conversation(
+            engine, options.settings, options.limits, ChatLog(options.log), unsafe_exec=options.unsafe_exec
+        )
         self.conversation.samples = options.samples
         protocol: Protocol = protocol_of() if options.images == "auto" else options.images  # type: ignore[assignment]
         self.images = ImageShower(self.console, options.images_folder, protocol, self._decoder)
@@ -308,6 +312,8 @@ class Chat:
         if not self.reader.interactive:
             return
         self.console.print(Text.assemble(("MathCoder", "bold"), f" with {self.model.name}"))
+        if self.options.unsafe_exec:
+            self.console.print(Text("Code runs WITHOUT isolation (--unsafe-exec).", style="red"))
         self.say("Type a problem. /help lists the commands, Ctrl-D leaves.")
 
     def _decoder(self) -> Sandbox:

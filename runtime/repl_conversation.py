@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.lce import Block
@@ -54,9 +53,12 @@ class Conversation:
         settings: budgets and sampling.
         limits: of the Python session.
         log: where events are recorded.
+        unsafe_exec: run cells without isolation where none works.
     """
 
-    def __init__(self, engine: Engine, settings: SolverSettings, limits: Limits, log: ChatLog) -> None:
+    def __init__(
+        self, engine: Engine, settings: SolverSettings, limits: Limits, log: ChatLog, *, unsafe_exec: bool = False
+    ) -> None:
         self.engine = engine
         self.settings = settings
         self.log = log
@@ -67,7 +69,8 @@ class Conversation:
         self.last_vote: Votes | None = None
         self.dropped = 0
         """Turns that did not fit the model's context at the last question."""
-        self.sandbox = Sandbox(limits)
+        self._unsafe = unsafe_exec
+        self.sandbox = self._session(limits)
         self.solver = Solver(engine, self.sandbox, settings)
         self._images: dict[int, list[bytes]] = {}
         self._executions = 0
@@ -130,7 +133,7 @@ class Conversation:
         for number in range(samples):
             self._images, self._executions = {}, 0
             # Each sample runs in a session of its own: what one defines must not reach the next.
-            with Sandbox(self.limits) as sandbox:
+            with self._session(self.limits) as sandbox:
                 replay(sandbox, self.cells)
                 solver = Solver(self.engine, sandbox, settings)
                 try:
@@ -220,7 +223,7 @@ class Conversation:
     def use_limits(self, limits: Limits) -> None:
         """Go on with other limits; the session is built anew with its variables."""
         self.sandbox.close()
-        self.sandbox = Sandbox(limits)
+        self.sandbox = self._session(limits)
         self._new_solver()
         replay(self.sandbox, self.cells)
 
@@ -238,6 +241,9 @@ class Conversation:
         self.engine.close()
 
     # Inside
+
+    def _session(self, limits: Limits) -> Sandbox:
+        return Sandbox(limits, unsafe_exec=self._unsafe)
 
     def _new_solver(self) -> None:
         self.solver.close()

@@ -1,0 +1,143 @@
+"""`mathcoder chat`: problems in conversation."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipes.cli.command import Parser, positive_int
+from runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from runtime.repl_log import Recorded
+
+NEWEST = "newest"
+
+
+def parser() -> Parser:
+    """Arguments of `mathcoder chat`."""
+    from recipes.cli.places import state_folder
+    from recipes.cli.solving import add_model_arguments, add_solver_arguments
+
+    result = Parser(
+        "chat",
+        "Solve problems in conversation; follow-up questions see what was said and the session's variables.",
+        details=f"""\
+/help lists the commands: /retry, /undo, /edit, /verify, /vars, /run, /export and more. Ctrl-C stops a solution
+or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept as it grows, below
+{state_folder() / "chats"}; --resume goes on with the last one.""",
+        examples=[
+            ("mathcoder chat nano", "the packaged model"),
+            ("mathcoder chat model.gguf --samples 5", "five solutions vote on every answer"),
+            ("mathcoder chat --resume", "go on with the last conversation (MATHCODER_MODEL names the model)"),
+        ],
+        see_also=["solve", "models", "doctor"],
+    )
+    result.add_argument("model", nargs="?", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
+    result.add_argument(
+        "--resume",
+        nargs="?",
+        const=NEWEST,
+        metavar="FILE",
+        help="go on with the last conversation, or with a saved one",
+    )
+    result.add_argument(
+        "--samples", type=positive_int, metavar="K", help="solutions that vote on each answer (default 1)"
+    )
+    result.add_argument("--theme", choices=("auto", "dark", "light"), help="colours for a dark or a light terminal")
+    result.add_argument(
+        "--images",
+        choices=("auto", "kitty", "iterm", "sixel", "blocks", "off"),
+        help="how plots are shown (default auto)",
+    )
+    result.add_argument("--private", action="store_true", help="keep neither transcript nor input history")
+    result.add_argument("--unsafe-exec", action="store_true", help="run code WITHOUT isolation where none works here")
+    add_model_arguments(result)
+    add_solver_arguments(result)
+    return result
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hold a conversation."""
+    from recipes.cli.models import find, resolve
+    from recipes.cli.places import state_folder
+    from recipes.cli.solve import warn_unsafe
+    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
+
+    preferences = person(args)
+    settings, limits = solver_settings(args, preferences), cell_limits(preferences)
+    chats = state_folder() / "chats"
+    resume, log = _resumed(args.resume, chats)
+    name = args.model or preferences.model or (None if args.endpoint else _choose(resume))
+    if name is None and not args.endpoint:
+        return 2
+    model = Path(model_of(args, name))
+    warn_unsafe(args.unsafe_exec)
+    from runtime.repl import ChatOptions, chat
+
+    options = ChatOptions(
+        model=model,
+        load=lambda path: load_engine(args, str(path) if args.endpoint else path, preferences),
+        settings=settings,
+        limits=limits,
+        samples=preferences.samples,
+        theme=preferences.theme,
+        images=preferences.images,
+        editor=preferences.editor,
+        history=None if args.private else state_folder() / "history",
+        log=None if args.private else log,
+        resume=resume,
+        resolve=resolve,
+        models=lambda: [item.name for item in find()],
+        images_folder=chats / log.stem,
+        unsafe_exec=args.unsafe_exec,
+    )
+    return chat(options)
+
+
+def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
+    """The conversation to go on with, and the transcript to write to."""
+    from runtime.repl_log import newest, read_log
+
+    fresh = chats / f"{time.strftime('%Y-%m-%d-%H%M%S')}.jsonl"
+    if resume is None:
+        return None, fresh
+    path = newest(chats) if resume == NEWEST else Path(resume).expanduser()
+    if path is None:
+        raise InputError("there is no earlier conversation", "", "leave --resume away to begin one")
+    # A new transcript each time: what was saved stays as it was.
+    return read_log(path), fresh
+
+
+def _choose(resume: Recorded | None) -> str | None:
+    """First use: say what there is and offer the packaged model. None where nobody can answer."""
+    from recipes.cli.models import NANO, find, how_to_get_one, size_text
+    from runtime.render import make_console
+
+    found = find()
+    names = [item.name for item in found]
+    if resume is not None and resume.model and any(item.path.name == resume.model for item in found):
+        return next(str(item.path) for item in found if item.path.name == resume.model)
+    console = make_console(stderr=True)
+    console.print(
+        "No model was named. On this machine there are:" if found else "No model was named, and none was found."
+    )
+    for item in found:
+        console.print(
+            f"  {item.name}  {size_text(item.size)}  certificate: {item.certificate}", style="bold", markup=False
+        )
+    console.print(how_to_get_one(), style="note", markup=False, soft_wrap=True)
+    if not found:
+        return None
+    default = NANO if NANO in names else names[0]
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        console.print(f"Name one: mathcoder chat {default}", style="red")
+        return None
+    try:
+        answer = input(f"Model [{default}]: ").strip()
+    except EOFError:
+        return None
+    return answer or default

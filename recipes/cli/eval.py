@@ -1,0 +1,172 @@
+"""`mathcoder eval`: the number a researcher would publish, with what is needed to check it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from recipes.cli.command import Parser, positive_int
+from runtime.errors import InputError
+
+
+def parser() -> Parser:
+    """Arguments of `mathcoder eval`."""
+    from recipes.cli.solving import add_model_arguments, add_solver_arguments
+    from runtime.evaluate import MODES
+
+    modes = "\n".join(f"  {name:<20}{meaning}" for name, meaning in MODES.items())
+    result = Parser(
+        "eval",
+        "Measure a model on question sets, or work with results that exist.",
+        details=f"""\
+Sets: gsm8k, math, svamp (from the hub), mathematics, simuleq, or files: a .jsonl with `question` and `gold` on
+each line, also as name=path. The folder given with --out holds every solution, the facts of the run and the
+report; a run that was stopped goes on with the same call.
+
+Modes:
+{modes}""",
+        examples=[
+            ("mathcoder eval model.gguf --data gsm8k,svamp --out runs/eval", "two sets, pass@1 with intervals"),
+            ("mathcoder eval nano --data mine.jsonl --out e --samples 8 --temperature 0.7", "maj@8 too"),
+            ("mathcoder eval --grade answers.jsonl --json", "grade answers that exist"),
+            ("mathcoder eval --compare a/results.jsonl b/results.jsonl", "the paired difference and its interval"),
+            ("mathcoder eval --inspect runs/eval/results.jsonl", "walk through the wrong ones"),
+        ],
+        see_also=["solve", "export"],
+        usage="mathcoder eval MODEL --data A,B --out DIR [options]\n"
+        "       mathcoder eval --grade FILE [--strict] [--json]\n"
+        "       mathcoder eval --compare FILE FILE ... [--strict] [--json]\n"
+        "       mathcoder eval --inspect FILE [--show KIND] [--limit N] [--json]",
+    )
+    result.add_argument("model", nargs="?", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
+    result.add_argument("--data", metavar="A,B", help="question sets, separated by commas")
+    result.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
+    result.add_argument("--samples", type=positive_int, metavar="K", help="solutions to each question (default 1)")
+    result.add_argument("--limit", type=positive_int, metavar="N", help="questions of each set, drawn by --seed")
+    result.add_argument("--mode", choices=tuple(MODES), default="full", help="the full loop or a baseline")
+    result.add_argument("--slots", type=positive_int, default=8, metavar="N", help="solutions written together")
+    result.add_argument("--fresh", action="store_true", help="begin again where DIR holds a run")
+    result.add_argument("--no-plots", action="store_true", help="write no PNG plots")
+    result.add_argument("--grade", type=Path, metavar="FILE", help="grade the answers in a .jsonl file")
+    result.add_argument("--strict", action="store_true", help="grade plain numbers only, within 1e-6")
+    result.add_argument("--compare", type=Path, nargs="+", metavar="FILE", help="results files side by side")
+    result.add_argument("--inspect", type=Path, metavar="FILE", help="walk through the solutions of a results file")
+    result.add_argument(
+        "--show", default="wrong", metavar="KIND", help="what --inspect shows: wrong, right, all, or a failure"
+    )
+    result.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_model_arguments(result)
+    add_solver_arguments(result)
+    return result
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, grade, compare or inspect."""
+    chosen = [name for name in ("grade", "compare", "inspect") if getattr(args, name) is not None]
+    if len(chosen) + (args.model is not None) != 1:
+        raise InputError(
+            "give either a MODEL or one of --grade, --compare, --inspect", "nothing was evaluated", "see --help"
+        )
+    if args.grade is not None:
+        return _grade(args)
+    if args.compare is not None:
+        return _compare(args)
+    if args.inspect is not None:
+        return _inspect(args)
+    return _evaluate(args)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
+    from runtime.evaluate import run_eval
+    from runtime.render import make_console
+
+    if not args.data:
+        raise InputError("--data is missing", "nothing was evaluated", "name question sets, e.g. --data gsm8k,svamp")
+    if args.out is None:
+        raise InputError(
+            "--out is missing", "nothing was evaluated", "name a folder for the results, e.g. --out runs/eval"
+        )
+    if args.no_execution and args.mode not in ("full", "no-execution"):
+        raise InputError(f"--no-execution and --mode {args.mode} exclude each other", "nothing was evaluated")
+    preferences = person(args)
+    settings = solver_settings(args, preferences)
+    engine = load_engine(args, model_of(args, args.model), preferences)
+    try:
+        outcome = run_eval(
+            engine,
+            [name.strip() for name in args.data.split(",") if name.strip()],
+            args.out,
+            settings=settings,
+            limits=cell_limits(preferences),
+            mode="no-execution" if args.no_execution else args.mode,
+            samples=preferences.samples,
+            limit=args.limit,
+            seed=args.seed if args.seed is not None else 1,
+            slots=args.slots,
+            fresh=args.fresh,
+            plots=not args.no_plots,
+            console=make_console(theme=preferences.theme, stderr=args.json),
+        )
+    finally:
+        engine.close()
+    if args.json:
+        print(json.dumps({"report": outcome["report"], "facts": outcome["facts"]}, indent=2, default=str))
+    return 1 if outcome["errors"] else 0
+
+
+def _grade(args: argparse.Namespace) -> int:
+    from runtime.evaluate import grade_file
+
+    table = grade_file(args.grade, strict=args.strict)
+    if args.json:
+        print(json.dumps(table, indent=2))
+        return 0
+    from rich.table import Table
+
+    from runtime.render import make_console
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("set")
+    for heading in ("n", "correct", "accuracy"):
+        shown.add_column(heading, justify="right")
+    for name, row in table.items():
+        shown.add_row(name, str(row["n"]), str(row["correct"]), f"{row['accuracy']:.2f}")
+    make_console().print(shown)
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from runtime.evaluate import compare_files
+    from runtime.render import make_console
+
+    outcome = compare_files(args.compare, strict=args.strict, console=None if args.json else make_console())
+    if args.json:
+        print(json.dumps(outcome, indent=2, default=str))
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from runtime.evaluate import inspect_file
+    from runtime.render import is_interactive, make_console
+
+    ask = None
+    if is_interactive() and not args.json:
+
+        def ask() -> str:
+            try:
+                return input("Enter: the next; q: enough ")
+            except EOFError:
+                return "q"
+
+    console = make_console(stderr=args.json, file=None)
+    if args.json:
+        console.quiet = True
+    shown = inspect_file(args.inspect, console=console, show=args.show, limit=args.limit, ask=ask)
+    if args.json:
+        print(json.dumps(shown, indent=2, default=str))
+    elif not shown:
+        print(f"nothing to show: no attempt is {args.show}", file=sys.stderr)
+    return 0

@@ -1,0 +1,164 @@
+"""`mathcoder export`: a run folder becomes GGUF files with a certificate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.cli.command import Parser, positive_int
+from runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from export.settings import ExportSettings
+
+
+def parser() -> Parser:
+    """Arguments of `mathcoder export`."""
+    result = Parser(
+        "export",
+        "Merge a finished run, convert it to GGUF, quantize it, and certify that it still computes the same.",
+        details="""\
+RUN is a run folder, an adapter folder of plain peft or unsloth, or a merged model folder. Written are
+DIR/NAME-TYPE.gguf for each type, one DIR/NAME.certificate.json, a model card and an Ollama Modelfile.
+A call that was stopped goes on where it was. The exit code is 1 where the certificate does not hold.""",
+        examples=[
+            ("mathcoder export runs/nano-1a2b3c4d", "the types that the run's recipe names"),
+            ("mathcoder export runs/nano-1a2b3c4d --quant Q4_K_M,Q8_0 --out models", "two types, elsewhere"),
+            ("mathcoder export --check model.gguf", "what is in a GGUF file, and what the solver will do with it"),
+        ],
+        see_also=["train", "solve", "models"],
+        usage="mathcoder export RUN [--quant A,B] [--out DIR] [options] [key=value ...]\n"
+        "       mathcoder export --check FILE.gguf [--json]",
+    )
+    result.add_argument("run", nargs="?", metavar="RUN", help="run, adapter or merged folder")
+    result.add_argument("overrides", nargs="*", metavar="key=value", help="export settings, e.g. certify.rows=32")
+    result.add_argument("--quant", metavar="A,B", help="llama.cpp types, e.g. Q4_K_M,Q8_0,F16 (default: the recipe's)")
+    result.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default RUN/export)")
+    result.add_argument(
+        "--pick", type=float, metavar="SHARE", help="keep the smallest type that solves this share of F16's"
+    )
+    result.add_argument(
+        "--llama-cpp", type=Path, metavar="DIR", help="a copy of llama.cpp's converter (default: fetched once)"
+    )
+    result.add_argument("--threads", type=positive_int, metavar="N", help="threads for quantizing (default: all cores)")
+    result.add_argument("--no-certificate", action="store_true", help="do not compare the files with the trained model")
+    result.add_argument("--check", type=Path, metavar="FILE", help="look at a GGUF file instead")
+    result.add_argument("--json", action="store_true", help="print the result as JSON on standard output")
+    return result
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, or check a file."""
+    if args.check is not None:
+        if args.run is not None:
+            raise InputError("--check looks at one file and takes no RUN", "nothing was done")
+        return _check(args.check, as_json=args.json)
+    if args.run is None:
+        raise InputError("RUN is missing", "nothing was exported", "give a run folder, e.g. one below runs/")
+    from rich.console import Console
+
+    from export.pipeline import export
+
+    settings = settings_of(args)
+    console = Console(stderr=True, highlight=False)
+    summary = export(args.run, settings, args.out, console=console)
+    if args.json:
+        facts = {
+            "name": summary.name,
+            "files": {name: str(path) for name, path in summary.files.items()},
+            "certificate": None if summary.certificate is None else str(summary.certificate),
+            "certified": summary.certified,
+            "picked": summary.picked,
+            "seconds": summary.seconds,
+        }
+        print(json.dumps(facts, indent=2))
+    elif summary.files:
+        first = summary.files.get(summary.picked or "", next(iter(summary.files.values())))
+        console.print(f"Next: [bold]mathcoder chat {first}[/]", soft_wrap=True)
+    return 0 if summary.ok else 1
+
+
+def settings_of(args: argparse.Namespace) -> ExportSettings:
+    """Export settings: those of the run's recipe, then the command line.
+
+    Raises:
+        RecipeError: a setting does not validate.
+    """
+    from pydantic import ValidationError
+
+    from export.settings import ExportSettings
+    from recipes.schema import mistakes_in
+
+    values: dict[str, Any] = _recipe_section(Path(args.run))
+    for override in args.overrides:
+        _set(values, override)
+    for name, value in (("quant", args.quant), ("pick", args.pick), ("threads", args.threads)):
+        if value is not None:
+            values[name] = value
+    if args.llama_cpp is not None:
+        values["llama_cpp"] = args.llama_cpp
+    if args.no_certificate:
+        values["certify"] = {**(values.get("certify") or {}), "rows": 0}
+    try:
+        return ExportSettings.model_validate(values)
+    except ValidationError as error:
+        raise mistakes_in("the export settings", error, "export.") from None
+
+
+def _recipe_section(run: Path) -> dict[str, Any]:
+    """The `export` section of the recipe in a run folder; nothing where there is none."""
+    import yaml
+
+    recipe = run / "recipe.yaml"
+    if not recipe.is_file():
+        return {}
+    try:
+        content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{recipe} is no valid YAML: {' '.join(str(error).split())}", "nothing was exported") from None
+    section = content.get("export") if isinstance(content, dict) else None
+    return dict(section) if isinstance(section, dict) else {}
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    import yaml
+
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"{override!r} is no key=value", "", "write e.g. certify.rows=32")
+    *outer, last = key.removeprefix("export.").split(".")
+    section = values
+    for part in outer:
+        inner = section.get(part)
+        section[part] = dict(inner) if isinstance(inner, dict) else {}
+        section = section[part]
+    section[last] = yaml.safe_load(text)
+
+
+def _check(path: Path, *, as_json: bool) -> int:
+    from export.check import check_gguf
+
+    report = check_gguf(path)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2, default=str))
+        return 0 if report.ok else 1
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in report.facts.items():
+        table.add_row(name, Text(str(value)))
+    console.print(table)
+    for warning in report.warnings:
+        console.print(Text(f"note: {warning}", style="yellow"))
+    for problem in report.problems:
+        console.print(Text(f"problem: {problem}", style="red"))
+    if report.ok:
+        console.print(Text("The solver can use this file.", style="green"))
+    return 0 if report.ok else 1

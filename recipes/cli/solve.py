@@ -1,0 +1,255 @@
+"""`mathcoder solve`: one question, or a file of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.cli.command import Parser, positive_int, say
+from runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from recipes.cli.preferences import Preferences
+    from runtime.engine import Engine
+    from runtime.sandbox import Limits
+    from runtime.settings import SolverSettings
+    from runtime.solver import Solution
+
+VOTE_TEMPERATURE = 0.7
+"""Samples that vote must differ, so a greedy setting is replaced by this (and said)."""
+
+
+def parser() -> Parser:
+    """Arguments of `mathcoder solve`."""
+    from recipes.cli.solving import add_model_arguments, add_solver_arguments
+
+    result = Parser(
+        "solve",
+        "Solve a question: the model writes text and code, the code runs in the sandbox, its results go on.",
+        details="""\
+The question stands on the command line or comes from standard input. With --questions many are solved at
+once: a .jsonl file with `question` (and, if you like, `id` and `gold`) on each line, or plain text with one
+question a line; `-` is standard input. With --out the results are kept in a file that a second call continues.
+
+Results go to standard output, progress to standard error. The exit code is 1 where a single question gets no
+answer, or where an item of a batch ends in an error.""",
+        examples=[
+            ('mathcoder solve nano "What is 12! / 10!?"', "watch it being solved"),
+            ('echo "What is 12! / 10!?" | mathcoder solve nano --answer-only', "the answer and nothing else"),
+            ('mathcoder solve model.gguf "..." --samples 8', "eight solutions vote"),
+            ('mathcoder solve model.gguf "..." --to solution.ipynb', "as a notebook (also .md, .html, .json)"),
+            ("mathcoder solve model.gguf --questions q.jsonl --out results.jsonl", "a file of questions, resumable"),
+        ],
+        see_also=["chat", "eval", "models"],
+    )
+    result.add_argument("model", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
+    result.add_argument("question", nargs="?", metavar="QUESTION", help="the question (default: standard input)")
+    result.add_argument("--questions", metavar="FILE", help="solve every question of a file; - for standard input")
+    result.add_argument("--out", type=Path, metavar="FILE", help="with --questions: keep results in this .jsonl file")
+    result.add_argument(
+        "--samples", type=positive_int, metavar="K", help="solutions that vote on an answer (default 1)"
+    )
+    result.add_argument("--slots", type=positive_int, default=8, metavar="N", help="sequences decoded together")
+    result.add_argument(
+        "--to", type=Path, metavar="FILE", help="also write the solution as .md, .html, .ipynb or .json"
+    )
+    result.add_argument("--json", action="store_true", help="print one JSON object")
+    result.add_argument("--answer-only", action="store_true", help="print the answer and nothing else")
+    result.add_argument("--unsafe-exec", action="store_true", help="run code WITHOUT isolation where none works here")
+    add_model_arguments(result)
+    add_solver_arguments(result)
+    return result
+
+
+def run(args: argparse.Namespace) -> int:
+    """Solve."""
+    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
+
+    _check(args)
+    preferences = person(args)
+    settings, limits = solver_settings(args, preferences), cell_limits(preferences)
+    model = model_of(args, args.model)
+    if args.questions is not None:
+        from recipes.cli.solve_many import read_questions, solve_many
+
+        questions = read_questions(args.questions)
+        engine = load_engine(args, model, preferences)
+        try:
+            return solve_many(args, engine, questions, settings, limits, preferences.samples)
+        finally:
+            engine.close()
+    question = _question(args)
+    engine = load_engine(args, model, preferences)
+    try:
+        if preferences.samples > 1:
+            return _vote(args, engine, question, settings, limits, preferences)
+        return _solve(args, engine, question, settings, limits, preferences)
+    finally:
+        engine.close()
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.json and args.answer_only:
+        raise InputError("--json and --answer-only exclude each other")
+    if args.questions is None and args.out is not None:
+        raise InputError("--out keeps the results of --questions", "", "for one solution use --to FILE")
+    if args.questions is not None:
+        for name, value in (("a question", args.question), ("--to", args.to)):
+            if value is not None:
+                raise InputError(f"--questions and {name} exclude each other")
+        if args.unsafe_exec:
+            raise InputError("--unsafe-exec is for single questions", "a batch never runs code without isolation")
+    if args.to is not None:
+        from runtime.notebook_page import SUFFIXES
+
+        if args.to.suffix.lower() not in SUFFIXES:
+            raise InputError(f"--to {args.to} names no export format", "", f"end the name in {', '.join(SUFFIXES)}")
+
+
+def _question(args: argparse.Namespace) -> str:
+    from runtime.solver import check_question
+
+    if args.question is not None:
+        text = str(args.question)
+    elif sys.stdin is None or sys.stdin.isatty():
+        raise InputError("there is no question", "", 'give one: mathcoder solve MODEL "What is 2 + 2?"')
+    else:
+        text = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+    check_question(text)
+    return text
+
+
+def _solve(
+    args: argparse.Namespace,
+    engine: Engine,
+    question: str,
+    settings: SolverSettings,
+    limits: Limits,
+    preferences: Preferences,
+) -> int:
+    from runtime.render import SolutionView, make_console
+    from runtime.sandbox import Sandbox
+    from runtime.solver import Solver
+
+    warn_unsafe(args.unsafe_exec)
+    quiet = args.json or args.answer_only
+    console = make_console(theme=preferences.theme, stderr=quiet)
+    images: dict[int, list[bytes]] = {}
+    with Sandbox(limits, unsafe_exec=args.unsafe_exec) as sandbox:
+        solver = Solver(engine, sandbox, settings)
+        view = SolutionView(console, quiet=quiet)
+        with view:
+            solution = solver.solve(question, on_event=_collecting(view.on_event, images), seed=args.seed)
+            view.finish(solution)
+        solver.close()
+    if args.json:
+        print(json.dumps({"question": question, **solution.as_dict(), "model": engine.facts()}, indent=2, default=str))
+    elif args.answer_only:
+        _print_answer(solution)
+    if args.to is not None:
+        _export(args, question, solution, images)
+    return exit_code(solution)
+
+
+def _vote(
+    args: argparse.Namespace,
+    engine: Engine,
+    question: str,
+    settings: SolverSettings,
+    limits: Limits,
+    preferences: Preferences,
+) -> int:
+    """Several samples at once, then the vote."""
+    from runtime.batch import Item, solve_batch, with_samples
+    from runtime.render import answer_text, make_console, show_solution
+    from runtime.vote import vote
+
+    if args.unsafe_exec:
+        raise InputError("--unsafe-exec and --samples exclude each other")
+    if settings.temperature == 0:
+        say(f"samples that vote must differ: temperature {VOTE_TEMPERATURE} instead of 0")
+        settings = settings.model_copy(update={"temperature": VOTE_TEMPERATURE})
+    count = preferences.samples
+    items = with_samples([Item("0", 0, question)], count)
+    solutions: list[Solution] = []
+    for _, solution in solve_batch(engine, items, settings, limits=limits, slots=min(args.slots, count)):
+        solutions.append(solution)
+        answer = answer_text(solution.answer) if solution.answer is not None else "no answer"
+        say(f"sample {len(solutions)} of {count}: {answer}")
+    # Seeds do not depend on which sample is finished first; the order in which they vote must not either.
+    solutions.sort(key=lambda solution: solution.seed)
+    outcome = vote(solutions)
+    chosen = solutions[outcome.members[0]] if outcome.members else solutions[-1]
+    if args.json:
+        facts = {
+            "question": question,
+            "answer": outcome.answer,
+            "votes": outcome.votes,
+            "groups": [{"answer": answer, "votes": votes} for answer, votes in outcome.groups],
+            "samples": [solution.as_dict() for solution in solutions],
+            "model": engine.facts(),
+        }
+        print(json.dumps(facts, indent=2, default=str))
+    elif args.answer_only:
+        _print_answer(chosen)
+    else:
+        console = make_console(theme=preferences.theme)
+        show_solution(console, chosen.blocks, chosen.answer, chosen.status, chosen.detail)
+        console.print(f"{outcome.votes} of {count} solutions agree", style="note")
+    if args.to is not None:
+        _export(args, question, chosen, {})
+    return exit_code(chosen)
+
+
+def exit_code(solution: Solution) -> int:
+    """0 with an answer, 130 where the person stopped it, else 1."""
+    if solution.status == "interrupted":
+        return 130
+    return 0 if solution.answer is not None else 1
+
+
+def warn_unsafe(unsafe: bool) -> None:
+    """Say, every time, that code runs without isolation."""
+    if unsafe:
+        from runtime.sandbox.tiers import UNSAFE_WARNING
+
+        say(UNSAFE_WARNING, style="red")
+
+
+def _print_answer(solution: Solution) -> None:
+    from runtime.render import clean, why
+
+    if solution.answer is not None:
+        print(clean(solution.answer).replace("\n", " "))
+    else:
+        say(why(solution.status, solution.detail), style="red")
+
+
+def _collecting(on_event: Any, images: dict[int, list[bytes]]) -> Any:
+    """`on_event`, with the figures of each execution kept in `images`."""
+    count = 0
+
+    def take(event: Any) -> None:
+        nonlocal count
+        from runtime.solver import Execution
+
+        if isinstance(event, Execution):
+            if event.images:
+                images[count] = list(event.images)
+            count += 1
+        on_event(event)
+
+    return take
+
+
+def _export(args: argparse.Namespace, question: str, solution: Solution, images: dict[int, list[bytes]]) -> None:
+    from runtime.notebook import Turn
+    from runtime.notebook_page import export
+
+    facts = {key: value for key, value in solution.as_dict().items() if key not in ("blocks", "answer", "status")}
+    turn = Turn(question, solution.blocks, solution.answer, solution.status, images, facts)
+    path = export([turn], args.to, title="MathCoder", model=Path(str(args.model)).name)
+    say(f"written to {path}")

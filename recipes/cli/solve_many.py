@@ -1,0 +1,198 @@
+"""Many questions for `mathcoder solve`: reading them, solving them in batch, one result a line."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.cli.command import say
+from runtime.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from runtime.batch import Item
+    from runtime.engine import Engine
+    from runtime.sandbox import Limits
+    from runtime.settings import SolverSettings
+    from runtime.solver import Solution
+
+REPORT_SECONDS = 2.0
+"""Between two lines of progress where standard error is no terminal, ten times this."""
+
+
+class Questions:
+    """The items of a file, and what identifies it."""
+
+    def __init__(self, items: list[Item], facts: dict[str, Any]) -> None:
+        self.items = items
+        self.facts = facts
+
+
+def read_questions(source: str) -> Questions:
+    """Questions from a file or, for `-`, from standard input: JSON lines with `question`, or one plain question a line.
+
+    Raises:
+        InputError: the file cannot be read or holds no question.
+        DataError: lines that are no questions, or an id given twice; every such line is named.
+    """
+    from runtime.batch import Item
+
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror or error}", "nothing was solved") from None
+    lines = [
+        (number, line) for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1) if line.strip()
+    ]
+    if not lines:
+        raise InputError(f"{source} holds no question", "nothing was solved")
+    as_json = source.endswith((".jsonl", ".json")) or _is_object(lines[0][1])
+    items: list[Item] = []
+    bad: list[str] = []
+    seen: dict[str, int] = {}
+    for number, line in lines:
+        row: Any = {"question": line.strip()}
+        if as_json:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+        if not isinstance(row, dict) or not isinstance(row.get("question"), str):
+            bad.append(f"line {number} is no object with a `question`")
+            continue
+        name = str(row.get("id", len(items)))
+        if name in seen:
+            bad.append(f"line {number} repeats the id {name!r} of line {seen[name]}")
+            continue
+        seen[name] = number
+        items.append(Item(name, len(items), row["question"], row.get("gold")))
+    if bad:
+        more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise DataError(f"{source}: {'; '.join(bad[:5])}{more}", "nothing was solved", "correct the file")
+    return Questions(items, {"source": source, "sha256": hashlib.sha256(data).hexdigest(), "questions": len(items)})
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def solve_many(
+    args: argparse.Namespace,
+    engine: Engine,
+    questions: Questions,
+    settings: SolverSettings,
+    limits: Limits,
+    samples: int,
+) -> int:
+    """Solve `questions`; exit code 1 where an item ended in an error."""
+    from recipes.cli.solve import VOTE_TEMPERATURE
+    from runtime.batch import solve_batch, with_samples
+
+    if samples > 1 and settings.temperature == 0:
+        say(f"samples that vote must differ: temperature {VOTE_TEMPERATURE} instead of 0")
+        settings = settings.model_copy(update={"temperature": VOTE_TEMPERATURE})
+    items = list(with_samples(questions.items, samples))
+    progress = _Progress(len(items))
+    if args.out is None:
+        answers = _Answers(questions.items, samples)
+        for item, solution in solve_batch(engine, items, settings, limits=limits, slots=args.slots):
+            progress.done(solution)
+            if args.answer_only:
+                answers.add(item, solution)
+            else:
+                print(json.dumps(_line(item, solution), ensure_ascii=False), flush=True)
+        return progress.finish()
+    from runtime.transcript import ResultsFile
+
+    facts = {
+        **engine.facts(),
+        "settings": settings.model_dump(mode="json"),
+        "limits": limits.model_dump(mode="json"),
+        "data": questions.facts,
+        "samples": samples,
+        "slots": args.slots,
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    with ResultsFile(args.out, facts) as results:
+        pending = list(results.pending(items))
+        if len(pending) < len(items):
+            say(f"{args.out} holds {len(items) - len(pending)} of {len(items)} results; going on")
+        progress.skip(len(items) - len(pending))
+        for item, solution in solve_batch(engine, pending, settings, limits=limits, slots=args.slots):
+            results.append(_line(item, solution))
+            progress.done(solution)
+    say(f"results: {args.out}")
+    return progress.finish()
+
+
+def _line(item: Item, solution: Solution) -> dict[str, Any]:
+    from runtime.grade import equivalent, strict_equal
+    from runtime.transcript import result_line
+
+    if item.gold is None:
+        return result_line(item, solution)
+    gold, answer = str(item.gold), solution.answer
+    if answer is None:
+        return result_line(item, solution, strict=False, lenient=False)
+    return result_line(item, solution, strict=strict_equal(answer, gold), lenient=equivalent(answer, gold))
+
+
+class _Answers:
+    """Prints one answer a question, in the order of the questions; an empty line where there is none."""
+
+    def __init__(self, items: list[Item], samples: int) -> None:
+        self.samples = samples
+        self.waiting: dict[int, list[Solution]] = {item.index: [] for item in items}
+        self.next = 0
+
+    def add(self, item: Item, solution: Solution) -> None:
+        from runtime.render import clean
+        from runtime.vote import vote
+
+        self.waiting[item.index].append(solution)
+        while (ready := self.waiting.get(self.next)) is not None and len(ready) == self.samples:
+            ready.sort(key=lambda solution: solution.seed)
+            answer = vote(ready).answer
+            print(clean(answer).replace("\n", " ") if answer is not None else "", flush=True)
+            del self.waiting[self.next]
+            self.next += 1
+
+
+class _Progress:
+    """How far a batch is, on standard error."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.count = self.errors = self.unanswered = 0
+        self.began = self.said = time.monotonic()
+
+    def skip(self, count: int) -> None:
+        """`count` results stood in the file already."""
+        self.total -= count
+
+    def done(self, solution: Solution) -> None:
+        """One more solution."""
+        self.count += 1
+        self.errors += solution.status == "error"
+        self.unanswered += solution.answer is None
+        if solution.status == "error":
+            say(f"an item failed: {solution.detail}", style="red")
+        now = time.monotonic()
+        if now - self.said >= REPORT_SECONDS * (1 if sys.stderr.isatty() else 10):
+            self.said = now
+            rate = self.count / (now - self.began)
+            left = (self.total - self.count) / rate
+            say(f"{self.count} of {self.total} solved, {rate * 60:.0f} a minute, {left:.0f} s left")
+
+    def finish(self) -> int:
+        """Say how it went; returns the exit code."""
+        seconds = time.monotonic() - self.began
+        say(f"{self.count} solved in {seconds:.1f} s, {self.unanswered} without an answer, {self.errors} failed")
+        return 1 if self.errors else 0

@@ -1,0 +1,145 @@
+"""Arguments that the verbs which run a model share, and what they become."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.cli.command import Parser, positive_int
+from runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from recipes.cli.preferences import Preferences
+    from runtime.engine import Engine
+    from runtime.sandbox import Limits
+    from runtime.settings import SolverSettings
+
+_FLAGS = {
+    "temperature": (float, "T", "how freely tokens are drawn; 0 is greedy and repeatable (default 0)"),
+    "seed": (int, "S", "seed of the sampling (default 1)"),
+    "max_tokens": (positive_int, "N", "tokens one solution may have (default 3072)"),
+    "max_seconds": (float, "S", "seconds one solution may take (default 600)"),
+    "max_blocks": (positive_int, "N", "text and code blocks one solution may have (default 32)"),
+}
+
+
+def add_model_arguments(parser: Parser) -> None:
+    """`--n-ctx`, `--threads` and what else belongs to loading a model."""
+    group = parser.add_argument_group("the model")
+    group.add_argument(
+        "--n-ctx", type=positive_int, metavar="N", help="tokens of context (default: the model's, up to 4096)"
+    )
+    group.add_argument(
+        "--threads", type=positive_int, metavar="N", help="threads for decoding (default: physical cores)"
+    )
+    group.add_argument("--gpu-layers", type=int, metavar="N", help="layers kept on the GPU, -1 for all (default 0)")
+    group.add_argument("--flash-attention", choices=("auto", "on", "off"), help="default: on with a GPU, off without")
+    group.add_argument("--cache-type", metavar="TYPE", help="type of the key-value cache, e.g. q8_0 (default f16)")
+    group.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA adapter in GGUF form on top of the model")
+    group.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server that holds the model")
+    group.add_argument(
+        "--dialect", metavar="NAME", help="how the model is talked to (default: what it was trained with)"
+    )
+
+
+def add_solver_arguments(parser: Parser) -> None:
+    """Sampling, budgets and limits of the cells."""
+    group = parser.add_argument_group("solving")
+    for name, (kind, metavar, text) in _FLAGS.items():
+        group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    group.add_argument(
+        "--no-execution", action="store_true", help="do not run the code (to measure what running is worth)"
+    )
+    group.add_argument("--cell-seconds", type=float, metavar="S", help="seconds one cell may take (default 6)")
+    group.add_argument("--memory-mb", type=positive_int, metavar="MB", help="memory the code may use (default 1024)")
+
+
+def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of `names` that stand on the command line."""
+    return {name: value for name in names if (value := getattr(args, name, None)) is not None}
+
+
+def load_engine(args: argparse.Namespace, model: Path | str, preferences: Preferences) -> Engine:
+    """Load `model` as the arguments and the settings say.
+
+    Raises:
+        InputError: the arguments contradict each other or hold impossible values.
+        ModelError: the file cannot be used.
+    """
+    from pydantic import ValidationError
+
+    from runtime.engine import load
+    from runtime.settings import EngineSettings
+
+    values: dict[str, Any] = {
+        "n_ctx": preferences.n_ctx,
+        "threads": preferences.threads,
+        "gpu_layers": preferences.gpu_layers,
+        **given(args, "flash_attention"),
+    }
+    if args.cache_type is not None:
+        values |= {"cache_type_k": args.cache_type, "cache_type_v": args.cache_type}
+    try:
+        settings = EngineSettings.model_validate(values)
+    except ValidationError as error:
+        raise _wrong(error) from None
+    return load(model, lora=args.lora, endpoint=args.endpoint, settings=settings)
+
+
+def solver_settings(args: argparse.Namespace, preferences: Preferences) -> SolverSettings:
+    """Budgets and sampling.
+
+    Raises:
+        InputError: an impossible value.
+    """
+    from pydantic import ValidationError
+
+    from runtime.settings import SolverSettings
+
+    values: dict[str, Any] = {"temperature": preferences.temperature, **given(args, *_FLAGS, "dialect")}
+    if args.no_execution:
+        values["code_execution"] = False
+    try:
+        return SolverSettings.model_validate(values)
+    except ValidationError as error:
+        raise _wrong(error) from None
+
+
+def cell_limits(preferences: Preferences) -> Limits:
+    """Limits of the cells.
+
+    Raises:
+        InputError: an impossible value.
+    """
+    from pydantic import ValidationError
+
+    from runtime.sandbox import Limits
+
+    try:
+        return Limits(cell_seconds=preferences.cell_seconds, memory_mb=preferences.memory_mb)
+    except ValidationError as error:
+        raise _wrong(error) from None
+
+
+def model_of(args: argparse.Namespace, name: str | None) -> Path | str:
+    """The file that `name` stands for; with `--endpoint` a name that only the server knows stays as it is."""
+    from recipes.cli.models import resolve
+
+    if getattr(args, "endpoint", None):
+        if name is None:
+            raise InputError("no model was named", "", "with --endpoint, give the name the server knows the model by")
+        return Path(name) if Path(name).is_file() else name
+    return resolve(name)
+
+
+def person(args: argparse.Namespace) -> Preferences:
+    """The settings that count, those on the command line included."""
+    from recipes.cli.preferences import Preferences, preferences
+
+    return preferences(**given(args, *Preferences.model_fields.keys() - {"model", "models"}))
+
+
+def _wrong(error: Any) -> InputError:
+    parts = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
+    return InputError("; ".join(parts), "", "see --help for what is allowed")

@@ -1,0 +1,91 @@
+"""`mathcoder train`: a recipe becomes a run folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recipes.cli.command import Parser
+
+if TYPE_CHECKING:
+    from recipes.schema import Recipe
+
+RECIPE_HELP = "a YAML file, or the name of a packaged recipe (nano, mathcoder-cl-7b, ...)"
+OVERRIDES_HELP = "settings that replace the recipe's, e.g. train.epochs=2 or, where only one section has it, epochs=2"
+
+
+def parser() -> Parser:
+    """Arguments of `mathcoder train`."""
+    from recipes.schema import built_in
+
+    result = Parser(
+        "train",
+        "Fine-tune a base model with QLoRA by a recipe.",
+        details=f"""\
+A run that was stopped, by Ctrl-C, a kill or a power cut, goes on where it was when the same command is
+given again. The run folder holds the adapter, the tokenizer, the recipe, the log and run.json.
+
+Packaged recipes: {", ".join(built_in())}.""",
+        examples=[
+            ("mathcoder train nano", "the embedded base, on any machine"),
+            ("mathcoder train nano --data rows.jsonl train.epochs=1", "the same base on rows of your own"),
+            ("mathcoder train mathcoder-cl-7b", "MathCoder-CL 7B on MathCodeInstruct; wants a GPU and a network"),
+            ("mathcoder train my.yaml --out runs/mine lora.r=32", "a recipe of your own"),
+        ],
+        see_also=["plan", "data", "export"],
+    )
+    add_recipe_arguments(result)
+    result.add_argument("--out", type=Path, metavar="DIR", help="run folder (default runs/NAME-HASH8, by the settings)")
+    result.add_argument("--fresh", action="store_true", help="start over where the folder holds a run already")
+    result.add_argument("--json", action="store_true", help="print a summary of the run as JSON on standard output")
+    return result
+
+
+def add_recipe_arguments(parser: Parser) -> None:
+    """RECIPE, `--data` and `key=value`, as `train` and `plan` take them."""
+    parser.add_argument("recipe", metavar="RECIPE", help=RECIPE_HELP)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES_HELP)
+    parser.add_argument(
+        "--data", metavar="SRC", help="rows: a .jsonl, .jsonl.gz or .parquet file, a folder or a hub id"
+    )
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe that the arguments describe.
+
+    Raises:
+        RecipeError: with every mistake in it.
+    """
+    from recipes.schema import load_recipe
+
+    return load_recipe(args.recipe, args.overrides, data=args.data)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; exit code 130 where it was interrupted."""
+    import yaml
+
+    from runtime.files import write_text
+
+    recipe = recipe_of(args)
+    # Progress goes to standard error: standard output is for the summary.
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    out = args.out or recipe.run_folder
+    settings = recipe.qlora()
+    from qlora.train import train
+
+    summary = train(settings, out, console=console, fresh=args.fresh)
+    # The whole recipe, so that `export` and `solve` find their sections too; training itself writes its own part.
+    write_text(out / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    if args.json:
+        print(json.dumps(summary.as_dict(), indent=2))
+    if summary.status != "finished":
+        console.print(f"Stopped at step {summary.steps} of {summary.total_steps}. The same command goes on from there.")
+        return 130
+    quant = ",".join(recipe.export.quant)
+    console.print(f"Next: [bold]mathcoder export {out} --quant {quant}[/]", highlight=False, soft_wrap=True)
+    return 0
