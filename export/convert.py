@@ -63,7 +63,7 @@ def convert(
             "end_of_turn": facts.control[END_OF_MESSAGE],
             "eos": facts.eos,
             "adds_bos": facts.adds_bos,
-            "space_prefix": facts.space_prefix if facts.kind == "spm" else None,
+            "space_prefix": False if facts.kind == "spm" else None,
             "strings": strings or {},
             "pre_tokenizer_forced": pre_tokenizer,
             "pre_tokenizer_recognised": facts.pre_tokenizer,

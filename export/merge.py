@@ -321,7 +321,7 @@ def merge(
     fingerprint: str,
     progress: Progress | None = None,
 ) -> None:
-    """Write the merged model into `target`. Finished shards of the same fingerprint are kept, so a kill costs little."""
+    """Write the merged model into `target`. Finished shards of the same fingerprint are kept, so kills cost little."""
     target.mkdir(parents=True, exist_ok=True)
     shards = _shards(plan.planned, shard_bytes)
     names = {}

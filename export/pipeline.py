@@ -6,6 +6,8 @@ so a second call after a kill does only what is missing, and files of another ru
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import time
@@ -18,11 +20,15 @@ from typing import TYPE_CHECKING, Any
 from export.check import require_round_trip
 from export.gguf_file import read_gguf
 from export.settings import ExportSettings
+from export.source import fast_hash
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from export.llamacpp import LlamaCpp
+    from export.merge import Layout, MergePlan
+    from export.problems import Solve
     from export.source import Source
     from export.tokenizer import TokenizerFacts
 
@@ -65,6 +71,8 @@ class Job:
     fingerprint: str
     facts: TokenizerFacts
     into: str
+    layout: Layout
+    plan: MergePlan
 
     @property
     def work(self) -> Path:
@@ -91,6 +99,26 @@ class Job:
         """Path of one result."""
         return self.out / f"{self.source.name}-{type_name}.gguf"
 
+    @property
+    def certificate(self) -> Path:
+        """Path of the certificate."""
+        return self.out / f"{self.source.name}.certificate.json"
+
+    @property
+    def certificate_fingerprint(self) -> str:
+        """Hash of all that decides what the certificate measures."""
+        settings = self.settings.model_dump(mode="json", exclude={"pick", "keep_merged", "threads", "llama_cpp"})
+        rows = None if self.source.held_out is None else fast_hash(self.source.held_out)
+        return hashlib.sha256(json.dumps([self.fingerprint, settings, rows]).encode()).hexdigest()[:32]
+
+    def finished_certificate(self) -> dict[str, Any] | None:
+        """The certificate of an earlier call with the same inputs, None where there is none."""
+        try:
+            found = json.loads(self.certificate.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if found.get("fingerprint") == self.certificate_fingerprint else None
+
     def is_done(self, file: Path) -> bool:
         """Whether `file` is whole and of this job."""
         try:
@@ -105,6 +133,7 @@ def export(
     out_dir: str | os.PathLike[str] | None = None,
     *,
     console: Console | None = None,
+    solve: Solve | None = None,
 ) -> ExportSummary:
     """Merge, convert, quantize and certify.
 
@@ -113,6 +142,7 @@ def export(
         settings: what to write and what to prove.
         out_dir: where the files go; default `RUN/export`.
         console: where progress and the certificate's table are printed; None prints nothing.
+        solve: how problems are solved for the certificate (`certify.problems`); default: the runtime's solver.
 
     Raises:
         InputError: the call or a path is wrong; nothing was started.
@@ -131,44 +161,57 @@ def export(
     with clock.stage("look") as report:
         source = open_source(run_dir, settings)
         into = source.merge_into if settings.merge_into == "auto" else settings.merge_into
-        facts = tokenizer_facts(source.tokenizer, load_tokenizer(source.tokenizer))
+        tokenizer = load_tokenizer(source.tokenizer)
+        facts = tokenizer_facts(source.tokenizer, tokenizer)
         layout = read_layout(source.base)
         plan = plan_merge(source, layout, into=into, dtype=settings.dtype)
         sizes = size_export(plan, settings)
         refuse_unless_it_fits(sizes, out, settings)
         report("find the converter", 0.5)
         llama_cpp = find(settings.llama_cpp)
-    job = Job(source, settings, out, source.fingerprint(settings), facts, into)
+    job = Job(source, settings, out, source.fingerprint(settings, into), facts, into, layout, plan)
     clock.say(
         f"[bold]{source.name}[/]: {plan.items / 1e6:,.1f} M parameters, "
         f"up to {_size(sizes.disk)} of disk, about {_size(sizes.memory)} of memory"
     )
-    job.work.mkdir(parents=True, exist_ok=True)
-    wide_done = job.is_done(job.wide)
-    if not wide_done:
-        with clock.stage("merge") as report:
-            _merge(job, plan, report)
-        with clock.stage("convert") as report:
-            _convert(job, llama_cpp, report)
-    summary = ExportSummary(source.name, {})
-    for type_name in settings.quant:
-        target = job.target(type_name)
-        if type_name != job.wide_type and not job.is_done(target):
-            with clock.stage(f"quantize {type_name}") as report:
-                _quantize(job, type_name, target, report)
-        summary.files[type_name] = target
+    summary = ExportSummary(source.name, {name: job.target(name) for name in settings.quant})
+    certificate = job.finished_certificate()
+    missing = [name for name in settings.quant if not job.is_done(job.target(name))]
+    certify = source.held_out is not None and settings.certify.rows > 0 and (certificate is None or bool(missing))
+    if certify or missing:
+        _make_files(job, llama_cpp, missing, clock, merged_is_needed=certify)
+    if certify:
+        with clock.stage("certify") as report:
+            certificate = _certify(job, tokenizer, report, solve)
+    _conclude(job, summary, certificate, clock)
     shutil.rmtree(job.work, ignore_errors=True)
     summary.seconds = clock.seconds
     return summary
 
 
-def _merge(job: Job, plan: Any, report: Report) -> None:
+def _make_files(job: Job, llama_cpp: LlamaCpp, missing: list[str], clock: Clock, *, merged_is_needed: bool) -> None:
+    """Write what is missing; the merged folder too where a certificate will look at it."""
+    job.work.mkdir(parents=True, exist_ok=True)
+    wide_is_needed = not job.is_done(job.wide)
+    if merged_is_needed or wide_is_needed:
+        with clock.stage("merge") as report:
+            _merge(job, report)
+    if wide_is_needed:
+        with clock.stage("convert") as report:
+            _convert(job, llama_cpp, report)
+    for type_name in missing:
+        if type_name != job.wide_type:
+            with clock.stage(f"quantize {type_name}") as report:
+                _quantize(job, type_name, report)
+
+
+def _merge(job: Job, report: Report) -> None:
     from export.merge import merge
     from export.tokenizer import write_tokenizer
 
     merge(
         job.source,
-        plan,
+        job.plan,
         job.merged,
         dtype=job.settings.dtype,
         shard_bytes=job.settings.shard_mb * 1_000_000,
@@ -178,7 +221,7 @@ def _merge(job: Job, plan: Any, report: Report) -> None:
     write_tokenizer(job.source.tokenizer, job.merged, job.facts)
 
 
-def _convert(job: Job, llama_cpp: Any, report: Report) -> None:
+def _convert(job: Job, llama_cpp: LlamaCpp, report: Report) -> None:
     from export.convert import convert
 
     convert(
@@ -189,17 +232,63 @@ def _convert(job: Job, llama_cpp: Any, report: Report) -> None:
         dtype=job.settings.dtype,
         name=job.source.name,
         pre_tokenizer=job.settings.pre_tokenizer,
-        strings={"mathcoder.fingerprint": job.fingerprint},
+        strings={"mathcoder.fingerprint": job.fingerprint, "mathcoder.version": toolkit_version()},
         progress=report,
     )
     require_round_trip(job.wide, job.facts)
 
 
-def _quantize(job: Job, type_name: str, target: Path, report: Report) -> None:
+def _quantize(job: Job, type_name: str, report: Report) -> None:
     from export.quantize import quantize
 
+    target = job.target(type_name)
     quantize(job.wide, target, type_name, job.settings, report)
     require_round_trip(target, job.facts)
+
+
+def _certify(job: Job, tokenizer: Any, report: Report, solve: Solve | None) -> dict[str, Any]:
+    from export.certify import Certifier, write_certificate
+
+    certifier = Certifier(
+        source=job.source,
+        settings=job.settings,
+        layout=job.layout,
+        plan=job.plan,
+        merged=job.merged,
+        wide=job.wide,
+        wide_type=job.wide_type,
+        files={name: job.target(name) for name in job.settings.quant},
+        into=job.into,
+        work=job.work,
+        fingerprint=job.certificate_fingerprint,
+    )
+    certificate = certifier.run(tokenizer, report, solve)
+    write_certificate(certificate, job.certificate)
+    return certificate
+
+
+def _conclude(job: Job, summary: ExportSummary, certificate: dict[str, Any] | None, clock: Clock) -> None:
+    """Pick a type where that was asked for, write card and Modelfile, and say what came out."""
+    from export.card import write_card
+    from export.certify import certificate_notes, certificate_table, pick
+
+    settings = job.settings
+    if certificate is not None:
+        summary.certificate = job.certificate
+        summary.certified = dict(certificate["files"])
+        clock.show(certificate_table(certificate))
+        for note in certificate_notes(certificate):
+            clock.say(note)
+        if settings.pick is not None:
+            summary.picked = pick(certificate, settings.pick)
+            for name in [name for name in summary.files if name != summary.picked]:
+                summary.files.pop(name).unlink()
+    else:
+        clock.say("[yellow]no certificate:[/] there are no held-out rows to compare on (set export.held_out)")
+    context = int(read_gguf(next(iter(summary.files.values()))).parameter("context_length") or 2048)
+    write_card(job.source, summary.files, job.out, certificate, context)
+    for name, file in summary.files.items():
+        clock.say(f"{file}  [dim]{name}, {_size(file.stat().st_size)}[/]")
 
 
 class Clock:
@@ -211,8 +300,12 @@ class Clock:
 
     def say(self, text: str) -> None:
         """One line to the console."""
+        self.show(text)
+
+    def show(self, thing: Any) -> None:
+        """Anything rich can print."""
         if self.console is not None:
-            self.console.print(text)
+            self.console.print(thing)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Report]:
@@ -239,3 +332,13 @@ class Clock:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def toolkit_version() -> str:
+    """Version of this project, `0` where it runs uninstalled."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("mathcoder-toolkit")
+    except PackageNotFoundError:
+        return "0"

@@ -55,13 +55,13 @@ class Source:
             return "nf4"
         return "nf4" if quantization and quantization.get("type", "nf4") == "nf4" else "16bit"
 
-    def fingerprint(self, settings: ExportSettings) -> str:
+    def fingerprint(self, settings: ExportSettings, into: str) -> str:
         """Hash of all that decides the bytes of the F16 file."""
         from export.llamacpp import installed_version
 
         parts: list[Any] = [FORMAT, installed_version(), self.name]
-        parts += [settings.merge_into, settings.dtype, settings.pre_tokenizer]
-        parts += [self.merge_into, self.run.get("quantization"), self.base_config]
+        parts += [into, settings.dtype, settings.pre_tokenizer]
+        parts += [self.run.get("quantization"), self.base_config]
         parts += [fast_hash(file) for file in self.tensors.files]
         if self.adapter is not None:
             parts += [sha256_file(file) for file in sorted(self.adapter.folder.glob("adapter_*")) if file.is_file()]

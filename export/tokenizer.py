@@ -2,8 +2,8 @@
 
 Four things go wrong by themselves, each seen: without `tokenizer.model` the scores of a SentencePiece vocabulary become
 -1000; with it, tokens that were added later turn into `[PAD…]`; only `added_tokens_decoder` in `tokenizer_config.json`
-makes them CONTROL; and without `add_prefix_space` llama.cpp puts a space after every control token. This module writes
-all four, from what the tokenizer does rather than from what its files claim.
+makes them CONTROL; and unless `add_prefix_space` is false, llama.cpp puts a space after every control token. Training
+tokenizes blocks without that space whatever the base does (`qlora.tokens`), so every exported file says false.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from export.template import chat_template
+from qlora.tokens import bos_prefix
 from runtime.errors import ModelError
 from runtime.files import write_text
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
-
-SPACE = "▁"
-"""What SentencePiece writes for a space (U+2581)."""
 
 _COPIED = ("special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json")
 
@@ -43,7 +41,6 @@ class TokenizerFacts:
         control: id of each control token.
         bos, eos: the base's own, or None.
         adds_bos: whether the tokenizer puts BOS first.
-        space_prefix: whether it puts a space before text.
         pre_tokenizer: llama.cpp's name for how a byte-level BPE splits text, as far as it is recognised.
         size: number of token ids.
     """
@@ -53,7 +50,6 @@ class TokenizerFacts:
     bos: int | None
     eos: int | None
     adds_bos: bool
-    space_prefix: bool
     pre_tokenizer: str | None
     size: int
 
@@ -124,17 +120,13 @@ def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
         raise ModelError(
             f"the tokenizer in {folder} is of type {model['type']}", "only BPE tokenizers can be exported to GGUF here"
         )
-    probe = tokenizer.encode("x", add_special_tokens=True)
-    pieces = tokenizer.convert_ids_to_tokens(tokenizer.encode("x", add_special_tokens=False))
-    bos = tokenizer.bos_token_id
     return TokenizerFacts(
         kind="spm" if model.get("byte_fallback") else "bpe",
         control={token: vocabulary[token] for token in CONTROL_TOKENS},
-        bos=bos,
+        bos=tokenizer.bos_token_id,
         eos=tokenizer.eos_token_id,
-        adds_bos=bos is not None and probe[0] == bos,
-        space_prefix=pieces[0].startswith((SPACE, "Ġ")),
-        pre_tokenizer=_recognise_split(content),
+        adds_bos=bool(bos_prefix(tokenizer)),
+        pre_tokenizer=_recognise_split(json.loads(tokenizer.backend_tokenizer.to_str())),
         size=vocabulary_size(folder),
     )
 
@@ -170,20 +162,20 @@ def write_tokenizer(folder: Path, target: Path, facts: TokenizerFacts) -> None:
     }
     config["add_bos_token"] = facts.adds_bos
     if facts.kind == "spm":
-        config["add_prefix_space"] = facts.space_prefix
-        write_sentencepiece(folder, target, content, facts)
+        config["add_prefix_space"] = False
+        write_sentencepiece(folder, target, content)
     write_text(target / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False))
     write_text(target / "chat_template.jinja", chat_template(adds_bos=facts.adds_bos))
 
 
-def write_sentencepiece(folder: Path, target: Path, content: dict[str, Any], facts: TokenizerFacts) -> None:
+def write_sentencepiece(folder: Path, target: Path, content: dict[str, Any]) -> None:
     """`tokenizer.model`: the base's own where it says the same as `tokenizer.json`, else one made from the latter."""
     own = folder / "tokenizer.model"
     vocabulary = _vocabulary(content)
     if own.is_file() and _agrees(own, vocabulary):
         shutil.copyfile(own, target / "tokenizer.model")
     else:
-        (target / "tokenizer.model").write_bytes(_sentencepiece_from_json(content, vocabulary, facts))
+        (target / "tokenizer.model").write_bytes(_sentencepiece_from_json(content, vocabulary))
 
 
 def _agrees(file: Path, vocabulary: dict[str, int]) -> bool:
@@ -196,7 +188,7 @@ def _agrees(file: Path, vocabulary: dict[str, int]) -> bool:
     return all(vocabulary.get(model.id_to_piece(index)) == index for index in range(model.get_piece_size()))
 
 
-def _sentencepiece_from_json(content: dict[str, Any], vocabulary: dict[str, int], facts: TokenizerFacts) -> bytes:
+def _sentencepiece_from_json(content: dict[str, Any], vocabulary: dict[str, int]) -> bytes:
     """A SentencePiece model with the vocabulary and the merge order of `tokenizer.json`.
 
     A SentencePiece BPE merges the pair whose result has the highest score, so a piece's score is minus the rank of the
@@ -227,6 +219,6 @@ def _sentencepiece_from_json(content: dict[str, Any], vocabulary: dict[str, int]
     model.trainer_spec.byte_fallback = True
     model.trainer_spec.unk_id = vocabulary.get(content["model"].get("unk_token") or "<unk>", 0)
     model.normalizer_spec.name = "identity"
-    model.normalizer_spec.add_dummy_prefix = facts.space_prefix
+    model.normalizer_spec.add_dummy_prefix = False
     model.normalizer_spec.remove_extra_whitespaces = False
     return bytes(model.SerializeToString())

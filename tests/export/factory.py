@@ -137,9 +137,20 @@ def load_for_training(base: Path, tokenizer: Any, *, nf4: bool) -> Any:
 
 
 def make_adapter(
-    base: Path, folder: Path, tokenizer: Any, *, nf4: bool = True, seed: int = 1, noise: float = 0.05, **lora: Any
+    base: Path,
+    folder: Path,
+    tokenizer: Any,
+    *,
+    nf4: bool = True,
+    seed: int = 1,
+    noise: float = 0.05,
+    steps: int = 0,
+    **lora: Any,
 ) -> Any:
-    """A peft adapter with random weights on every linear layer and trained token rows; returns the live model."""
+    """A peft adapter on every linear layer with trained token rows, random or trained for a few steps on `ROWS`.
+
+    Returns the live model, which is what an export has to equal.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -162,9 +173,27 @@ def make_adapter(
                 parameter.mul_(1 + 0.1 * torch.rand_like(parameter))
             elif "trainable_tokens" in name:
                 parameter.add_(torch.randn_like(parameter) * 0.05)
+    if steps:
+        train(adapted, tokenizer, steps)
     adapted.eval()
     adapted.save_pretrained(str(folder), save_embedding_layers=False)
     return adapted
+
+
+def train(model: Any, tokenizer: Any, steps: int) -> None:
+    """A few steps on `ROWS`, so that the adapter is better than its base on them."""
+    import torch
+
+    from qlora.data import encode
+
+    encoded = [encode(row(question, blocks), tokenizer) for question, blocks in ROWS]
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.02)
+    for _ in range(steps):
+        for one in encoded:
+            loss = model(input_ids=torch.tensor([one.input_ids]), labels=torch.tensor([one.labels])).loss
+            loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 ROWS = [
@@ -191,7 +220,7 @@ def make_run(
     run = folder / "run"
     run.mkdir(parents=True)
     tokenizer = add_control_tokens(base, run / "tokenizer")
-    model = make_adapter(base, run / "adapter", tokenizer, nf4=nf4, **lora)
+    model = make_adapter(base, run / "adapter", tokenizer, nf4=nf4, **({"steps": 15} | lora))
     quantization = {"type": "nf4", "double_quant": True, "compute_dtype": "float32", "blocksize": 64,
                     "load_dtype": "float32"} if nf4 else None  # fmt: skip
     record = {

@@ -1,0 +1,393 @@
+"""The certificate: adapter model, merged model, F16 and every quantization, compared on the same held-out rows.
+
+The adapter model in torch is the reference. A file is certified only if it meets every threshold of the recipe and
+nothing is wrong with what it was made from; whatever fails is written down with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.compare import Reference, Tally
+from export.convert import run_worker
+from export.diagnose import diagnose_gguf, diagnose_merged
+from export.merge import Layout, MergePlan
+from export.plan import BITS, available_memory
+from export.problems import Problem, Solve
+from export.rows import Samples, read_samples
+from export.settings import CertifySettings, ExportSettings, Thresholds
+from export.source import Source, fast_hash
+from runtime.errors import ExportError
+from runtime.files import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.table import Table
+
+    Progress = Callable[[str, float], None]
+
+FORMAT = 1
+UNQUANTIZED = ("F32", "F16", "BF16")
+ADAPTER, BASE, OTHER_BASE, MERGED = "adapter model", "base without adapter", "adapter on the other base", "merged model"
+_LOW_BITS = 5.0
+_SMALL = 50_000_000
+
+
+@dataclass
+class Certifier:
+    """Measures one export and writes its certificate.
+
+    Attributes:
+        merged: merged Hugging Face folder.
+        wide: unquantized GGUF, whose type is `wide_type`.
+        files: `{type: path}` of the results.
+        into: base the adapter was merged into, `nf4` or `16bit`.
+        work: folder for the reference's logits.
+    """
+
+    source: Source
+    settings: ExportSettings
+    layout: Layout
+    plan: MergePlan
+    merged: Path
+    wide: Path
+    wide_type: str
+    files: dict[str, Path]
+    into: str
+    work: Path
+    fingerprint: str
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def certify(self) -> CertifySettings:
+        """The certificate's settings."""
+        return self.settings.certify
+
+    def run(self, tokenizer: Any, progress: Progress, solve: Solve | None = None) -> dict[str, Any]:
+        """Measure everything; returns the certificate."""
+        assert self.source.held_out is not None
+        samples = read_samples(
+            self.source.held_out,
+            tokenizer,
+            rows=self.certify.rows,
+            context=self.certify.context,
+            max_positions=self.certify.max_positions,
+        )
+        self.work.mkdir(parents=True, exist_ok=True)
+        reference = Reference(self.work / "reference.f32", samples.positions, self.plan.rows)
+        try:
+            self._measure_torch(samples, reference, progress)
+            self._measure_files(samples, reference, progress)
+        finally:
+            reference.path.unlink(missing_ok=True)
+        if self.certify.problems:
+            self._solve(progress, solve)
+        self.faults = diagnose_merged(self.source, self.layout, self.plan, self.merged, self.into)
+        self.faults += diagnose_gguf(self.wide, self.merged)
+        self.faults += self._diagnose_use()
+        self._judge()
+        return self._certificate(samples)
+
+    # Measuring
+
+    def _measure_torch(self, samples: Samples, reference: Reference, progress: Progress) -> None:
+        from export.measure_torch import load_adapter_model, load_merged_model, supervised_logits
+
+        if self.source.adapter is None:
+            # A merged folder is its own reference.
+            model = load_merged_model(self.merged)
+            self._fill_reference(supervised_logits(model, samples, progress, MERGED), samples, reference, MERGED)
+            return
+        model = load_adapter_model(self.source, nf4=self.into == "nf4", rows=self.plan.rows)
+        self._fill_reference(supervised_logits(model, samples, progress, ADAPTER), samples, reference, ADAPTER)
+        with model.disable_adapter():
+            self._tally(supervised_logits(model, samples, progress, BASE), samples, reference, BASE)
+        del model
+        needed = 5 * self.plan.items
+        free = available_memory()
+        if free is not None and needed > free:
+            reason = f"needs {needed / 1e9:.0f} GB of memory in 32 bits, {free / 1e9:.0f} GB are free"
+            self.models[MERGED] = {"not_measured": reason}
+            return
+        model = load_merged_model(self.merged)
+        self._tally(supervised_logits(model, samples, progress, MERGED), samples, reference, MERGED)
+        del model
+        if self.certify.both_bases and self.source.merge_into == "nf4":
+            model = load_adapter_model(self.source, nf4=self.into != "nf4", rows=self.plan.rows)
+            self._tally(supervised_logits(model, samples, progress, OTHER_BASE), samples, reference, OTHER_BASE)
+
+    def _fill_reference(self, logits: Any, samples: Samples, reference: Reference, name: str) -> None:
+        tally = Tally(samples.targets(), samples.kinds())
+        array = reference.open(write=True)
+        for piece in logits:
+            array[tally.position : tally.position + len(piece)] = piece[:, : reference.vocabulary]
+            tally.add(piece)
+        del array  # writes it out
+        self.models[name] = tally.result()
+
+    def _tally(self, logits: Any, samples: Samples, reference: Reference, name: str) -> None:
+        tally = Tally(samples.targets(), samples.kinds(), reference.open())
+        for piece in logits:
+            tally.add(piece)
+        self.models[name] = tally.result()
+
+    def _measure_files(self, samples: Samples, reference: Reference, progress: Progress) -> None:
+        with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch:
+            rows = Path(scratch) / "samples.json"
+            rows.write_text(json.dumps([row.as_dict() for row in samples.rows]), encoding="utf-8")
+            for type_name, file in self.all_files().items():
+                self.models[type_name] = self._measure_file(type_name, file, rows, reference, Path(scratch), progress)
+
+    def all_files(self) -> dict[str, Path]:
+        """The unquantized GGUF first, then the results."""
+        return {
+            self.wide_type: self.wide,
+            **{name: file for name, file in self.files.items() if name != self.wide_type},
+        }
+
+    def _measure_file(
+        self, type_name: str, file: Path, rows: Path, reference: Reference, scratch: Path, progress: Progress
+    ) -> dict[str, Any]:
+        result = scratch / f"{type_name}.json"
+        spec = {
+            "model": str(file), "samples": str(rows), "result": str(result), "reference": str(reference.path),
+            "positions": reference.positions, "vocabulary": reference.vocabulary,
+            "threads": self.settings.threads or _threads(self.plan.items), "speed_tokens": self.certify.speed_tokens,
+        }  # fmt: skip
+        spec_file = scratch / f"{type_name}.spec.json"
+        spec_file.write_text(json.dumps(spec), encoding="utf-8")
+
+        def on_line(line: str) -> None:
+            if line.startswith("PROGRESS"):
+                _, done, total = line.split()
+                progress(type_name, int(done) / int(total))
+
+        done = run_worker("export.measure_worker", [str(spec_file)], on_line)
+        facts = {"file": file.name, "bytes": file.stat().st_size, "sha256": fast_hash(file)}
+        if done.code or not result.is_file():
+            reasons = [line for line in done.lines if not line.startswith("PROGRESS")]
+            return {**facts, "failed": reasons[-1] if reasons else f"llama.cpp ended with code {done.code}"}
+        return {**facts, **json.loads(result.read_text(encoding="utf-8"))}
+
+    def _solve(self, progress: Progress, solve: Solve | None) -> None:
+        from export.problems import read_problems, solve_with_runtime
+
+        assert self.source.held_out is not None
+        problems: Sequence[Problem] = read_problems(self.source.held_out, self.certify.problems)
+        files = self.all_files()
+        for number, (type_name, file) in enumerate(files.items()):
+            progress(f"{len(problems)} problems, {type_name}", number / len(files))
+            right = (solve or solve_with_runtime)(file, problems)
+            self.models[type_name]["solved"] = {"correct": sum(map(bool, right)), "of": len(problems)}
+
+    # Judging
+
+    def _diagnose_use(self) -> list[str]:
+        """Whether the adapter does anything for the rows it was trained for."""
+        adapter, base = self.models.get(ADAPTER), self.models.get(BASE)
+        if adapter is None or base is None:
+            return []
+        ours, theirs = adapter["perplexity"]["all"], base["perplexity"]["all"]
+        if ours < theirs:
+            return []
+        return [
+            f"the adapter does not help on the held-out rows (perplexity {ours:.3g}, without it {theirs:.3g}): "
+            "untrained, or trained on another base"
+        ]
+
+    def _judge(self) -> None:
+        thresholds = self.certify.thresholds
+        wide = self.models[self.wide_type]
+        for name, entry in self.models.items():
+            if name not in (ADAPTER, BASE, OTHER_BASE):
+                reasons = judge(name, entry, thresholds, wide)
+                if name != MERGED:
+                    reasons += self.faults
+                entry["certified"] = not reasons
+                entry["reasons"] = reasons
+
+    def _certificate(self, samples: Samples) -> dict[str, Any]:
+        from export.llamacpp import installed_version
+
+        source, run = self.source, self.source.run
+        results = {name: self.models[name]["certified"] for name in self.files}
+        return {
+            "format": FORMAT,
+            "name": source.name,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "fingerprint": self.fingerprint,
+            "certified": bool(results) and all(results.values()),
+            "files": results,
+            "faults": self.faults,
+            "reference": "the adapter model in torch, sums in float32"
+            if source.adapter
+            else "the merged model in torch",
+            "merge": {"into": self.into, "dtype": self.settings.dtype},
+            "base": {"name": run.get("base") or str(source.base), "sha256": run.get("base_sha256")},
+            "training": {key: run[key] for key in ("data", "seed", "steps", "backend", "versions") if key in run},
+            "rows": {
+                "file": source.held_out.name if source.held_out else None,
+                "sha256": fast_hash(source.held_out) if source.held_out else None,
+                "available": samples.available,
+                "compared": len(samples.rows),
+                "too_long": samples.too_long,
+                "positions": samples.positions,
+            },
+            "versions": {"llama_cpp_python": installed_version()},
+            "thresholds": self.certify.thresholds.model_dump(),
+            "models": self.models,
+        }
+
+
+def _threads(parameters: int) -> int:
+    """Threads to measure with. A small model gains nothing from a second one and waits for it at every layer."""
+    from runtime.engine_native import usable_cores
+
+    return 1 if parameters < _SMALL else usable_cores()
+
+
+def judge(name: str, entry: dict[str, Any], thresholds: Thresholds, wide: dict[str, Any]) -> list[str]:
+    """Why a model is not certified, as phrases; empty where it is.
+
+    Args:
+        name: `merged model` or a GGUF type.
+        entry: its measurements.
+        thresholds: limits.
+        wide: measurements of the unquantized GGUF, for the solve rate.
+    """
+    if "failed" in entry:
+        return [str(entry["failed"])]
+    if "not_measured" in entry:
+        return []
+    reasons = []
+    if entry.get("not_finite"):
+        reasons.append(f"NaN or infinite logits at {entry['not_finite']} positions")
+    if entry.get("token_ids_equal") is False:
+        reasons.append(f"token ids differ from training's (equal in {entry['rows_with_equal_ids']} rows)")
+    kl, top1 = limits(name, thresholds)
+    if "kl" in entry and entry["kl"] > kl:
+        reasons.append(f"KL {entry['kl']:.2g} above {kl:g}")
+    if "top1" in entry and entry["top1"] < top1:
+        reasons.append(f"top-1 agreement {entry['top1']:.4f} below {top1:g}")
+    if "solved" in entry and "solved" in wide and entry is not wide:
+        lost = (wide["solved"]["correct"] - entry["solved"]["correct"]) / max(1, entry["solved"]["of"])
+        if lost > thresholds.solve_drop:
+            reasons.append(f"solves {lost:.1%} fewer problems than the unquantized file")
+    return reasons
+
+
+def limits(name: str, thresholds: Thresholds) -> tuple[float, float]:
+    """Largest KL and smallest top-1 agreement of a model."""
+    if name == MERGED:
+        return thresholds.merged_kl, thresholds.f16_top1
+    if name in UNQUANTIZED:
+        return thresholds.f16_kl, thresholds.f16_top1
+    if BITS.get(name, 4.0) < _LOW_BITS:
+        return thresholds.low_bit_kl, thresholds.low_bit_top1
+    return thresholds.quant_kl, thresholds.quant_top1
+
+
+def pick(certificate: dict[str, Any], share: float) -> str:
+    """The smallest certified type whose solve rate is at least `share` of the unquantized file's.
+
+    Raises:
+        ExportError: there is none.
+    """
+    models = certificate["models"]
+    wide = next(entry for name, entry in models.items() if name in UNQUANTIZED)
+    needed = share * wide["solved"]["correct"]
+    fit = [
+        (models[name]["bytes"], name)
+        for name, holds in certificate["files"].items()
+        if holds and models[name]["solved"]["correct"] >= needed
+    ]
+    if not fit:
+        raise ExportError(
+            f"no certified type solves {share:.0%} of what the unquantized file does",
+            "nothing was picked",
+            "add wider types to --quant",
+        )
+    return min(fit)[1]
+
+
+def write_certificate(certificate: dict[str, Any], target: Path) -> None:
+    """Write the certificate atomically."""
+    write_text(target, json.dumps(certificate, indent=2, ensure_ascii=False) + "\n")
+
+
+def certificate_table(certificate: dict[str, Any]) -> Table:
+    """The certificate for people."""
+    from rich.table import Table
+
+    rows = certificate["rows"]
+    table = Table(
+        title=f"Certificate of {certificate['name']}",
+        caption=f"{rows['compared']} held-out rows, {rows['positions']:,} supervised positions; KL in nats per token",
+    )
+    solved = any("solved" in entry for entry in certificate["models"].values())
+    headings = [
+        "",
+        "ids",
+        "KL",
+        "top-1",
+        "ppl text",
+        "ppl code",
+        *(["solved"] if solved else []),
+        "size",
+        "tokens/s",
+        "",
+    ]
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "" else "right")
+    for name, entry in certificate["models"].items():
+        speed = entry.get("tokens_per_second", {}).get("generation")
+        perplexity = entry.get("perplexity", {})
+        cells = [
+            name,
+            {"True": "equal", "False": "[red]differ[/]"}.get(str(entry.get("token_ids_equal")), ""),
+            f"{entry['kl']:.1e}" if "kl" in entry else "",
+            f"{entry['top1']:.2%}" if "top1" in entry else "",
+            _number(perplexity.get("text")),
+            _number(perplexity.get("code")),
+        ]
+        if solved:
+            cells.append("{correct}/{of}".format(**entry["solved"]) if "solved" in entry else "")
+        cells += [
+            f"{entry['bytes'] / 1e6:,.1f} MB" if "bytes" in entry else "",
+            f"{speed:,.0f}" if speed else "",
+            _verdict(entry),
+        ]
+        table.add_row(*cells)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}"
+
+
+def _verdict(entry: dict[str, Any]) -> str:
+    if "not_measured" in entry:
+        return "[yellow]not measured[/]"
+    if "certified" not in entry:
+        return ""
+    return "[green]certified[/]" if entry["certified"] else "[red]not certified[/]"
+
+
+def certificate_notes(certificate: dict[str, Any]) -> list[str]:
+    """What the table has no room for: faults, why a model is not certified, what was not measured."""
+    notes = [f"[red]fault:[/] {fault}" for fault in certificate["faults"]]
+    for name, entry in certificate["models"].items():
+        if "not_measured" in entry:
+            notes.append(f"[yellow]{name} not measured:[/] {entry['not_measured']}")
+        own = [reason for reason in entry.get("reasons", []) if reason not in certificate["faults"]]
+        if own:
+            notes.append(f"[red]{name} not certified:[/] {'; '.join(own)}")
+    return notes

@@ -1,0 +1,59 @@
+"""Held-out questions solved with execution, by the runtime that will solve them later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.grade import equivalent, final_answer
+from runtime.lce import Block
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question and its gold answer."""
+
+    question: str
+    gold: str
+
+
+Solve = Callable[[Path, Sequence[Problem]], Sequence[bool]]
+"""Solves problems with a GGUF file and says which came out right."""
+
+
+def read_problems(file: Path, count: int) -> list[Problem]:
+    """Up to `count` distinct questions of a file of rows, spread evenly; rows without a final answer are left out."""
+    problems: dict[str, Problem] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.strip():
+            continue
+        messages = json.loads(line)["messages"]
+        question = "\n".join(
+            block["content"] for message in messages if message["role"] == "user" for block in message["content"]
+        )
+        blocks = [Block(b["type"], b["content"]) for m in messages if m["role"] == "assistant" for b in m["content"]]
+        gold = final_answer(blocks)
+        if gold is not None:
+            problems.setdefault(question, Problem(question, gold))
+    listed = list(problems.values())
+    step = max(1.0, len(listed) / max(1, count))
+    return [listed[int(index * step)] for index in range(min(count, len(listed)))]
+
+
+def solve_with_runtime(model: Path, problems: Sequence[Problem]) -> list[bool]:
+    """The default `Solve`: greedy, with sandboxed execution."""
+    from runtime.batch import Item, solve_batch
+    from runtime.engine import load
+    from runtime.settings import SolverSettings
+
+    right = [False] * len(problems)
+    engine = load(model)
+    try:
+        items = [Item(str(index), index, problem.question, problem.gold) for index, problem in enumerate(problems)]
+        for item, solution in solve_batch(engine, items, SolverSettings()):
+            right[item.index] = solution.answer is not None and equivalent(solution.answer, problems[item.index].gold)
+    finally:
+        engine.close()
+    return right
