@@ -7,7 +7,7 @@ import re
 
 from runtime.grade import algebra
 from runtime.grade.clean import canonical, clean
-from runtime.grade.nodes import Answer
+from runtime.grade.nodes import Answer, Words
 from runtime.grade.reader import read
 from runtime.grade.shapes import same
 from runtime.grade.strict import strict_equal
@@ -97,7 +97,8 @@ def _cached_read(text: str) -> tuple[Answer, ...]:
 def _readings_equal(left: tuple[Answer, ...], right: tuple[Answer, ...], lenient: bool) -> bool | None:
     """Whether any two readings agree; None where our rules cannot tell."""
     if not left or not right:
-        return None
+        # A word is not what a formula that we cannot read comes to.
+        return False if any(isinstance(reading, Words) for reading in left or right) else None
     undecided = False
     for one in left:
         for two in right:
@@ -108,7 +109,7 @@ def _readings_equal(left: tuple[Answer, ...], right: tuple[Answer, ...], lenient
     return None if undecided else False
 
 
-_COMMAND = re.compile(r"\\[A-Za-z]|[\^_]")
+_COMMAND = re.compile(r"\\[A-Za-z]|\^")
 _PROSE = re.compile(r"[A-Za-z]{3,}[ .,'-]+[A-Za-z]{2,}[ .,'-]+[A-Za-z]{2,}|[A-Za-z]{12,}")
 _LONGEST_ALGEBRA = 160
 
@@ -116,6 +117,9 @@ _LONGEST_ALGEBRA = 160
 def _worth_asking(left: str, right: str) -> bool:
     """Whether a pair that our rules leave open is one for the algebra library: short, notation on a side, no prose."""
     if max(len(left), len(right)) > _LONGEST_ALGEBRA or not (_COMMAND.search(left) or _COMMAND.search(right)):
+        return False
+    # A subscript under a number is a base; math-verify drops it.
+    if any(re.search(r"\d\s*_", side) for side in (left, right)):
         return False
     return not any(r"\text" in side or _PROSE.search(re.sub(r"\\[A-Za-z]+", " ", side)) for side in (left, right))
 

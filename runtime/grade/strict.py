@@ -21,7 +21,11 @@ def plain_number(value: object) -> float | None:
     """`value` as a finite float where it is a number or spells one, else None."""
     if value is None or isinstance(value, bool):
         return None
-    text = str(value).replace(",", "").replace("$", "").replace("\\", "").strip()
+    try:
+        text = str(value)
+    except Exception:  # An int of more than 4,300 digits has no text.
+        return None
+    text = text.replace(",", "").replace("$", "").replace("\\", "").strip()
     # float() reads underscores and words that no grader should take for numbers.
     if not text or len(text) > 400 or any(c not in "0123456789+-.eE" for c in text):
         return None

@@ -1,0 +1,123 @@
+"""The default grader on labelled pairs: labels were written before the grader ran on them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.grade import equivalent, verdicts
+
+PAIRS: list[dict[str, Any]] = [
+    json.loads(line) for line in (Path(__file__).parent / "data" / "graded_pairs.jsonl").read_text("utf-8").splitlines()
+]
+
+
+def test_there_are_enough_pairs_and_half_of_them_are_drawn() -> None:
+    assert len(PAIRS) >= 400
+    assert sum(pair["from"] == "traces" for pair in PAIRS) * 2 >= len(PAIRS)
+    assert len({(pair["prediction"], pair["gold"]) for pair in PAIRS}) == len(PAIRS)
+
+
+def test_no_pair_is_falsely_called_equal() -> None:
+    false = [pair for pair in PAIRS if not pair["equal"] and equivalent(pair["prediction"], pair["gold"])]
+    assert false == []
+
+
+def test_at_least_99_percent_of_the_true_equals_are_found() -> None:
+    true = [pair for pair in PAIRS if pair["equal"]]
+    missed = [pair for pair in true if not equivalent(pair["prediction"], pair["gold"])]
+    assert len(true) > 200
+    assert len(missed) <= len(true) // 100, missed
+
+
+def test_lenient_grading_accepts_all_that_the_default_accepts() -> None:
+    for pair in PAIRS:
+        if equivalent(pair["prediction"], pair["gold"]):
+            assert equivalent(pair["prediction"], pair["gold"], lenient=True), pair
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if "lenient" in pair], ids=lambda pair: pair["prediction"])
+def test_a_percent_sign_on_one_side_is_forgiven_in_lenient_mode_alone(pair: dict[str, Any]) -> None:
+    assert equivalent(pair["prediction"], pair["gold"]) is pair["equal"]
+    assert equivalent(pair["prediction"], pair["gold"], lenient=True) is pair["lenient"]
+
+
+def test_equality_of_numbers_is_symmetric() -> None:
+    numeric = re.compile(r"[-\d./%$,\\fracsqrt{} ]+")
+    checked = 0
+    for pair in PAIRS:
+        left, right = pair["prediction"], pair["gold"]
+        if numeric.fullmatch(left) and numeric.fullmatch(right) and not re.fullmatch(r"-?\d*\.\d{4,}", right):
+            assert equivalent(left, right) == equivalent(right, left), pair
+            checked += 1
+    assert checked > 150
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold", "equal"),
+    [
+        # A prediction may be finer than a rounded gold, never coarser.
+        (r"\frac{2}{3}", "0.6667", True),
+        ("0.6667", r"\frac{2}{3}", False),
+        ("583.33", "583.3333", False),
+        ("0.333333", r"\frac{1}{3}", True),
+        ("0.000001", r"\frac{1}{700000}", False),
+        # Units: one side may leave them out; two that differ must convert.
+        ("5 km/h", "5 kilometers per hour", True),
+        ("60 minutes", "1 hour", True),
+        ("60 minutes", "60", True),
+        ("60 minutes", "60 hours", False),
+        ("25 cents", r"\$0.25", True),
+        ("5 €", "€5", True),
+        ("5 euros", "5 dollars", False),
+        ("12 in", "12 inches", True),
+        # Order counts in tuples and rows, not in lists and sets; repeated items count.
+        ("(1,2),(3,4)", "(3,4),(1,2)", True),
+        ("7 1 -1", "7,1,-1", True),
+        ("1,7,-1", "7 1 -1", False),
+        ("2,2,3", "2,3", False),
+        (r"\{1,2\}", "{2,1}", True),
+        (r"\{1,2\}", "(1,2)", False),
+        # Readings: a thousands separator, or two angles.
+        ("45, 135", "45,135", True),
+        ("45135", "45,135", True),
+        ("(1,234)", "1234", False),
+        # Inequalities and intervals.
+        ("x > 3 or x < 1", r"(-\infty,1)\cup(3,\infty)", True),
+        (r"x \ne 3", r"(-\infty,3)\cup(3,\infty)", True),
+        ("-x < -3", "x > 3", True),
+        ("x < 3", "x > 3", False),
+        (r"\begin{vmatrix}1&2\\3&4\end{vmatrix}", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", False),
+        ("[[1,2],[3,4]]", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", True),
+        # Functions.
+        (r"\log(2)", r"\ln 2", False),
+        (r"\log_3 9", "2", True),
+        (r"\tan^{-1} 1", r"\pi/4", True),
+        (r"\cos^2 x", r"\cos x^2", False),
+        (r"0.\overline{3}", r"\frac{1}{3}", True),
+        (r"0.1\overline{6}", r"\frac{1}{6}", True),
+        ("The answer is 7", "7", True),
+        ("7 is not the answer", "7", False),
+    ],
+)
+def test_rules_of_the_default_grader(prediction: str, gold: str, equal: bool) -> None:
+    assert equivalent(prediction, gold) is equal
+
+
+@pytest.mark.parametrize(
+    ("prediction", "gold"),
+    [("3:2", r"\frac{3}{2}"), ("0.333", r"\frac{1}{3}"), ("(1,2)", r"\begin{pmatrix}1\\2\end{pmatrix}")],
+)
+def test_lenient_grading_forgives_notation(prediction: str, gold: str) -> None:
+    assert not equivalent(prediction, gold)
+    assert equivalent(prediction, gold, lenient=True)
+
+
+def test_the_three_verdicts_are_given_together() -> None:
+    assert verdicts("12%", "12") == {"strict": False, "correct": False, "lenient": True}
+    assert verdicts("12.0", "12") == {"strict": True, "correct": True, "lenient": True}
+    assert verdicts(None, "12") == {"strict": False, "correct": False, "lenient": False}
