@@ -330,6 +330,7 @@ class EndpointDecoder:
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
         """See the protocol. Waits until at least one of the sequences has something."""
+        self._report(sequences)
         while True:
             self._news.clear()
             drawn: list[Drawn] = []
@@ -341,13 +342,16 @@ class EndpointDecoder:
             if drawn:
                 return drawn
             # Only now, so that what others have drawn is not lost.
-            for sequence in sequences:
-                if isinstance(sequence, _Remote) and (error := sequence.failure) is not None:
-                    raise SequenceError(sequence, error.cause, error.consequence, error.remedy)
+            self._report(sequences)
             if self.engine.stop_flag.is_set():
                 raise StoppedError("the request was stopped")
             # A limit, so that a stop request is seen soon.
             self._news.wait(0.1)
+
+    def _report(self, sequences: Seq[Sequence]) -> None:
+        for sequence in sequences:
+            if isinstance(sequence, _Remote) and (error := sequence.failure) is not None:
+                raise SequenceError(sequence, error.cause, error.consequence, error.remedy)
 
     def _take(self, sequence: _Remote) -> list[Drawn]:
         """At most one piece: what follows may be cut off by what the loop makes of this one."""

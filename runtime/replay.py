@@ -105,6 +105,7 @@ class ReplayEngine:
 @dataclass(slots=True, eq=False)
 class _Scripted(Sequence):
     script: Iterator[int] = field(default_factory=lambda: iter(()))
+    failure: str = ""
 
 
 class ReplayDecoder:
@@ -147,14 +148,20 @@ class ReplayDecoder:
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
         """See the protocol."""
+        scripted = [sequence for sequence in sequences if isinstance(sequence, _Scripted)]
+        for sequence in scripted:
+            if sequence.failure:
+                raise SequenceError(sequence, sequence.failure, "nothing more can be drawn")
         drawn = []
-        for sequence in sequences:
-            assert isinstance(sequence, _Scripted)
+        for sequence in scripted:
             token = next(sequence.script, None)
             if token is None:
-                raise SequenceError(sequence, "the script has ended", "nothing more can be drawn")
+                # Raised at the next step, so that what the others draw now is not lost.
+                sequence.failure = "the script has ended"
+                continue
             if token in sequence.forbidden if sequence.only is None else token not in sequence.only:
-                raise SequenceError(sequence, f"the script draws token {token}, which the loop forbids here")
+                sequence.failure = f"the script draws token {token}, which the loop forbids here"
+                continue
             sequence.evaluated += sequence.length - sequence.past
             sequence.past = sequence.length
             sequence.ids.append(token)

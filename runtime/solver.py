@@ -274,15 +274,23 @@ class Attempt:
         return self._reader.execution(output)
 
     def _shortened(self, output: str) -> str:
-        """Cut the middle out of an output of too many tokens. Four characters a token is the usual density; only text
-        that may be over the limit is tokenized."""
+        """Cut the middle out of an output of too many tokens."""
         limit = self.settings.max_execution_tokens
         if self._vocabulary is None:
+            # Four characters a token is the usual density.
             return output if len(output) <= 4 * limit else _cut_middle(output, 4 * limit)
-        while len(output) > limit and (count := len(self._vocabulary.encode(output))) > limit:
-            # Digits are one token each, so the density of this very text decides how much is kept.
-            output = _cut_middle(output, min(len(output) * limit // count, len(output) - 1) * 9 // 10)
-        return output
+        # Content has at most one token a byte, so most outputs need no counting.
+        if len(output) * 4 <= limit:
+            return output
+        shown, keep = output, len(output)
+        while (count := len(self._vocabulary.encode(shown))) > limit:
+            # Digits are one token each: the density of this very text decides how much is kept. It
+            # shrinks every time, so that this ends.
+            keep = min(keep - 1, keep * limit * 9 // (count * 10))
+            if keep < 2:
+                return "[...]"
+            shown = _cut_middle(output, keep)
+        return shown
 
     def fed(self, count: int) -> None:
         """`count` tokens of an execution block were put into the sequence."""

@@ -59,8 +59,13 @@ def write_model(
     dtype: type = np.float32,
     end: str | None = END_OF_MESSAGE,
     spread: float = 0.05,
+    loud_control: float = 1.0,
 ) -> Path:
-    """Write a random Llama-architecture model to `path` and return it."""
+    """Write a random Llama-architecture model to `path` and return it.
+
+    `loud_control` scales the output rows of the control tokens: above 1 they are drawn far more often than by chance
+    (the end of the message excepted, so that there are several blocks).
+    """
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny random llama")
     writer.add_context_length(context)
@@ -95,7 +100,11 @@ def write_model(
 
     kv = hidden // heads * kv_heads
     tensor("token_embd.weight", vocab, hidden)
-    tensor("output.weight", vocab, hidden)
+    head = (random.standard_normal((vocab, hidden)) * spread).astype(dtype)
+    head[[tokens.index(name) for name in control]] *= loud_control
+    if loud_control > 1 and end in tokens:
+        head[tokens.index(end)] = 0
+    writer.add_tensor("output.weight", head)
     writer.add_tensor("output_norm.weight", np.ones(hidden, dtype=np.float32))
     for layer in range(layers):
         prefix = f"blk.{layer}"
