@@ -28,7 +28,9 @@ def confine(limits: dict[str, Any], options: dict[str, Any], scratch: str) -> di
         OSError: a layer that the tier promises cannot be had.
     """
     tier = options["tier"]
-    os.nice(19)  # llama.cpp's threads wait for each other by spinning: a busy neighbour of equal rank halts them.
+    os.nice(
+        int(options.get("nice", 19))
+    )  # llama.cpp's threads wait for each other by spinning: a busy neighbour of equal rank halts them.
     os.chdir(scratch)
     linux = on_linux()
     if linux:

@@ -1,4 +1,4 @@
-"""The app's side of the launcher: starts it once per process and tier, asks it for sessions, notices when it is gone."""
+"""The app's side of the launcher: starts one per process and tier, asks it for sessions, notices when it is gone."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from .limits import Limits
 
 START_SECONDS = 60.0
 """Longest wait for a launcher: half a second on an idle machine, far more on one that is training."""
+
+NICE = 19
+"""Niceness of workers. Only benchmarks on a busy machine lower it."""
 
 _ENTRY = (
     "import sys; sys.path.insert(0, sys.argv.pop()); from runtime.sandbox.launcher import main; sys.path.pop(0); main()"
@@ -148,6 +151,7 @@ def start(tier: str) -> Host:
         "trees": bound,
         "scratch": scratch,
         "entry": _ENTRY,
+        "nice": NICE,
         "debug": bool(os.environ.get("MATHCODER_SANDBOX_DEBUG")),
     }
     command: list[str] = []
@@ -173,7 +177,7 @@ def start(tier: str) -> Host:
             stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=None if options["debug"] else subprocess.DEVNULL,
-            env=_environment(scratch),
+            env=_environment(options.get("scratch_root", scratch)),
             cwd="/",
             start_new_session=True,
             close_fds=True,

@@ -87,7 +87,7 @@ def set_capabilities(kept: tuple[int, ...] = ()) -> None:
 
 
 def drop_bounding_set() -> None:
-    """Nothing this process starts can ever gain a capability. Needs CAP_SETPCAP; without it there is nothing to drop."""
+    """Nothing this process starts can gain a capability. Needs CAP_SETPCAP; without it there is nothing to drop."""
     for number in range(64):
         if libc().prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) < 0:
             break

@@ -32,7 +32,7 @@ class CellResult:
     """What one cell did."""
 
     output: str
-    """What a Jupyter cell would have shown, as text: prints, echo, traceback; `<empty_execution>` where there was nothing."""
+    """What a Jupyter cell would have shown, as text: prints, echo, traceback; `<empty_execution>` for nothing."""
     status: Status
     """`ok`; `error`: the code raised or did not compile; `timeout`; `killed`: the process running the cell died."""
     seconds: float
@@ -40,4 +40,4 @@ class CellResult:
     images: list[bytes] = field(default_factory=list)
     """PNG bytes of the figures shown. Made by untrusted code: the signature is checked, nothing else."""
     notices: tuple[str, ...] = ()
-    """What the sandbox itself has to say (time-out, lost state, cut output); also in `output`, prefixed `[sandbox] `."""
+    """What the sandbox itself has to say (time-out, lost state, cut output); in `output` too, after `[sandbox] `."""

@@ -70,6 +70,14 @@ def kill_others(keep: set[int]) -> None:
         reap()
 
 
+def private(pid: int) -> int:
+    """Bytes of memory of a process that no file backs, as if it shared none of them."""
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/statm", "rb") as handle:
+        _size, resident, shared = handle.read().split()[:3]
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 def memory_of(pid: int) -> int:
     """Bytes of memory that a process takes, its part of what it shares included."""
     with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/smaps_rollup", "rb") as handle:

@@ -62,9 +62,10 @@ def give_up_root(options: dict[str, Any]) -> None:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-        kernel.set_capabilities()
+        # `access` asks for the user's own rights, whatever capabilities are still there.
         if not all(os.access(tree, os.R_OK) for tree in options["path"]):
             options["kept"] = [kernel.CAP_DAC_READ_SEARCH]
+        kernel.set_capabilities(tuple(options.get("kept", ())))
     os.chdir(root)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import processes, protocol, reduced
+from . import processes, protocol, reduced, watch
 from .collect import OutputBuffer
 from .protocol import ProtocolError, Reader
 
@@ -28,6 +28,8 @@ ACK = 5.0
 """Seconds a head may take to begin a cell. It runs nothing of the user's then, so more means it is broken."""
 SLACK_MB = 256
 """MiB that interpreter and libraries take in a session, which the memory limit comes on top of."""
+ENTRIES_PER_MB = 64
+"""Files and folders per MiB of scratch space, as the inodes of tier 1's file system."""
 INTERRUPT = struct.Struct("!I")
 """The number of the cell to stop; numbers are a session's own, from 1."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -68,6 +70,7 @@ class Supervisor:
         self.number = 0
         self.notices: list[str] = []
         self._next_look = 0.0
+        self._too_full = False
 
     def serve(self) -> None:
         """Run cells until the app's end of the socket closes."""
@@ -107,8 +110,8 @@ class Supervisor:
         while True:
             now = time.monotonic()
             if interrupted is None and now >= deadline:
-                interrupted, deadline = "timeout", now + GRACE
-                processes.send(self.worker.head, signal.SIGINT)
+                interrupted = "timeout"
+                deadline = self._stop() + GRACE
             elif interrupted is not None and killed is None and now >= deadline:
                 killed, deadline = interrupted, now + ACK
                 processes.send(self.worker.head, signal.SIGKILL)
@@ -119,23 +122,31 @@ class Supervisor:
             if event == "app gone":
                 raise ProtocolError("the app hung up")
             if event == "interrupt" and interrupted is None:
-                interrupted, deadline = "interrupt", time.monotonic() + GRACE
-                processes.send(self.worker.head, signal.SIGINT)
+                interrupted = "interrupt"
+                deadline = self._stop() + GRACE
             elif event == "violation":
                 self.notices.append("the cell wrote into the sandbox's own pipes and was stopped")
                 processes.send(self.worker.head, signal.SIGKILL)
                 killed, deadline = killed or "killed", time.monotonic() + ACK
             elif event == "gone":
                 return self._fall(None, killed or interrupted, output)
-            elif isinstance(event, dict) and event.get("n") == self.number:
-                if event.get("event") == "died":
+            elif isinstance(event, dict):
+                # A snapshot that is some cells old, because threads kept the head from forking, speaks of its own.
+                if event.get("event") == "died" and event.get("n") in (self.number, self.worker.snapshot_cell):
                     return self._fall(event.get("wait_status"), killed or interrupted, output)
-                if event.get("event") == "done":
+                if event.get("event") == "done" and event.get("n") == self.number:
                     return self._finish(event, interrupted, output)
             if killed is None and (reason := self._over_limit()):
                 self.notices.append(reason)
                 processes.send(self.worker.head, signal.SIGKILL)
                 killed, deadline = "killed", time.monotonic() + ACK
+
+    def _stop(self) -> float:
+        """Interrupt the cell, after ending what it forked, which would compete for the time it has to react."""
+        for pid in processes.below() - {self.worker.head, self.worker.snapshot}:
+            processes.send(pid, signal.SIGKILL)
+        processes.send(self.worker.head, signal.SIGINT)
+        return time.monotonic()
 
     def _begin(self, frame: bytes) -> bool:
         """Hand the cell to the head; False where the head was broken and has been replaced."""
@@ -228,6 +239,9 @@ class Supervisor:
         if self.worker.snapshot is not None:
             keep.add(self.worker.snapshot)
         processes.kill_others(keep)
+        if self._too_full and self.watched is not None:
+            watch.empty(self.watched)
+            self._too_full = False
         self._drain(self.worker.output, output)
         # Threads left behind by the cell wait with it.
         processes.send(self.worker.head, signal.SIGSTOP)
@@ -299,19 +313,28 @@ class Supervisor:
         now = time.monotonic()
         if now < self._next_look:
             return None
-        pids = processes.below()
-        expected = {self.worker.head, self.worker.snapshot}
-        if pids - expected:
-            used = sum(processes.memory_of(pid) for pid in pids)
-            if used > (self.limits["memory_mb"] + SLACK_MB) * 2**20:
-                return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
+        if processes.below() - {self.worker.head, self.worker.snapshot} and self._memory() > (
+            self.limits["memory_mb"] * 2**20
+        ):
+            return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
         if self.watched is not None:
             size, entries = reduced.disk_use(self.watched)
-            if size > self.limits["disk_mb"] * 2**20 or entries > 64 * (1 + self.limits["disk_mb"]):
-                return f"the cell's files took more than {self.limits['disk_mb']} MB"
+            if size > self.limits["disk_mb"] * 2**20 or entries > ENTRIES_PER_MB * (1 + self.limits["disk_mb"]):
+                self._too_full = True
+                return f"the cell's files took more than {self.limits['disk_mb']} MB; the scratch folder was emptied"
         # Looking costs most where there is much to look at; it gets a fifth of the time.
         self._next_look = time.monotonic() + max(0.1, 4 * (time.monotonic() - now))
         return None
+
+    def _memory(self) -> int:
+        """Bytes that the session's processes take on top of what they started from."""
+        pids = processes.below()
+        start = processes.private(os.getpid())
+        estimate = sum(max(0, processes.private(pid) - start) for pid in pids)
+        if estimate <= self.limits["memory_mb"] * 2**20:
+            return estimate
+        # Forks share most of their memory; what each really takes is known exactly, but slow to ask for.
+        return sum(processes.memory_of(pid) for pid in pids) - SLACK_MB * 2**20
 
 
 def _is_png(image: Any) -> bool:

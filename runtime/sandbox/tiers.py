@@ -1,4 +1,4 @@
-"""The ladder of isolation: which tiers there are, what each lets through, what a tier needs to see of the file system."""
+"""The ladder of isolation: which tiers there are, what each lets through, what each shows of the file system."""
 
 from __future__ import annotations
 
@@ -42,9 +42,8 @@ def trees(path: list[str]) -> list[str]:
     wanted += path
     kept: list[str] = []
     for tree in sorted({os.path.abspath(tree) for tree in wanted}):
-        if os.path.lexists(tree) and not any(
-            tree.startswith(other + os.sep) for other in kept if not os.path.islink(other)
-        ):
+        inside = any(tree.startswith(other + os.sep) for other in kept if not os.path.islink(other))
+        if os.path.lexists(tree) and not inside:
             kept.append(tree)
     return kept
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import signal
 
 from . import processes
@@ -45,26 +44,25 @@ def until_death(app: int, zygote: int, scratch_root: str | None) -> None:
 
 
 def remove_tree(folder: str) -> None:
-    """Delete a scratch folder, whatever permissions its owner left on the folders in it."""
+    """Delete a scratch folder, whatever was made in it. Links are not followed."""
+    empty(folder)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
 
-    def open_up(_function: object, path: str, _error: BaseException) -> None:
+
+def empty(folder: str) -> None:
+    """Delete what is in a scratch folder, folders without permissions and very deep ones included."""
+    folders = [folder]
+    for current in folders:  # grows while it is walked: outermost first
         with contextlib.suppress(OSError):
-            os.chmod(os.path.dirname(path), 0o700)
-            os.chmod(path, 0o700, follow_symlinks=False) if os.chmod in os.supports_follow_symlinks else None
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                os.unlink(path)
-
-    with contextlib.suppress(OSError, RecursionError):
-        if sys_version_has_onexc():
-            shutil.rmtree(folder, onexc=open_up)
-        else:
-            shutil.rmtree(folder, onerror=lambda function, path, info: open_up(function, path, info[1]))
-
-
-def sys_version_has_onexc() -> bool:
-    """Python 3.12 renamed the argument."""
-    import sys
-
-    return sys.version_info >= (3, 12)
+            os.chmod(current, 0o700)
+        with contextlib.suppress(OSError), os.scandir(current) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry.path)
+    for current in reversed(folders[1:]):
+        with contextlib.suppress(OSError):
+            os.rmdir(current)

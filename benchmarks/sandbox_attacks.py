@@ -1,0 +1,184 @@
+"""Does the boundary hold? Runs every probe of attacks.json in a sandbox and looks at what got through.
+
+    python benchmarks/sandbox_attacks.py [--data DIR] [--tier TIER] [--only ID,ID] [--verbose]
+
+Fixtures on the host, as the probes expect: a secret in the environment, two files in /tmp, a TCP listener, a unix and an
+abstract socket. One session runs all probes in order. After each: an ordinary cell runs, a variable from before is
+still there or its loss was announced, the host's files are as they were, this process has not grown.
+
+An *escape* is: `ESCAPE` in the output of a probe, a host fixture changed, a secret read, a session that does not come
+back. Prints one line per figure; exit code 1 where there was an escape, or (first tier) state kept on under 98 %.
+
+Run it as root and as an ordinary user. Nothing here runs a probe outside a sandbox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from runtime.sandbox import CellResult, Limits, Sandbox, for_model, for_screen  # noqa: E402
+
+CANARY, VICTIM = Path("/tmp/sbx_canary.txt"), Path("/tmp/sbx_victim.txt")
+FORBIDDEN = (Path("/tmp/sbx_w01"), Path("/tmp/sbx_pickled"))
+SECRET = "hunter2"
+GROWTH_MB = 64
+"""MiB this process may grow during one probe; a cell's own output limit is far below."""
+
+_QUOTED = re.compile(r"\s*(?:-+> *)?\d+ ")
+
+EXPECTED = {
+    # Controls: what must work, by what must stand in the output.
+    "C01": ("3.0", "x**3/3"), "C03": ("42",), "C04": ("hi",), "C05": ("[1]",), "C06": ("ok",), "C07": ("5736",),
+    "C08": ("é∑😀\nerr\nafter",), "C09": ("7",), "C10": ("16",), "C11": ("ZeroDivisionError",), "C12": ("True",),
+    # Probes whose text names an outcome
+    "R02": ("MemoryError",), "R03": ("MemoryError",), "R31": ("EOFError",), "S11": ("TypeError",),
+}  # fmt: skip
+STATUS = {"C02": "ok", "C11": "error", "R13": "timeout", "R21": "killed", "R22": "killed", "S16": "error"}
+
+
+@contextmanager
+def fixtures() -> Iterator[None]:
+    """The host as the probes expect it."""
+    with ExitStack() as stack:
+        os.environ["SBX_SECRET"] = SECRET
+        stack.callback(os.environ.pop, "SBX_SECRET", None)
+        for path, text in ((CANARY, "CANARY"), (VICTIM, "victim")):
+            with suppress(FileNotFoundError, PermissionError):
+                path.unlink()
+            path.write_text(text)
+            stack.callback(path.unlink, missing_ok=True)
+        for path in FORBIDDEN:
+            with suppress(FileNotFoundError):
+                path.unlink()
+        tcp = stack.enter_context(socket.socket())
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            tcp.bind(("127.0.0.1", 45871))
+            tcp.listen()
+        unix = Path("/tmp/sbx_canary.sock")
+        unix.unlink(missing_ok=True)
+        for address in (str(unix), "\0sbx_canary"):
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            with suppress(OSError):
+                listener.bind(address)
+                listener.listen()
+        stack.callback(unix.unlink, missing_ok=True)
+        yield
+
+
+def judge(probe: dict, result: CellResult) -> list[str]:
+    """What is wrong with one result; empty where nothing is."""
+    output, identifier = result.output, probe["id"]
+    faults = []
+    # A traceback quotes the probe's source, which spells the word too.
+    printed = "\n".join(line for line in output.splitlines() if not _QUOTED.match(line))
+    if "ESCAPE" in printed:
+        faults.append("ESCAPE: " + printed.strip()[:200])
+    if SECRET in output:
+        faults.append("the secret was read")
+    if "CANARY" in output:
+        faults.append("the canary was read")
+    if CANARY.read_text() != "CANARY" or not VICTIM.exists():
+        faults.append("a host file changed")
+    faults += [f"{path} exists" for path in FORBIDDEN if path.exists()]
+    for text in EXPECTED.get(identifier, ()):
+        if text not in output:
+            faults.append(f"{text!r} is not in {output[:200]!r}")
+    if identifier in STATUS and result.status != STATUS[identifier]:
+        faults.append(f"status {result.status}, expected {STATUS[identifier]}")
+    if identifier.startswith("C") and result.status not in ("ok",) and identifier != "C11":
+        faults.append(f"a control ended with {result.status}: {output[:200]}")
+    shown, fed = for_screen(output), for_model(output, 4096)
+    for name, text in (("screen", shown), ("model", fed)):
+        bad = sorted({hex(ord(c)) for c in text if (ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0})
+        if bad:
+            faults.append(f"control characters towards the {name}: {bad}")
+    return faults
+
+
+def run(tier: str | None, probes: list[dict], verbose: bool) -> int:
+    """All probes in one session; 1 where something got through."""
+    escapes: list[str] = []
+    kept = attacked = 0
+    slowest = 0.0
+    limits = Limits(cell_seconds=3.0)
+    with fixtures(), Sandbox(limits, tier=tier) as sandbox:
+        print(f"tier {sandbox.tier}, uid {os.getuid()}, {len(probes)} probes")
+        for probe in probes:
+            marker = f"kept_{probe['id']}"
+            sandbox.run(f"{marker} = 'alive'")
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            started = time.monotonic()
+            result = sandbox.run(probe["code"])
+            seconds = time.monotonic() - started
+            grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+            faults = judge(probe, result)
+            if seconds > limits.cell_seconds + 3:
+                faults.append(f"took {seconds:.1f} s, with a limit of {limits.cell_seconds:g} s")
+            if grown > GROWTH_MB:
+                faults.append(f"this process grew by {grown:.0f} MiB")
+            after = sandbox.run(marker)
+            alive = after.status == "ok" and "alive" in after.output
+            if not probe["id"].startswith("C"):
+                attacked += 1
+                kept += alive
+            if not alive and not any("lost" in notice for notice in (*result.notices, *after.notices)):
+                faults.append(f"state lost without a word: {after.output[:120]!r}")
+            again = sandbox.run("6 * 7")
+            if again.output != "42":
+                faults.append(f"the next cell gave {again.output[:120]!r}")
+            if probe["id"] == "X08":
+                faults += _daemon(sandbox)
+            slowest = max(slowest, seconds)
+            if faults:
+                escapes += [f"{probe['id']}: {fault}" for fault in faults]
+            if verbose or faults:
+                first = " | ".join(result.output.strip().splitlines())[:110]
+                print(f"  {probe['id']:4} {result.status:8} {seconds:6.2f} s  {'!' if faults else ' '} {first}")
+    for escape in escapes:
+        print("  FAULT", escape)
+    share = kept / attacked if attacked else 1.0
+    print(
+        f"escapes: {len(escapes)} of {len(probes)} probes; state kept: {kept}/{attacked} = {share:.1%}; slowest {slowest:.1f} s"
+    )
+    return int(bool(escapes) or ((tier or "namespaces") == "namespaces" and share < 0.98))
+
+
+def _daemon(sandbox: Sandbox) -> list[str]:
+    """No process may outlive its cell: the heartbeat of X08 must have stopped."""
+    read = "print(open('beat').read() if __import__('os').path.exists('beat') else 'none')"
+    first = sandbox.run(read).output
+    time.sleep(0.3)
+    return [] if sandbox.run(read).output == first else ["a daemon of the cell lives on"]
+
+
+def main() -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--tier", default=None)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--verbose", action="store_true")
+    arguments = parser.parse_args()
+    probes = json.loads((arguments.data / "attacks.json").read_text(encoding="utf-8"))
+    if arguments.only:
+        probes = [probe for probe in probes if probe["id"] in arguments.only.split(",")]
+    return run(arguments.tier, probes, arguments.verbose)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
