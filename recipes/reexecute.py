@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SESSIONS = 4
 """Sandbox sessions at once: a cell waits more than it computes."""
+PATIENCE = 30.0
+"""Seconds a cell may take here: on a busy machine an honest result must not be taken for a time-out."""
 WIDE = 200_000
 """Output limit here: a recorded result is compared whole."""
 
@@ -66,7 +68,7 @@ def reexecute(
     """
     from runtime.sandbox import Limits
 
-    bounds = limits or Limits(output_chars=WIDE)
+    bounds = limits or Limits(output_chars=WIDE, cell_seconds=PATIENCE)
     result = Reexecution()
     with ThreadPoolExecutor(SESSIONS) as threads:
         for count, found in enumerate(threads.map(lambda row: _row(row, bounds), rows), start=1):

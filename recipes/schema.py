@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from export.settings import ExportSettings
 from qlora.settings import DataSettings, LoraSettings, QloraSettings, TrainSettings
+from recipes.cli.places import built_in
 from runtime.errors import InputError, RecipeError
 from runtime.sandbox import Limits
 from runtime.settings import SolverSettings
@@ -77,11 +78,6 @@ _SECTIONS = frozenset({"train", "lora", "export", "solve", "sandbox"})
 def base_path(base: str) -> str:
     """`base` with `nano` replaced by the embedded folder."""
     return str(FOLDER / "nano" / "base") if base == NANO else base
-
-
-def built_in() -> list[str]:
-    """Names of the packaged recipes."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def recipe_path(name: str) -> Path:

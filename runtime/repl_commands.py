@@ -140,7 +140,7 @@ def _model(chat: Chat, rest: str) -> None:
     "samples",
     "[N]",
     "how many solutions vote on each answer",
-    "With more than one, each question is solved N times, each time in its own session, and one of the majority is kept.",
+    "With more than one, each question is solved N times, each time in its own session; one of the majority is kept.",
 )
 def _samples(chat: Chat, rest: str) -> None:
     if rest:

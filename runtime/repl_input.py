@@ -100,7 +100,7 @@ class PromptReader:
 
 @contextlib.contextmanager
 def no_echo() -> Iterator[None]:
-    """Keep the terminal from printing keys (`^C` above all) into panels that are being redrawn; they stay typed ahead."""
+    """Keep the terminal from printing keys (`^C` above all) into panels being redrawn; they stay typed ahead."""
     if not sys.stdin.isatty() or os.name != "posix":
         yield
         return

@@ -100,9 +100,9 @@ def _dispatch(words: list[str]) -> int:
         print(overview(), end="")
         return 0 if words else 2
     if words[0] == "--version":
-        from importlib.metadata import version
+        from export.pipeline import toolkit_version
 
-        print(f"mathcoder {version('mathcoder-toolkit')}")
+        print(f"mathcoder {toolkit_version()}")
         return 0
     if words[0] == "--completion":
         from recipes.cli.completion import script

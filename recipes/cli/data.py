@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from recipes.cli.command import Parser, nearest, positive_int, say
@@ -46,11 +47,9 @@ def dispatch(words: list[str]) -> int:
     if words[0] not in ACTIONS:
         hint = nearest(words[0], ACTIONS) or f"The actions are {', '.join(ACTIONS)}"
         raise InputError(f"unknown action {words[0]!r} of `mathcoder data`", "", hint)
-    build, run = {"show": (_show_parser, _show), "check": (_check_parser, _check), "stats": (_stats_parser, _stats)}[
-        words[0]
-    ]
+    build, act = BUILDERS[words[0]]
     args = build().read(words[1:])
-    return 0 if args is None else run(args)
+    return 0 if args is None else act(args)
 
 
 def _source(result: Parser) -> None:
@@ -237,3 +236,11 @@ def statistics(rows: Any) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     """Never called: `dispatch` takes the words."""
     raise InputError(f"unknown action {args.action!r}")
+
+
+BUILDERS: dict[str, tuple[Callable[[], Parser], Callable[[argparse.Namespace], int]]] = {
+    "show": (_show_parser, _show),
+    "check": (_check_parser, _check),
+    "stats": (_stats_parser, _stats),
+}
+"""Action to its parser and what it does."""

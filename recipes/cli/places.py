@@ -11,6 +11,11 @@ PACKAGED_MODEL = RECIPES / "nano" / "nano-q8_0.gguf"
 """The model that every installation has."""
 
 
+def built_in() -> list[str]:
+    """Names of the packaged recipes."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
 def _xdg(variable: str, default: str) -> Path:
     value = os.environ.get(variable, "")
     # The XDG specification says that a relative path is to be ignored.

@@ -1,0 +1,84 @@
+# The two commands: `make demo` and `make test`. Both create .venv and install what they need; a second call is quick.
+#
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu     PyTorch's small CPU build (no CUDA libraries)
+#   make demo LLAMA_INDEX=https://abetlen.github.io/llama-cpp-python/whl/cpu     llama.cpp without a compiler
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+	$(if $(LLAMA_INDEX),--extra-index-url $(LLAMA_INDEX))
+CONSTRAINTS := -c constraints/runtime.txt -c constraints/train.txt -c constraints/gpu.txt -c constraints/dev.txt
+# With an NVIDIA GPU the gpu extra brings unsloth with all it needs; the stamps are apart, so that adding a GPU reinstalls.
+GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes)
+KIND := $(if $(GPU),gpu,cpu)
+EXTRA := $(if $(GPU),gpu,train)
+TRAIN := $(VENV)/.installed-train-$(KIND)
+DEV := $(VENV)/.installed-dev-$(KIND)
+INPUTS := pyproject.toml $(wildcard constraints/*.txt)
+PYTEST_ARGS ?= -q
+
+.PHONY: help demo demo-fast test bench lint format doctor clean
+
+help:
+	@echo "make demo       the whole journey with the embedded nano model (installs into $(VENV) first)"
+	@echo "make demo-fast  the same steps on a tiny scale"
+	@echo "make test       the whole test suite"
+	@echo "make bench      the measurements"
+	@echo "make lint       ruff and mypy;  make format  rewrites with ruff"
+	@echo "make clean      remove $(VENV), demo-out and caches; runs/ stays"
+
+demo: $(TRAIN)
+	$(BIN)/mathcoder demo
+
+demo-fast: $(TRAIN)
+	$(BIN)/mathcoder demo --fast --out demo-out/fast
+
+doctor: $(TRAIN)
+	$(BIN)/mathcoder doctor
+
+test: $(DEV)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(DEV)
+	@status=0; for script in benchmarks/*.py; do \
+		echo "== $$script"; $(BIN)/python $$script || status=1; \
+	done; exit $$status
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch first: on a machine without a GPU its CPU build must be in place before anything asks for torch. unsloth's own
+# requirements would bring torchvision, xformers and CUDA; on a CPU it works without them.
+$(TRAIN): $(BIN)/python $(INPUTS)
+	@command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || test -n "$(LLAMA_INDEX)" || \
+		echo "No C++ compiler found: if llama-cpp-python has to be built, see README.md (prebuilt wheels)." >&2
+	@echo "Installing into $(VENV) ($(KIND)); the first time this takes some minutes."
+ifeq ($(GPU),)
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(grep '^torch==' constraints/train.txt)
+endif
+	$(PIP) $(CONSTRAINTS) -e '.[$(EXTRA)]'
+ifeq ($(GPU),)
+	$(PIP) $(CONSTRAINTS) trl psutil
+	$(PIP) --no-deps $$(grep '^unsloth' constraints/gpu.txt)
+endif
+	@touch $@
+
+$(DEV): $(TRAIN)
+	$(PIP) $(CONSTRAINTS) -e '.[$(EXTRA),dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo-out .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache build *.egg-info
