@@ -138,6 +138,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
     n = only_first + only_second
     if n == 0:
         return 1.0
-    tail = sum(math.comb(n, k) for k in range(min(only_first, only_second) + 1))
+    tail, term = 0, 1
+    for k in range(min(only_first, only_second) + 1):
+        tail += term
+        term = term * (n - k) // (k + 1)  # the next binomial coefficient, without its factorials
     # Integers of any size divide to the nearest float; 2.0**n would overflow.
     return min(1.0, 2 * tail / 2**n)
