@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qlora.fused import fuse
 from qlora.quiet import quiet_libraries
 from qlora.settings import LoraSettings, TrainSettings
 from qlora.tokens import add_control_tokens
@@ -129,15 +130,17 @@ def add_adapter(
         config.base_model_name_or_path = base_name
     peft_model.config.use_cache = False
     peft_model.train()
-    return Adapted(peft_model, backend)
+    adapted = Adapted(peft_model, backend)
+    if backend == "peft" or adapted.device.type == "cpu":
+        fuse(peft_model, adapted.dtype)  # on a GPU unsloth brings kernels of its own
+    return adapted
 
 
 def linear_names(model: Any) -> list[str]:
     """Last names of the linear layers of the decoder, head excluded (`q_proj`, ..., `down_proj`)."""
     head = model.get_output_embeddings()
-    return sorted(
-        {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head}
-    )  # fmt: skip
+    linear = (name for name, module in model.named_modules() if isinstance(module, nn.Linear) and module is not head)
+    return sorted({name.rpartition(".")[2] for name in linear})
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    attention_mask: Tensor | None,  # noqa: ARG001 - part of the interface; there never is one
     *,
     dropout: float = 0.0,
     scaling: float | None = None,

@@ -231,8 +231,9 @@ def _quantization(settings: TrainSettings, dtype: torch.dtype) -> Any:
 
 
 def _load_transformers(base: BaseModel, settings: TrainSettings, device: torch.device, dtype: torch.dtype) -> Any:
-    import qlora.attention
     from transformers import AutoModelForCausalLM
+
+    import qlora.attention
 
     qlora.attention.register()
     attention = qlora.attention.NAME if settings.attention in ("auto", "rows") else settings.attention
