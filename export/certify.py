@@ -73,7 +73,12 @@ class Certifier:
 
     def run(self, tokenizer: Any, progress: Progress, solve: Solve | None = None) -> dict[str, Any]:
         """Measure everything; returns the certificate."""
+        import torch
+
         assert self.source.held_out is not None
+        threads = torch.get_num_threads()
+        if self.plan.items < _SMALL:
+            torch.set_num_threads(1)
         samples = read_samples(
             self.source.held_out,
             tokenizer,
@@ -88,6 +93,7 @@ class Certifier:
             self._measure_files(samples, reference, progress)
         finally:
             reference.path.unlink(missing_ok=True)
+            torch.set_num_threads(threads)
         if self.certify.problems:
             self._solve(progress, solve)
         self.faults = diagnose_merged(self.source, self.layout, self.plan, self.merged, self.into)

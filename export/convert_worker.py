@@ -22,8 +22,9 @@ def main(spec_file: str) -> None:
     gguf = importlib.import_module("gguf")
     if folder not in Path(str(gguf.__file__)).parents:
         raise SystemExit(f"gguf was imported from {gguf.__file__}, not from {folder}")
-    _answer_special_tokens(gguf, spec)
-    _answer_pre_tokenizer(importlib.import_module("conversion.base"), spec)
+    if "end_of_turn" in spec:
+        _answer_special_tokens(gguf, spec)
+        _answer_pre_tokenizer(importlib.import_module("conversion.base"), spec)
     script = spec["script"]
     sys.argv = [script, *spec["arguments"]]
     importlib.import_module(script.removesuffix(".py")).main()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.gguf_file import GgufFile, read_gguf
 from export.merge import Layout, MergePlan
-from export.nf4 import nf4_of
+from export.nf4 import dequantize_stored, nf4_of, stored_shape
 from export.source import Source
 from export.tensors import TensorFolder, read_rows
 from runtime.errors import ModelError
@@ -94,8 +94,13 @@ def _take_apart(source: Source, layout: Layout, tensors: TensorFolder, name: str
     info = source.tensors[name]
     rows = min(_ROWS, info.shape[0])
     module = name.removesuffix(".weight")
-    sixteen = read_rows(info, 0, rows).float()
-    four = nf4_of(source).round_trip(read_rows(info))[:rows] if module in layout.linear and into == "nf4" else sixteen
+    if stored_shape(source.tensors, name):
+        sixteen = four = dequantize_stored(source.tensors, name)[:_ROWS]
+        rows = sixteen.shape[0]
+    else:
+        sixteen = read_rows(info, 0, rows).float()
+        quantized = module in layout.linear and source.merge_into == "nf4"
+        four = nf4_of(source).round_trip(read_rows(info))[:rows] if quantized else sixteen
     pair = source.adapter.low_rank[module]
     base = four if into == "nf4" else sixteen
     changed = base + pair.rows(0, rows)

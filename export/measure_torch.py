@@ -75,7 +75,19 @@ def load_adapter_model(source: Source, *, nf4: bool, rows: int) -> Any:
                     parameter.data = parameter.data.float()
         _grow(model, rows)
         model = PeftModel.from_pretrained(model, str(source.adapter.folder))
+    exact_four_bit(model)
     return model.eval()
+
+
+def exact_four_bit(model: Any) -> None:
+    """Make 4-bit layers compute with their dequantized weights, as they do in training.
+
+    In evaluation mode on a CPU with AVX-512 BF16, bitsandbytes 0.50 repacks them for a bfloat16 kernel: logits move by
+    2e-2, and a DoRA, which reads the weights itself, reads the packed layout as if it were the plain one.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _stored_dtype(source: Source) -> str:

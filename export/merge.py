@@ -18,20 +18,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.adapter import Adapter, LowRank
-from export.nf4 import Nf4, nf4_of
+from export.adapter import Adapter
+from export.nf4 import Nf4, dequantize_stored, is_part, nf4_of, stored_shape
 from export.source import Source
 from export.tensors import (
     SAFETENSORS_NAME,
     Planned,
     TensorFolder,
     TensorInfo,
-    pieces,
     read_header,
     read_rows,
     write_safetensors,
 )
-from runtime.errors import ExportError, ModelError
+from export.values import Values, merged_bias, merged_weight
+from runtime.errors import ModelError
 from runtime.files import write_text
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def plan_merge(source: Source, layout: Layout, *, into: str, dtype: str) -> Merg
         ModelError: base and adapter do not fit together.
     """
     names = _base_names(source.tensors, layout)
+    load_dtype = nf4_of(source).load_dtype if into == "nf4" else None
     adapter = source.adapter or Adapter(Path(), {})
     nf4 = nf4_of(source) if into == "nf4" and source.adapter is not None else None
     rows = vocabulary_rows(source, layout)
@@ -148,23 +149,22 @@ def plan_merge(source: Source, layout: Layout, *, into: str, dtype: str) -> Merg
         info = names[name]
         module, _, part = name.rpartition(".")
         is_vocabulary = name in (layout.embedding, layout.head)
-        replaced = adapter.replaced.get(name)
-        info = replaced or info
-        shape = (rows, *info.shape[1:]) if is_vocabulary else info.shape
-        token_rows = adapter.token_rows.get(module) if is_vocabulary else None
-        if part == "bias":
-            produce = partial(_bias, info, adapter.low_rank.get(module), dtype, name)
+        if replaced := adapter.replaced.get(name):
+            values = Values(replaced, replaced.shape)
+        elif stored := stored_shape(source.tensors, info.name):
+            values = Values(info, stored, whole=partial(dequantize_stored, source.tensors, info.name))
+        elif nf4 is not None and module in layout.linear and part == "weight":
+            values = Values(info, info.shape, whole=partial(_round_trip, nf4, info))
         else:
-            produce = partial(
-                _weight,
-                info,
-                adapter.low_rank.get(module) if part == "weight" else None,
-                token_rows,
-                nf4 if module in layout.linear and part == "weight" and replaced is None else None,
-                shape,
-                dtype,
-                name,
-            )
+            values = Values(info, info.shape, load_dtype=load_dtype)
+        shape = (rows, *values.shape[1:]) if is_vocabulary else values.shape
+        pair = adapter.low_rank.get(module)
+        produce: Callable[[], Iterator[torch.Tensor]]
+        if part == "bias":
+            produce = partial(merged_bias, values, pair, dtype, name)
+        else:
+            token_rows = adapter.token_rows.get(module) if is_vocabulary else None
+            produce = partial(merged_weight, values, pair if part == "weight" else None, token_rows, shape, dtype, name)
         plan.planned.append(Planned(name, out_dtype, tuple(shape)))
         plan.produce[name] = produce
     _refuse_leftovers(adapter, set(names), plan)
@@ -173,7 +173,11 @@ def plan_merge(source: Source, layout: Layout, *, into: str, dtype: str) -> Merg
 
 def _base_names(tensors: TensorFolder, layout: Layout) -> dict[str, TensorInfo]:
     """The base's tensors by the name they have in the full causal model."""
-    names = {name: info for name, info in tensors.tensors.items() if not name.endswith("rotary_emb.inv_freq")}
+    names = {
+        name: info
+        for name, info in tensors.tensors.items()
+        if not name.endswith("rotary_emb.inv_freq") and not is_part(name)
+    }
     if layout.embedding not in names:
         prefix = layout.embedding.partition(".")[0] + "."
         names = {prefix + name: info for name, info in names.items()}
@@ -185,10 +189,10 @@ def _base_names(tensors: TensorFolder, layout: Layout) -> dict[str, TensorInfo]:
             "the model would have a random head",
             "set tie_word_embeddings in its config.json if it is tied",
         )
-    if quantized := [name for name in names if ".quant_state." in name or name.endswith(".absmax")]:
+    if integers := [name for name, info in names.items() if info.dtype in _INTEGERS and not _is_nf4(tensors, info)]:
         raise ModelError(
-            f"the base is stored in 4 bits ({quantized[0]})",
-            "the merge starts from 16-bit weights",
+            f"the base is stored in a quantized form this project cannot read ({integers[0]})",
+            "nothing was merged",
             "point base_model_name_or_path at the 16-bit model of the same name",
         )
     return names
@@ -233,82 +237,15 @@ def _natural(name: str) -> list[Any]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def _bias(info: TensorInfo, pair: LowRank | None, dtype: str, name: str) -> Iterator[torch.Tensor]:
-    value = read_rows(info).float()
-    if pair is not None and pair.bias is not None:
-        value += pair.scale * read_rows(pair.bias).float()
-    yield _checked(value, dtype, name)
+_INTEGERS = ("I8", "U8", "I16", "I32", "I64")
 
 
-def _weight(
-    info: TensorInfo,
-    pair: LowRank | None,
-    token_rows: tuple[list[int], TensorInfo] | None,
-    nf4: Nf4 | None,
-    shape: tuple[int, ...],
-    dtype: str,
-    name: str,
-) -> Iterator[torch.Tensor]:
-    """Pieces of one merged weight, in row order."""
-    whole = nf4.round_trip(read_rows(info)) if nf4 is not None else None
-    for first, rows in pieces(info):
-        value = read_rows(info, first, rows).float() if whole is None else whole[first : first + rows]
-        if pair is not None:
-            change = pair.rows(first, rows)
-            if pair.magnitude is None:
-                value = value + change
-            else:
-                # DoRA: direction from base + change, length of each output row from the magnitude vector.
-                value = value + change
-                length = value.norm(dim=1)
-                value *= (read_rows(pair.magnitude, first, rows).float() / length)[:, None]
-        yield _with_token_rows(value, first, token_rows, dtype, name)
-    if len(shape) == 2 and shape[0] > info.shape[0]:
-        # Rows of tokens that were added and not trained: the mean of the base's rows, as training starts them.
-        added = _mean_row(info).repeat(shape[0] - info.shape[0], 1)
-        yield _with_token_rows(added, info.shape[0], token_rows, dtype, name)
+def _is_nf4(tensors: TensorFolder, info: TensorInfo) -> bool:
+    return stored_shape(tensors, info.name) is not None
 
 
-def _mean_row(info: TensorInfo) -> torch.Tensor:
-    import torch
-
-    total = torch.zeros(info.shape[1], dtype=torch.float64)
-    for first, rows in pieces(info):
-        total += read_rows(info, first, rows).double().sum(dim=0)
-    return (total / info.shape[0]).float()
-
-
-def _with_token_rows(
-    value: torch.Tensor, first: int, token_rows: tuple[list[int], TensorInfo] | None, dtype: str, name: str
-) -> torch.Tensor:
-    if token_rows is not None:
-        indices, info = token_rows
-        inside = [(place, row - first) for place, row in enumerate(indices) if first <= row < first + value.shape[0]]
-        if inside:
-            trained = read_rows(info).float()
-            value = value.clone()
-            for place, row in inside:
-                value[row] = trained[place]
-    return _checked(value, dtype, name)
-
-
-def _checked(value: torch.Tensor, dtype: str, name: str) -> torch.Tensor:
-    import torch
-
-    if not torch.isfinite(value).all():
-        raise ModelError(
-            f"{name} holds NaN or infinite values",
-            "a model with them speaks garbage; nothing was written",
-            "check the base and the adapter (a training that diverged leaves NaN)",
-        )
-    rounded = value.to(getattr(torch, dtype))
-    if not torch.isfinite(rounded).all():
-        raise ExportError(
-            f"{name} has values up to {value.abs().max():.3g}, outside the range of {dtype}",
-            "nothing was written",
-            "export with dtype: bfloat16",
-        )
-    return rounded
+def _round_trip(nf4: Nf4, info: TensorInfo) -> torch.Tensor:
+    return nf4.round_trip(read_rows(info))
 
 
 def merge(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from export.source import Source
+from export.tensors import TensorFolder
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
+
+    from export.source import Source
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,31 @@ class Nf4:
             weight.contiguous(), blocksize=self.blocksize, compress_statistics=self.double_quant, quant_type="nf4"
         )
         return bnb.functional.dequantize_4bit(packed, state).reshape(weight.shape).float()
+
+
+_STATE = ".quant_state.bitsandbytes__nf4"
+_PARTS = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map", _STATE)
+
+
+def is_part(name: str) -> bool:
+    """Whether a stored tensor only describes how another one was quantized."""
+    return name.endswith(_PARTS)
+
+
+def stored_shape(tensors: TensorFolder, name: str) -> tuple[int, ...] | None:
+    """Shape of a weight that is stored in NF4 (a base that was published in 4 bits), None where it is not."""
+    if name + _STATE not in tensors:
+        return None
+    facts = json.loads(bytes(tensors.read(name + _STATE).numpy()))
+    return tuple(facts["shape"])
+
+
+def dequantize_stored(tensors: TensorFolder, name: str) -> torch.Tensor:
+    """A weight that is stored in NF4, float32."""
+    bnb = import_bitsandbytes()
+    parts = {name + part: tensors.read(name + part) for part in _PARTS if name + part in tensors}
+    state = bnb.functional.QuantState.from_dict(parts, device="cpu")
+    return bnb.functional.dequantize_4bit(tensors.read(name), state).reshape(state.shape).float()
 
 
 def nf4_of(source: Source) -> Nf4:

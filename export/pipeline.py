@@ -21,7 +21,7 @@ from export.check import require_round_trip
 from export.gguf_file import read_gguf
 from export.settings import ExportSettings
 from export.source import fast_hash
-from runtime.errors import ModelError
+from runtime.errors import ExportError, ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,6 +119,14 @@ class Job:
             return None
         return found if found.get("fingerprint") == self.certificate_fingerprint else None
 
+    def wanted(self, certificate: dict[str, Any] | None) -> tuple[str, ...]:
+        """Types that have to lie in `out`: all, or the picked one where an earlier call has picked."""
+        from export.certify import pick
+
+        if certificate is not None and self.settings.pick is not None:
+            return (pick(certificate, self.settings.pick),)
+        return self.settings.quant
+
     def is_done(self, file: Path) -> bool:
         """Whether `file` is whole and of this job."""
         try:
@@ -174,19 +182,42 @@ def export(
         f"[bold]{source.name}[/]: {plan.items / 1e6:,.1f} M parameters, "
         f"up to {_size(sizes.disk)} of disk, about {_size(sizes.memory)} of memory"
     )
-    summary = ExportSummary(source.name, {name: job.target(name) for name in settings.quant})
-    certificate = job.finished_certificate()
-    missing = [name for name in settings.quant if not job.is_done(job.target(name))]
-    certify = source.held_out is not None and settings.certify.rows > 0 and (certificate is None or bool(missing))
-    if certify or missing:
-        _make_files(job, llama_cpp, missing, clock, merged_is_needed=certify)
-    if certify:
-        with clock.stage("certify") as report:
-            certificate = _certify(job, tokenizer, report, solve)
-    _conclude(job, summary, certificate, clock)
-    shutil.rmtree(job.work, ignore_errors=True)
-    summary.seconds = clock.seconds
+    with _alone(job):
+        certificate = job.finished_certificate()
+        missing = [name for name in job.wanted(certificate) if not job.is_done(job.target(name))]
+        certify = source.held_out is not None and settings.certify.rows > 0 and (certificate is None or bool(missing))
+        if certify:
+            missing = [name for name in settings.quant if not job.is_done(job.target(name))]
+        if certify or missing:
+            _make_files(job, llama_cpp, missing, clock, merged_is_needed=certify)
+        if certify:
+            with clock.stage("certify") as report:
+                certificate = _certify(job, tokenizer, report, solve)
+        summary = _conclude(job, certificate, clock)
+        shutil.rmtree(job.work, ignore_errors=True)
     return summary
+
+
+@contextmanager
+def _alone(job: Job) -> Iterator[None]:
+    """Keep a second export of the same run out, and clear away what a killed one left half-written."""
+    import fcntl
+
+    job.work.mkdir(parents=True, exist_ok=True)
+    with open(job.work / "lock", "w", encoding="ascii") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ExportError(
+                f"another export of {job.source.name} is writing into {job.out}",
+                "this one was not started",
+                "wait for it, or choose another --out",
+            ) from error
+        for folder in (job.out, job.work, job.merged):
+            for leftover in folder.glob(".*.tmp"):
+                if leftover.name.startswith((f".{job.source.name}", ".model", ".config", ".token")):
+                    leftover.unlink(missing_ok=True)
+        yield
 
 
 def _make_files(job: Job, llama_cpp: LlamaCpp, missing: list[str], clock: Clock, *, merged_is_needed: bool) -> None:
@@ -267,28 +298,30 @@ def _certify(job: Job, tokenizer: Any, report: Report, solve: Solve | None) -> d
     return certificate
 
 
-def _conclude(job: Job, summary: ExportSummary, certificate: dict[str, Any] | None, clock: Clock) -> None:
+def _conclude(job: Job, certificate: dict[str, Any] | None, clock: Clock) -> ExportSummary:
     """Pick a type where that was asked for, write card and Modelfile, and say what came out."""
     from export.card import write_card
     from export.certify import certificate_notes, certificate_table, pick
 
-    settings = job.settings
+    summary = ExportSummary(job.source.name, {name: job.target(name) for name in job.wanted(None)})
+    summary.seconds = clock.seconds
     if certificate is not None:
         summary.certificate = job.certificate
         summary.certified = dict(certificate["files"])
         clock.show(certificate_table(certificate))
         for note in certificate_notes(certificate):
             clock.say(note)
-        if settings.pick is not None:
-            summary.picked = pick(certificate, settings.pick)
+        if job.settings.pick is not None:
+            summary.picked = pick(certificate, job.settings.pick)
             for name in [name for name in summary.files if name != summary.picked]:
-                summary.files.pop(name).unlink()
+                summary.files.pop(name).unlink(missing_ok=True)
     else:
         clock.say("[yellow]no certificate:[/] there are no held-out rows to compare on (set export.held_out)")
     context = int(read_gguf(next(iter(summary.files.values()))).parameter("context_length") or 2048)
     write_card(job.source, summary.files, job.out, certificate, context)
     for name, file in summary.files.items():
         clock.say(f"{file}  [dim]{name}, {_size(file.stat().st_size)}[/]")
+    return summary
 
 
 class Clock:

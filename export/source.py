@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from export.adapter import Adapter, read_adapter
+from export.nf4 import stored_shape
 from export.settings import ExportSettings
 from export.tensors import TensorFolder
 from runtime.errors import InputError, ModelError
@@ -111,7 +112,7 @@ def _from_run(folder: Path, run_file: Path, settings: ExportSettings) -> Source:
     base = resolve_base(str(run.get("base_path") or run.get("base") or ""), relative_to=folder)
     source = _build(folder, base, folder / "tokenizer", read_adapter(adapter_folder), run, settings)
     expected = run.get("base_sha256")
-    if expected and len(source.tensors.files) == 1 and (found := sha256_file(source.tensors.files[0])) != expected:
+    if expected and (found := weights_sha256(source.tensors.files)) != expected:
         raise ModelError(
             f"the base in {base} is not the one this adapter was trained on (SHA-256 {found[:12]}…, "
             f"run.json says {str(expected)[:12]}…)",
@@ -197,7 +198,7 @@ def _check_match(source: Source) -> None:
                 f"the adapter changes {module}, which the base {source.base} does not have",
                 "the adapter belongs to another base; nothing was merged",
             )
-        shape = source.tensors[weight].shape
+        shape = stored_shape(source.tensors, weight) or source.tensors[weight].shape
         if shape[-1] != pair.shape[-1] or (shape[0] != pair.shape[0] and not _is_vocabulary(module)):
             raise ModelError(
                 f"{module} is {tuple(shape)} in the base and {pair.shape} in the adapter",
@@ -207,6 +208,12 @@ def _check_match(source: Source) -> None:
 
 def _is_vocabulary(module: str) -> bool:
     return module.endswith(("embed_tokens", "lm_head", "wte"))
+
+
+def weights_sha256(files: list[Path]) -> str:
+    """Hash of a base as `run.json` records it: of the one file, or of the hashes of all in the order of their names."""
+    hashes = [sha256_file(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def fast_hash(file: Path) -> str:

@@ -85,6 +85,11 @@ class TensorFolder:
         """Rows `first` to `first + rows` of a tensor in its stored dtype (all of it by default)."""
         return read_rows(self.tensors[name], first, rows)
 
+    def read_pieces(self, name: str) -> Iterator[tuple[int, torch.Tensor]]:
+        """`(first row, rows)` of a tensor in row order, in its stored dtype."""
+        for first, rows in pieces(self.tensors[name]):
+            yield first, self.read(name, first, rows)
+
     def metadata(self) -> dict[str, str]:
         """The free-text metadata of the first file."""
         return dict(_header(self.files[0])[0].get("__metadata__", {}))

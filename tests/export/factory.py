@@ -127,6 +127,9 @@ def load_for_training(base: Path, tokenizer: Any, *, nf4: bool) -> Any:
         )  # fmt: skip
         options["device_map"] = {"": "cpu"}
     model = AutoModelForCausalLM.from_pretrained(str(base), **options)
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # a bfloat16 kernel otherwise; see export.measure_torch
     old = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > old:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

@@ -1,0 +1,83 @@
+"""`--adapter-only`: the adapter as a GGUF file of its own, for a base GGUF that stays untouched.
+
+Only where the adapter is nothing but low-rank pairs of one scale: llama.cpp applies `alpha / rank` to every pair and
+knows neither trained token rows nor DoRA. Whatever else an adapter does is refused with the reason; a merge can do it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from export.adapter import Adapter
+from export.convert import conversion_error, run_worker
+from export.llamacpp import find
+from export.settings import ExportSettings
+from export.source import open_source
+from runtime.errors import InputError
+from runtime.files import atomic_path
+
+
+def export_adapter(
+    run_dir: str | os.PathLike[str],
+    settings: ExportSettings | None = None,
+    out_dir: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Write `DIR/NAME-adapter.gguf` and return its path.
+
+    Raises:
+        InputError: the adapter does something that an adapter GGUF cannot hold.
+        ModelError: base or adapter cannot be used.
+        ExportError: llama.cpp's converter refuses the adapter.
+    """
+    settings = settings or ExportSettings()
+    source = open_source(run_dir, settings)
+    if source.adapter is None:
+        raise InputError(f"{run_dir} holds no adapter", "there is nothing to export alone", "export without it")
+    if reason := why_not_alone(source.adapter):
+        raise InputError(reason, "an adapter GGUF would lose it", "export the merged model instead (no --adapter-only)")
+    llama_cpp = find(settings.llama_cpp)
+    target = Path(out_dir if out_dir is not None else Path(run_dir) / "export") / f"{source.name}-adapter.gguf"
+    with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch, atomic_path(target) as temporary:
+        folder = Path(scratch) / "adapter"
+        folder.mkdir()
+        shutil.copyfile(source.adapter.folder / "adapter_model.safetensors", folder / "adapter_model.safetensors")
+        pair = next(iter(source.adapter.low_rank.values()))
+        assert pair.b is not None
+        rank = pair.b.shape[1]
+        # llama.cpp computes alpha / rank, so an rsLoRA scale is written as the alpha that gives it.
+        config = {**source.adapter.config, "lora_alpha": pair.scale * rank, "use_rslora": False}
+        (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+        spec = {
+            "llama_cpp": str(llama_cpp.folder.resolve()),
+            "script": "convert_lora_to_gguf.py",
+            "arguments": [
+                str(folder), "--base", str(source.base.resolve()), "--outfile", str(temporary.resolve()),
+                "--outtype", "f16",
+            ],
+        }  # fmt: skip
+        spec_file = Path(scratch) / "spec.json"
+        spec_file.write_text(json.dumps(spec), encoding="utf-8")
+        done = run_worker("export.convert_worker", [str(spec_file)], lambda _line: None)
+        if done.code or not temporary.is_file():
+            raise conversion_error(done.lines)
+    return target
+
+
+def why_not_alone(adapter: Adapter) -> str | None:
+    """Why an adapter cannot be a GGUF of its own, None if it can."""
+    if adapter.token_rows:
+        count = sum(len(indices) for indices, _ in adapter.token_rows.values())
+        return f"the adapter trained {count} token rows, which a base GGUF does not have"
+    if adapter.replaced:
+        return f"the adapter replaces whole tensors ({next(iter(adapter.replaced))})"
+    if any(pair.magnitude is not None for pair in adapter.low_rank.values()):
+        return "the adapter is a DoRA, whose magnitudes llama.cpp does not know"
+    if any(pair.bias is not None for pair in adapter.low_rank.values()):
+        return "the adapter has trained biases"
+    if len({pair.scale for pair in adapter.low_rank.values()}) > 1:
+        return "the adapter's modules have different scales"
+    return None

@@ -1,0 +1,151 @@
+"""Planted faults: the certificate catches each one and says what it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.certify import Certifier, certificate_notes, certificate_table
+from export.diagnose import diagnose_gguf
+from export.merge import plan_merge, read_layout
+from export.settings import CertifySettings, ExportSettings
+from export.source import open_source
+from export.tokenizer import load_tokenizer
+from tests.export.conftest import Exported
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def zeroed_adapter(folder: Path, exported: Exported) -> None:
+    """The linear layers as they were before training; the token rows stay."""
+    from export.nf4 import nf4_of
+    from export.tensors import TensorFolder
+
+    base = TensorFolder(exported.run.parent / "base")
+    nf4 = nf4_of(open_source(exported.run, ExportSettings()))
+
+    def change(tensors: dict[str, Any]) -> None:
+        for name in tensors:
+            if "_proj" in name:
+                tensors[name] = nf4.round_trip(base.read(name)).half()
+
+    rewrite(folder, change)
+
+
+def adapter_of_another_base(folder: Path, exported: Exported) -> None:
+    import torch
+
+    del exported
+
+    def change(tensors: dict[str, Any]) -> None:
+        torch.manual_seed(9)
+        for name, tensor in tensors.items():
+            if "_proj" in name:
+                tensors[name] = torch.randn_like(tensor.float()).half() * 0.06
+
+    rewrite(folder, change)
+
+
+def swapped_head(folder: Path, exported: Exported) -> None:
+    del exported
+
+    def change(tensors: dict[str, Any]) -> None:
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+
+    rewrite(folder, change)
+
+
+def wrong_rope_theta(folder: Path, exported: Exported) -> None:
+    del exported
+    config = json.loads((folder / "config.json").read_text())
+    config["rope_parameters"]["rope_theta"] = 100.0
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def forgotten_token_rows(folder: Path, exported: Exported) -> None:
+    del exported
+
+    def change(tensors: dict[str, Any]) -> None:
+        tensors["lm_head.weight"][400:] = tensors["lm_head.weight"][:400].mean(0)
+
+    rewrite(folder, change)
+
+
+FAULTS = [
+    (zeroed_adapter, "the adapter left no trace"),
+    (adapter_of_another_base, "the weights are of another base"),
+    (swapped_head, "the output head (lm_head.weight) hold the rows of model.embed_tokens.weight"),
+    (wrong_rope_theta, "rope_theta is 100.0 in the merged model and 10000.0 in its base"),
+    (forgotten_token_rows, "the trained token rows of the output head"),
+]
+
+
+def certifier(exported: Exported, merged: Path, work: Path) -> Certifier:
+    source = open_source(exported.run, ExportSettings())
+    layout = read_layout(source.base)
+    settings = ExportSettings(quant=("F16",), certify=CertifySettings(both_bases=False, speed_tokens=0))
+    return Certifier(
+        source=source, settings=settings, layout=layout, merged=merged, wide=exported.summary.files["F16"],
+        plan=plan_merge(source, layout, into="nf4", dtype="float16"), wide_type="F16", into="nf4", work=work,
+        files={"F16": exported.summary.files["F16"]}, fingerprint="x",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("plant", "name"), FAULTS)
+def test_a_planted_fault_is_caught_and_named(
+    plant: Callable[[Path, Exported], None], name: str, llama_export: Exported, tmp_path: Path
+) -> None:
+    merged = tmp_path / "merged"
+    shutil.copytree(llama_export.out / "tiny-merged", merged)
+    plant(merged, llama_export)
+    tokenizer = load_tokenizer(llama_export.run / "tokenizer")
+    certificate = certifier(llama_export, merged, tmp_path).run(tokenizer, lambda _what, _share: None)
+    assert certificate["certified"] is False
+    assert any(name in fault for fault in certificate["faults"]), certificate["faults"]
+    assert certificate["models"]["merged model"]["certified"] is False
+    assert certificate["models"]["merged model"]["kl"] > 3e-4
+    # The GGUF itself is sound, and still not certified: what it claims to come from is not.
+    assert certificate["models"]["F16"]["certified"] is False
+    assert any("fault" in note and name in note for note in certificate_notes(certificate))
+    assert certificate_table(certificate).row_count == len(certificate["models"])
+
+
+def test_without_a_fault_there_is_none(llama_export: Exported, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(llama_export.run / "tokenizer")
+    merged = llama_export.out / "tiny-merged"
+    certificate = certifier(llama_export, merged, tmp_path).run(tokenizer, lambda _what, _share: None)
+    assert certificate["faults"] == []
+    assert certificate["certified"] is True
+
+
+def test_a_gguf_of_another_model_is_named(llama_export: Exported, qwen2_export: Exported, tmp_path: Path) -> None:
+    merged = llama_export.out / "tiny-merged"
+    assert diagnose_gguf(llama_export.summary.files["F16"], merged) == []
+    shutil.copytree(merged, tmp_path / "merged")
+    rewrite(tmp_path / "merged", lambda tensors: tensors["lm_head.weight"].neg_())
+    wrong_rope_theta(tmp_path / "merged", llama_export)
+    findings = diagnose_gguf(llama_export.summary.files["F16"], tmp_path / "merged")
+    assert "rope.freq_base is 10000.0 in the GGUF and 100.0 in the merged model" in findings
+    assert "output.weight of the GGUF is not lm_head.weight of the merged model" in findings
+    assert qwen2_export.summary.ok
+
+
+def test_an_adapter_that_was_never_trained_is_named(llama_export: Exported, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(llama_export.run, run)
+    from safetensors.torch import load_file, save_file
+
+    file = run / "adapter" / "adapter_model.safetensors"
+    save_file({name: t * 0 if "lora_B" in name else t for name, t in load_file(file).items()}, file)
+    assert open_source(run, ExportSettings()).adapter.is_zero  # type: ignore[union-attr]

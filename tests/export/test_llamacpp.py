@@ -1,0 +1,136 @@
+"""The converter is found, fetched with its hash checked, or its absence explained."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export import llamacpp
+from export.convert import conversion_error
+from runtime.errors import ExportError, InputError
+from runtime.files import sha256_file
+
+SMALL = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion/base.py", "gguf-py/gguf/__init__.py")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MATHCODER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def archive(path: Path, *, without: str = "") -> Path:
+    """A source distribution in small."""
+    names = [*SMALL, "src/x.cpp"]
+    with tarfile.open(path, "w:gz") as tar:
+        for name in names:
+            if name != without:
+                info = tarfile.TarInfo(f"llama_cpp_python-9/vendor/llama.cpp/{name}")
+                info.size = 4
+                tar.addfile(info, io.BytesIO(b"test"))
+    return path
+
+
+def know(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    monkeypatch.setattr(llamacpp, "SHA256", {llamacpp.installed_version(): sha256_file(file)})
+
+
+def test_no_network_is_one_sentence_with_the_remedy(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = subprocess.CompletedProcess([], 1, "", "WARNING: x\nERROR: No matching distribution found for y\n")
+    monkeypatch.setattr(llamacpp.subprocess, "run", lambda *_args, **_kw: failed)
+    with pytest.raises(ExportError, match=r"No matching distribution.*--llama-cpp FILE"):
+        llamacpp.find()
+    assert not any(cache.glob("llama.cpp-*"))
+
+
+def test_an_archive_with_another_hash_is_not_used(cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="expected 832db0699007f1be"):
+        llamacpp.find(archive(tmp_path / "x.tar.gz"))
+    assert not any(cache.glob("llama.cpp-*"))
+
+
+@pytest.mark.usefixtures("cache")
+def test_only_what_is_needed_is_unpacked_and_the_second_call_finds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = archive(tmp_path / "x.tar.gz")
+    know(monkeypatch, file)
+    found = llamacpp.find(file)
+    assert found.converter.read_text() == "test"
+    assert not (found.folder / "src").exists()
+    monkeypatch.setattr(llamacpp.subprocess, "run", lambda *_args, **_kw: pytest.fail("fetched again"))
+    assert llamacpp.find() == found
+    assert llamacpp.is_at_hand()
+
+
+def test_an_archive_without_converter_leaves_nothing(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = archive(tmp_path / "x.tar.gz", without="conversion/base.py")
+    know(monkeypatch, file)
+    with pytest.raises(ExportError, match=r"holds no vendor/llama\.cpp"):
+        llamacpp.find(file)
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cut_archive_is_refused(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = archive(tmp_path / "x.tar.gz")
+    file.write_bytes(file.read_bytes()[:-60])
+    know(monkeypatch, file)
+    with pytest.raises(ExportError, match=r"no readable \.tar\.gz|holds no vendor"):
+        llamacpp.find(file)
+    assert not any(cache.glob("llama.cpp-*"))
+
+
+def test_a_given_folder_is_used_and_a_wrong_one_refused(tmp_path: Path) -> None:
+    for name in SMALL:
+        (tmp_path / "vendor" / "llama.cpp" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "vendor" / "llama.cpp" / name).touch()
+    assert llamacpp.find(tmp_path).folder == tmp_path / "vendor" / "llama.cpp"
+    with pytest.raises(InputError, match=r"holds no llama\.cpp converter"):
+        llamacpp.find(tmp_path / "vendor" / "llama.cpp" / "gguf-py")
+    with pytest.raises(InputError, match="does not exist"):
+        llamacpp.find(tmp_path / "nowhere")
+
+
+@pytest.mark.usefixtures("cache")
+def test_nothing_of_the_distribution_runs_while_it_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build backend pip asks for metadata is ours, and pip is told the hash."""
+    seen: dict[str, Any] = {}
+
+    def run(command: list[str], *, env: dict[str, str], **_: Any) -> Any:
+        seen["command"] = command
+        folder = Path(env["PYTHONPATH"])
+        scope: dict[str, Any] = {}
+        exec((folder / "scikit_build_core" / "build.py").read_text(), scope)
+        (tmp_path / "metadata").mkdir()
+        seen["name"] = scope["prepare_metadata_for_build_wheel"](str(tmp_path / "metadata"))
+        seen["requirement"] = Path(command[-1]).read_text()
+        return subprocess.CompletedProcess(command, 1, "", "ERROR: stopped by the test")
+
+    monkeypatch.setattr(llamacpp.subprocess, "run", run)
+    with pytest.raises(ExportError, match="stopped by the test"):
+        llamacpp.find()
+    assert {"--require-hashes", "--no-build-isolation", "--no-deps"} <= set(seen["command"])
+    assert seen["requirement"].split("sha256:")[1].strip() == llamacpp.SHA256[llamacpp.installed_version()]
+    text = (tmp_path / "metadata" / seen["name"] / "METADATA").read_text()
+    assert f"Version: {llamacpp.installed_version()}" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["WARNING: The BPE pre-tokenizer was not recognized!"], r"set export\.pre_tokenizer"),
+        (["ERROR:hf-to-gguf:Model FooForCausalLM is not supported"], "architecture FooForCausalLM"),
+        (["Traceback", "  File x", "ValueError: Can not map tensor 'x'"], "Can not map tensor"),
+        ([], "it said nothing"),
+    ],
+)
+def test_the_converters_reason_becomes_one_sentence(lines: list[str], message: str) -> None:
+    with pytest.raises(ExportError, match=message):
+        raise conversion_error(lines)

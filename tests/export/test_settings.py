@@ -1,0 +1,63 @@
+"""Export settings refuse what cannot work, with the nearest name that can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from export.plan import Sizes, refuse_unless_it_fits
+from export.settings import ExportSettings, file_types, parse_types
+from runtime.errors import ExportError, InputError
+
+
+def test_a_comma_list_is_a_list_of_types() -> None:
+    assert ExportSettings(quant="q4_k_m, Q8_0,F16,Q8_0").quant == ("Q4_K_M", "Q8_0", "F16")  # type: ignore[arg-type]
+    assert parse_types("q4_k_m,F16") == ("Q4_K_M", "F16")
+
+
+def test_an_unknown_type_names_the_nearest() -> None:
+    with pytest.raises(InputError, match="unknown quantization type 'Q4_KM'; nearest: Q4_K_M"):
+        parse_types("Q4_KM")
+    with pytest.raises(ValidationError, match="nearest: Q8_0"):
+        ExportSettings(quant=("Q8-0",))
+    with pytest.raises(ValidationError, match="unknown quantization type"):
+        ExportSettings(output_tensor_type="Q9")
+
+
+def test_every_type_of_the_installed_llama_cpp_is_offered() -> None:
+    assert {"F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_S", "IQ4_XS"} <= set(file_types())
+    assert file_types()["Q4_K_M"] == 15
+
+
+def test_unknown_keys_are_mistakes() -> None:
+    with pytest.raises(ValidationError, match="quants"):
+        ExportSettings(quants="Q8_0")  # type: ignore[call-arg]
+
+
+def test_pick_without_problems_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"certify\.problems"):
+        ExportSettings(pick=0.99)
+
+
+def sizes(disk: int) -> Sizes:
+    return Sizes(merged=disk, f16=0, files={}, memory=0, seconds=0)
+
+
+def test_a_disk_that_is_too_small_is_found_before_work(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="GB free, the export needs up to"):
+        refuse_unless_it_fits(sizes(10**18), tmp_path / "out", ExportSettings())
+
+
+def test_a_target_that_cannot_be_written_is_found_before_work(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written to"):
+        refuse_unless_it_fits(sizes(1), tmp_path / "file" / "out", ExportSettings())
+
+
+def test_types_below_three_bits_ask_for_an_importance_matrix(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="IQ2_XS needs an importance matrix"):
+        refuse_unless_it_fits(sizes(1), tmp_path, ExportSettings(quant=("IQ2_XS",)))
+    with pytest.raises(InputError, match="does not exist"):
+        refuse_unless_it_fits(sizes(1), tmp_path, ExportSettings(imatrix=tmp_path / "nowhere.gguf"))
