@@ -47,6 +47,7 @@ _SPAN = re.compile(
     re.S,
 )
 _OPENING = frozenset({"lfloor", "lceil", "langle", "lvert", "lVert", "lbrace", "lbrack"})
+_CLOSING = frozenset({"rfloor", "rceil", "rangle", "rvert", "rVert", "rbrace", "rbrack"})
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
 
 
@@ -230,6 +231,8 @@ class _Converter:
         """Append what `\\name`, with its arguments, looks like."""
         plain = name.rstrip("*")
         if name in SYMBOLS:
+            if name in _CLOSING and out and out[-1] == " ":
+                out.pop()
             out.append(SYMBOLS[name])
             if name in _OPENING:
                 self.skip_spaces()

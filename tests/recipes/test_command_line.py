@@ -1,0 +1,181 @@
+"""The `mathcoder` command: speed of its help, exit codes, one red line for an error, suggestions, completions."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipes.cli import VERBS, main, verb_module
+from recipes.cli.completion import SHELLS, options_of
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HEAVY = (
+    "torch",
+    "transformers",
+    "llama_cpp",
+    "sympy",
+    "rich",
+    "pydantic",
+    "prompt_toolkit",
+    "IPython",
+    "numpy",
+    "yaml",
+)
+
+
+def call(*words: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "recipes", *words],
+        capture_output=True,
+        text=True,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, recipes.cli\n"
+        "sys.argv = ['mathcoder', '--help']\n"
+        "recipes.cli.main()\n"
+        f"found = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "print(found, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_help_takes_little_processor_time() -> None:
+    """The promise is 0.3 s on an idle machine; processor time does not depend on what else runs. Three times that."""
+    program = [sys.executable, "-m", "recipes", "--help"]
+    before = os.times()
+    subprocess.run(program, stdout=subprocess.DEVNULL, cwd=ROOT, check=True)
+    after = os.times()
+    used = after.children_user - before.children_user + after.children_system - before.children_system
+    assert used < 0.9
+
+
+def test_every_verb_is_in_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {verb}" in shown for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_every_verb_has_examples_exit_codes_and_its_options(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"usage: mathcoder {verb}" in shown
+    assert f"  mathcoder {verb}" in shown.split("examples:")[1] or f" mathcoder {verb}" in shown.split("examples:")[1]
+    assert "exit codes:" in shown
+    assert all(len(line) <= 120 for line in shown.split("\n"))
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "data"])
+def test_every_option_of_a_verb_is_explained(verb: str) -> None:
+    parser = verb_module(verb).parser()
+    assert [action.option_strings or action.dest for action in parser._actions if not action.help] == []
+
+
+def test_an_error_is_one_red_line_without_a_traceback() -> None:
+    done = call("solve", "no-such-model.gguf", "2+2")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("mathcoder: there is no model file no-such-model.gguf")
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in call("solve", "no-such-model.gguf", "2+2", "--debug").stderr
+    assert "Traceback" in call("solve", "no-such-model.gguf", "2+2", MATHCODER_DEBUG="1").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["slove"], "Did you mean `mathcoder solve`?"),
+        (["models", "--jsn"], "Did you mean --json?"),
+        (["train", "nao"], "did you mean nano?"),
+        (["train"], "required: RECIPE"),
+        (["train", "nano", "epochs"], "no key=value"),
+        (["train", "nano", "train.epohcs=2"], "did you mean train.epochs?"),
+        (["data", "shwo", "x"], "Did you mean show?"),
+        (["solve", "nano", "q", "--samples", "0"], "not above zero"),
+        (["solve", "nano", "q", "--json", "--answer-only"], "exclude each other"),
+        (["solve", "nano", "q", "--out", "x.jsonl"], "--questions"),
+        (["eval", "--grade", "a.jsonl", "--compare", "b", "c"], "either a MODEL or one of"),
+        (["export"], "RUN is missing"),
+        (["--completion", "tcsh"], "bash, zsh, fish"),
+        (["--verbose"], "unknown option"),
+    ],
+)
+def test_a_wrong_call_exits_2_and_says_what_would_be_right(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert hint in captured.err
+
+
+def test_no_verb_at_all_shows_the_overview_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage: mathcoder VERB" in capsys.readouterr().out
+
+
+def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recipes.cli.models.run", interrupted)
+    assert main(["models"]) == 130
+    assert capsys.readouterr().err == "mathcoder: interrupted\n"
+
+
+def test_a_fault_of_ours_is_called_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(_args: object) -> int:
+        raise KeyError("lost")
+
+    monkeypatch.setattr("recipes.cli.models.run", broken)
+    assert main(["models"]) == 1
+    told = capsys.readouterr().err
+    assert "unexpected KeyError: 'lost'" in told
+    assert "--debug" in told
+    assert told.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_error_message() -> None:
+    command = f"{sys.executable} -m recipes --completion fish | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stderr == ""
+    assert done.stdout.startswith("#")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completions_know_every_verb_and_option(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(verb in script for verb in VERBS)
+    assert "--answer-only" in options_of("solve")
+    assert "answer-only" in script
+    assert "mathcoder-cl-7b" in script
+
+
+def test_bash_completes_a_recipe(tmp_path: Path) -> None:
+    script = tmp_path / "completion.bash"
+    script.write_text(call("--completion", "bash").stdout, encoding="utf-8")
+    command = (
+        f"source {script}; COMP_WORDS=(mathcoder train mathcoder-c); COMP_CWORD=2; _mathcoder; echo ${{COMPREPLY[@]}}"
+    )
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "mathcoder-cl-7b"
