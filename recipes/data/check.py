@@ -1,0 +1,301 @@
+"""`data check`: every row validated and executed again, many sessions at once, resumable, with a report by cause.
+
+Verdicts go to a journal sixteen rows at a time, so that a killed check loses seconds. Repairing is a second pass over
+the source with the verdicts in hand: executions become what the code really prints, and a row whose answer no longer
+follows is left out by name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipes.data.rows import Line, beside, files_of, read_lines, sha256_of, solutions_of, write_lines
+from recipes.data.verdict import EQUAL, Verdict, answer_problem, judge
+from runtime.files import cache_folder
+from runtime.lce import Block
+
+if TYPE_CHECKING:
+    from runtime.sandbox import Limits
+
+CHUNK = 16
+"""Rows in one line of the journal: one wait for the disk per chunk."""
+OUTPUT_CHARS = 2_000_000
+"""A recorded result is compared whole; the longest released one has 36,003 characters."""
+WRITTEN_CHARS = 4096
+"""Characters of a repaired execution, the bound under which the solver shows one to the model."""
+
+
+@dataclass
+class CheckReport:
+    """All verdicts, counted."""
+
+    rows: int = 0
+    cells: int = 0
+    causes: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    flagged: list[Verdict] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, verdict: Verdict) -> None:
+        """Count one row."""
+        self.rows += 1
+        self.cells += verdict.cells
+        self.causes.update(verdict.equal)
+        self.causes.update(cell.cause for cell in verdict.differing)
+        self.faults.update({name for name, _ in verdict.faults})
+        if not verdict.clean:
+            self.flagged.append(verdict)
+
+    @property
+    def equal(self) -> int:
+        """Cells whose fresh output agrees with the record."""
+        return sum(self.causes[cause] for cause in EQUAL)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "rows": self.rows,
+            "clean_rows": self.rows - len(self.flagged),
+            "cells": self.cells,
+            "equal": self.equal,
+            "equal_percent": round(100 * self.equal / self.cells, 3) if self.cells else None,
+            "causes": dict(self.causes.most_common()),
+            "faults": dict(self.faults.most_common()),
+            "flagged": [verdict.as_dict() for verdict in self.flagged],
+        }
+
+
+def default_sessions() -> int:
+    """Sessions at once: two a core, because a session waits for its process to start as long as it computes."""
+    return max(2, 2 * len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 4
+
+
+def check(
+    source: str,
+    *,
+    limits: Limits | None = None,
+    sessions: int | None = None,
+    first: int | None = None,
+    gold: Mapping[str, str] | None = None,
+    journal: Path | None = None,
+    fresh: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+) -> CheckReport:
+    """Check every row of `source`.
+
+    Args:
+        source: file, folder, hub id or `nano`.
+        limits: of the sessions; by default 10 seconds a cell and room for long outputs.
+        sessions: sandbox sessions at once.
+        first: check only this many rows.
+        gold: question text to gold answer; rows whose question is in it are also held to that answer.
+        journal: where verdicts are kept while the check runs; by default in the cache, under the source's hash.
+        fresh: forget an earlier journal.
+        on_progress: called with the number of rows done so far.
+
+    Raises:
+        InputError: no such source, or the journal belongs to another check.
+        DataError: a file that cannot be read to its end.
+        SandboxError: code cannot be isolated on this machine.
+    """
+    import time
+
+    from runtime.sandbox import Limits
+    from runtime.transcript import ResultsFile, meta_path
+
+    begun = time.monotonic()
+    bounds = limits or Limits(cell_seconds=10.0, output_chars=OUTPUT_CHARS)
+    files = files_of(source)
+    digest = sha256_of(files)
+    facts = {
+        "data": {"source": source, "sha256": digest, "first": first, "gold": _fingerprint(gold)},
+        "limits": bounds.model_dump(mode="json"),
+    }
+    kept = journal or _journal_path(facts)
+    if fresh:
+        kept.unlink(missing_ok=True)
+    report = CheckReport()
+    with ResultsFile(kept, facts) as results:
+        done = len(results.done) * CHUNK
+        pending = ((n, c) for n, c in _chunks(read_lines(files), first) if (str(n), 0) not in results.done)
+        for number, verdicts in _judged(pending, bounds, sessions or default_sessions(), gold or {}):
+            results.append({"id": str(number), "sample": 0, "rows": [verdict.as_dict() for verdict in verdicts]})
+            done += len(verdicts)
+            if on_progress is not None:
+                on_progress(done)
+        for verdict in _read(kept):
+            report.add(verdict)
+        if journal is None:
+            # The report is what was asked for; a journal in the cache only bridges interruptions.
+            kept.unlink(missing_ok=True)
+            meta_path(kept).unlink(missing_ok=True)
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+def _fingerprint(gold: Mapping[str, str] | None) -> str | None:
+    import hashlib
+
+    return None if gold is None else hashlib.sha256(repr(sorted(gold.items())).encode()).hexdigest()
+
+
+def _journal_path(facts: Mapping[str, Any]) -> Path:
+    import hashlib
+    import json
+
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return cache_folder() / "data" / f"check-{name}.jsonl"
+
+
+def _chunks(lines: Iterable[Line], first: int | None) -> Iterator[tuple[int, list[tuple[int, Line]]]]:
+    numbered = enumerate(itertools.islice(lines, first))
+    for number in itertools.count():
+        chunk = list(itertools.islice(numbered, CHUNK))
+        if not chunk:
+            return
+        yield number, chunk
+
+
+def _judged(
+    chunks: Iterable[tuple[int, list[tuple[int, Line]]]], limits: Limits, sessions: int, gold: Mapping[str, str]
+) -> Iterator[tuple[int, list[Verdict]]]:
+    def work(number: int, chunk: list[tuple[int, Line]]) -> tuple[int, list[Verdict]]:
+        return number, [judge(i, line.place, line.value, limits, _gold_of(line.value, gold)) for i, line in chunk]
+
+    waiting: set[Future[tuple[int, list[Verdict]]]] = set()
+    pool = ThreadPoolExecutor(sessions, thread_name_prefix="check")
+    try:
+        for number, chunk in chunks:
+            waiting.add(pool.submit(work, number, chunk))
+            # Bounded, so that a source larger than memory is read as fast as it is checked.
+            if len(waiting) >= 2 * sessions:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in finished)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _gold_of(value: Any, gold: Mapping[str, str]) -> str | None:
+    if not gold or not isinstance(value, Mapping) or not isinstance(value.get("messages"), list):
+        return None
+    from qlora.data import problem_of, question_of
+
+    return gold.get(question_of(value["messages"]).strip()) if problem_of(value) is None else None
+
+
+def _read(journal: Path) -> Iterator[Verdict]:
+    from runtime.transcript import read_results
+
+    chunks = sorted(read_results(journal), key=lambda line: int(line["id"]))
+    return (Verdict.from_dict(row) for chunk in chunks for row in chunk["rows"])
+
+
+# Repair
+
+
+@dataclass
+class RepairReport:
+    """What `repair` wrote: rows as they were, rows with new executions, and why others were left out."""
+
+    kept: int = 0
+    mended: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    listing: Path | None = None
+
+
+def repair(source: str, report: CheckReport, out: str | Path, *, first: int | None = None) -> RepairReport:
+    """Write the rows of `source` with true executions to `out`, and those that cannot be mended, with the reason, to
+    `out`'s `left-out` file.
+
+    Args:
+        report: of `check` on the same source with the same `first`.
+    """
+    flagged = {verdict.index: verdict for verdict in report.flagged}
+    result = RepairReport(listing=beside(out, "left-out"))
+    left_out: list[dict[str, Any]] = []
+
+    def rows() -> Iterator[Any]:
+        for index, line in enumerate(itertools.islice(read_lines(files_of(source)), first)):
+            verdict = flagged.get(index)
+            if verdict is None:
+                result.kept += 1
+                yield line.value
+                continue
+            mended, reason = mend(line.value, verdict)
+            if mended is None:
+                result.left_out[reason.split(": ")[0]] += 1
+                left_out.append({"place": line.place, "index": index, "reason": reason})
+            else:
+                result.mended += 1
+                yield mended
+
+    write_lines(out, rows())
+    assert result.listing is not None
+    write_lines(result.listing, left_out)
+    return result
+
+
+def mend(value: Any, verdict: Verdict) -> tuple[dict[str, Any] | None, str]:
+    """The row with its true executions, or None and why it cannot be mended."""
+    from runtime.sandbox import for_model
+    from runtime.solver import cleaned
+
+    for name, detail in verdict.faults:
+        # A stray execution goes; no other fault of a row is cured by running its code.
+        if name != "stray execution":
+            return None, f"{name}: {detail}"
+    fresh = {}
+    for cell in verdict.differing:
+        if cell.cause in ("time-out", "killed", "error"):
+            return None, f"{cell.cause}: block {cell.block} of the code does not run through"
+        fresh[cell.message, cell.block] = cleaned(for_model(cell.now, WRITTEN_CHARS))
+    solutions = [_mended(blocks, number, fresh) for number, blocks in enumerate(solutions_of(value["messages"]))]
+    if not _still_follows(solutions_of(value["messages"])[-1], solutions[-1]):
+        return None, "answer no longer follows: the true executions do not hold the value it was read from"
+    replaced = iter(solutions)
+    messages = [
+        {**message, "content": [block.as_dict() for block in next(replaced)]}
+        if message["role"] == "assistant"
+        else message
+        for message in value["messages"]
+    ]
+    return {**value, "messages": messages}, ""
+
+
+def _mended(blocks: list[Block], number: int, fresh: Mapping[tuple[int, int], str]) -> list[Block]:
+    result: list[Block] = []
+    for position, block in enumerate(blocks):
+        if block.type == "execution" and (position == 0 or blocks[position - 1].type != "code"):
+            continue
+        if block.type == "execution" and (number, position - 1) in fresh:
+            continue
+        result.append(block)
+        if (number, position) in fresh:
+            result.append(Block("execution", fresh[number, position]))
+    return result
+
+
+def _still_follows(before: list[Block], after: list[Block]) -> bool:
+    """Whether the answer is read from executions that have not changed: one that held it must hold it still."""
+    from runtime.grade import equivalent, final_answer
+
+    answer = final_answer(before)
+    if answer is None or answer_problem(after) is not None:
+        return False
+
+    def holds(blocks: list[Block]) -> bool:
+        return any(equivalent(answer, block.content.strip()) for block in blocks if block.type == "execution") or any(
+            answer in block.content for block in blocks if block.type == "execution"
+        )
+
+    return holds(after) or not holds(before)

@@ -1,0 +1,195 @@
+"""`data convert`: rows of other formats into ours, with executions made by running the code, and ours into theirs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from qlora.data import problem_of
+from qlora.sources import BadLine
+from recipes.data.formats import Dialogue, Format, FormatError, detect, read
+from recipes.data.outputs import agreement
+from recipes.data.rows import Line, beside, files_of, read_lines, write_lines
+from recipes.data.verdict import run_cells
+from runtime.lce import Block
+
+if TYPE_CHECKING:
+    from runtime.sandbox import Limits
+
+Target = Literal["lce", "fenced", "tools"]
+TARGETS: tuple[Target, ...] = ("lce", "fenced", "tools")
+
+
+@dataclass
+class ConvertReport:
+    """What was converted. `differing` counts executions that came out otherwise than the record had them."""
+
+    read: Counter[str] = field(default_factory=Counter)
+    written: int = 0
+    cells: int = 0
+    failed_cells: int = 0
+    differing: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "read": dict(self.read),
+            "written": self.written,
+            "cells": self.cells,
+            "failed_cells": self.failed_cells,
+            "executions_that_differ_from_the_record": self.differing,
+            "left_out": dict(self.left_out.most_common()),
+        }
+
+
+@dataclass
+class _Result:
+    """One record's outcome: `value` to be written, or `reason`."""
+
+    line: Line
+    format: str
+    value: Any = None
+    reason: str = ""
+    cells: int = 0
+    failed: int = 0
+    differing: int = 0
+
+
+def convert(
+    source: str,
+    out: str | Path,
+    to: Target = "lce",
+    *,
+    declared: Format | None = None,
+    run: bool | None = None,
+    limits: Limits | None = None,
+    sessions: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> ConvertReport:
+    """Convert every record of `source`; what cannot be converted is listed with its reason in `out`'s `left-out` file.
+
+    Args:
+        to: the format written.
+        declared: the format of all records; by default each is looked at.
+        run: make executions by running the code. By default where the target is `lce` and the record is not.
+        on_progress: called with the number of records done so far.
+
+    Raises:
+        InputError: no such source.
+        SandboxError: code has to be run and cannot be isolated on this machine.
+    """
+    from recipes.data.check import default_sessions
+    from runtime.sandbox import Limits
+
+    bounds = limits or Limits(cell_seconds=10.0)
+    report = ConvertReport()
+    left_out: list[dict[str, Any]] = []
+
+    def rows() -> Iterator[Any]:
+        results = _converted(read_lines(files_of(source)), to, declared, run, bounds, sessions or default_sessions())
+        for count, result in enumerate(results, start=1):
+            report.read[result.format] += 1
+            report.cells += result.cells
+            report.failed_cells += result.failed
+            report.differing += result.differing
+            if result.reason:
+                report.left_out[result.reason.split(":")[0].split(" (")[0]] += 1
+                left_out.append({"place": result.line.place, "format": result.format, "reason": result.reason})
+            else:
+                report.written += 1
+                yield result.value
+            if on_progress is not None:
+                on_progress(count)
+
+    write_lines(out, rows())
+    write_lines(beside(out, "left-out"), left_out)
+    return report
+
+
+def _converted(
+    lines: Iterable[Line], to: Target, declared: Format | None, run: bool | None, limits: Limits, sessions: int
+) -> Iterator[_Result]:
+    def work(line: Line) -> _Result:
+        return convert_one(line, to, declared, run, limits)
+
+    with ThreadPoolExecutor(sessions, thread_name_prefix="convert") as pool:
+        # In windows: `map` alone would read the whole source at once.
+        window: list[Line] = []
+        for line in lines:
+            window.append(line)
+            if len(window) == 32 * sessions:
+                yield from pool.map(work, window)
+                window = []
+        yield from pool.map(work, window)
+
+
+def convert_one(line: Line, to: Target, declared: Format | None, run: bool | None, limits: Limits) -> _Result:
+    """One record, converted or with the reason why not."""
+    from recipes.data import fenced, tools
+
+    value = line.value
+    if isinstance(value, BadLine):
+        return _Result(line, "unreadable", reason=value.reason)
+    found = declared or detect(value)
+    result = _Result(line, found or "unknown")
+    try:
+        dialogue = read(value, declared)
+        wanted = run if run is not None else (to == "lce" and found != "lce")
+        messages = dialogue.messages(_executed(dialogue, limits, result) if wanted else None)
+        if (reason := problem_of({"messages": messages})) is not None:
+            raise FormatError(reason)
+        if dialogue.checked and wanted:
+            _hold_to_gold(messages, dialogue)
+        result.value = {"messages": messages} if to == "lce" else (fenced if to == "fenced" else tools).write(messages)
+    except FormatError as error:
+        result.reason = str(error)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        # A foreign record whose shape promises a format and then breaks it.
+        result.reason = f"broken record: {type(error).__name__} {error}"
+    return result
+
+
+def _executed(dialogue: Dialogue, limits: Limits, result: _Result) -> list[tuple[str, list[Block]]]:
+    """The turns with true executions in place of whatever was recorded.
+
+    Raises:
+        FormatError: a cell that ran out of time or was killed.
+    """
+    from runtime.solver import cleaned
+
+    codes = [block.content for _, blocks in dialogue.turns for block in blocks if block.type == "code"]
+    outcomes = iter(run_cells(codes, limits))
+    turns = []
+    for question, blocks in dialogue.turns:
+        fresh: list[Block] = []
+        for position, block in enumerate(blocks):
+            if block.type == "execution":
+                continue
+            fresh.append(block)
+            if block.type != "code":
+                continue
+            outcome = next(outcomes)
+            result.cells += 1
+            result.failed += outcome.status == "error"
+            if outcome.status in ("timeout", "killed"):
+                raise FormatError(f"a cell that did not end: block {position}, {outcome.status}")
+            output = cleaned(outcome.output)
+            follows = blocks[position + 1] if position + 1 < len(blocks) else None
+            if follows is not None and follows.type == "execution":
+                result.differing += agreement(follows.content, output) == "differs"
+            fresh.append(Block("execution", output))
+        turns.append((question, fresh))
+    return turns
+
+
+def _hold_to_gold(messages: list[dict[str, Any]], dialogue: Dialogue) -> None:
+    from runtime.grade import strict_equal
+
+    executions = [block["content"] for block in messages[-1]["content"] if block["type"] == "execution"]
+    if not executions or not strict_equal(executions[-1], dialogue.gold):
+        raise FormatError(f"the last execution is not the gold answer: {executions[-1:]} for {dialogue.gold!r}")
