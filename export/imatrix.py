@@ -1,20 +1,37 @@
 """Importance matrices: how much each input column of a weight matters, for quantization below 5 bits.
 
 llama.cpp's `llama-imatrix` writes two kinds of file: a GGUF with `NAME.in_sum2` and `NAME.counts` tensors, and an older
-binary. Both are read here.
+binary. Both are read here. The bindings cannot collect one, so from a file of rows it is collected on the merged model
+in torch: the mean square of what goes into each linear layer is the same number wherever it is computed.
 """
 
 from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from export.gguf_file import read_gguf
 from runtime.errors import InputError, ModelError
+from runtime.files import atomic_path
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from export.rows import Samples
+
+GGUF_NAMES = {
+    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}  # fmt: skip
+"""Linear layers of Llama, Mistral, Qwen2 and Qwen3 by the name llama.cpp gives them. The converter reorders rows of
+some, never columns, and an importance belongs to a column."""
+
+
+def is_rows(path: Path) -> bool:
+    """Whether `path` is a file of rows to collect a matrix from, rather than a matrix."""
+    return path.suffix == ".jsonl"
 
 
 def read_imatrix(path: Path) -> dict[str, np.ndarray]:
@@ -75,3 +92,52 @@ def _from_binary(path: Path) -> dict[str, np.ndarray]:
     except (struct.error, ValueError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is no importance matrix ({error})", "nothing was exported") from error
     return result
+
+
+def collect_imatrix(merged: Path, samples: Samples) -> dict[str, np.ndarray]:
+    """Mean squared input of every linear layer of the model in `merged` over all tokens of `samples`."""
+    import torch
+
+    from export.measure_torch import load_merged_model
+
+    model = load_merged_model(merged)
+    sums: dict[str, torch.Tensor] = {}
+    tokens = sum(len(row.input_ids) for row in samples.rows)
+    hooks = []
+
+    def watch(name: str) -> Any:
+        def hook(_module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+            squares = inputs[0].detach().reshape(-1, inputs[0].shape[-1]).double().square().sum(dim=0)
+            sums[name] = sums[name] + squares if name in sums else squares
+
+        return hook
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and (gguf_name := _gguf_name(name)):
+            hooks.append(module.register_forward_pre_hook(watch(gguf_name)))
+    with torch.inference_mode():
+        for row in samples.rows:
+            model(input_ids=torch.tensor([row.input_ids]), use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    return {name: (total / tokens).float().numpy() for name, total in sums.items()}
+
+
+def _gguf_name(module: str) -> str | None:
+    if module == "lm_head":
+        return "output.weight"
+    head, _, rest = module.partition(".layers.")
+    number, _, part = rest.partition(".")
+    if not head or part not in GGUF_NAMES:
+        return None
+    return f"blk.{number}.{GGUF_NAMES[part]}.weight"
+
+
+def write_imatrix(matrix: dict[str, np.ndarray], target: Path) -> None:
+    """Write llama.cpp's older binary form, atomically: names, one call each, values."""
+    with atomic_path(target) as temporary, open(temporary, "wb") as handle:
+        handle.write(struct.pack("<i", len(matrix)))
+        for name, values in matrix.items():
+            encoded = name.encode()
+            handle.write(struct.pack("<i", len(encoded)) + encoded + struct.pack("<ii", 1, values.size))
+            handle.write(values.astype("<f4").tobytes())

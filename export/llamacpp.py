@@ -28,7 +28,9 @@ PACKAGE = "llama-cpp-python"
 SHA256 = {"0.3.36": "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"}
 """SHA-256 of the source distributions this project knows; others are refused unless given by hand."""
 
-_WANTED = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion", "gguf-py/gguf", "LICENSE")
+_NEEDED = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion", "gguf-py/gguf")
+_WANTED = (*_NEEDED, "LICENSE", "models/ggml-vocab-llama-bpe.gguf.inp")
+"""The last one is llama.cpp's own collection of awkward strings for tokenizers."""
 _BACKEND = """
 import pathlib
 
@@ -108,7 +110,7 @@ def is_at_hand() -> bool:
 
 
 def _is_complete(folder: Path) -> bool:
-    return all((folder / name).exists() for name in _WANTED if name != "LICENSE")
+    return all((folder / name).exists() for name in _NEEDED)
 
 
 def _fetch(target: Path, wanted: str) -> None:

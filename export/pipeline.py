@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.check import require_round_trip
 from export.gguf_file import read_gguf
+from export.imatrix import collect_imatrix, is_rows, write_imatrix
 from export.settings import ExportSettings
 from export.source import fast_hash
 from runtime.errors import ExportError, ModelError
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from export.tokenizer import TokenizerFacts
 
 Report = Callable[[str, float], None]
+
+IMATRIX_ROWS = 256
+"""Rows an importance matrix is collected from: its values settle after some ten thousand tokens."""
 
 
 @dataclass
@@ -189,7 +193,7 @@ def export(
         if certify:
             missing = [name for name in settings.quant if not job.is_done(job.target(name))]
         if certify or missing:
-            _make_files(job, llama_cpp, missing, clock, merged_is_needed=certify)
+            _make_files(job, llama_cpp, missing, clock, tokenizer, merged_is_needed=certify)
         if certify:
             with clock.stage("certify") as report:
                 certificate = _certify(job, tokenizer, report, solve)
@@ -220,20 +224,37 @@ def _alone(job: Job) -> Iterator[None]:
         yield
 
 
-def _make_files(job: Job, llama_cpp: LlamaCpp, missing: list[str], clock: Clock, *, merged_is_needed: bool) -> None:
+def _make_files(
+    job: Job, llama_cpp: LlamaCpp, missing: list[str], clock: Clock, tokenizer: Any, *, merged_is_needed: bool
+) -> None:
     """Write what is missing; the merged folder too where a certificate will look at it."""
-    job.work.mkdir(parents=True, exist_ok=True)
     wide_is_needed = not job.is_done(job.wide)
-    if merged_is_needed or wide_is_needed:
+    quantized = [name for name in missing if name != job.wide_type]
+    imatrix = job.settings.imatrix if quantized else None
+    collect = imatrix is not None and is_rows(imatrix)
+    if merged_is_needed or wide_is_needed or collect:
         with clock.stage("merge") as report:
             _merge(job, report)
     if wide_is_needed:
         with clock.stage("convert") as report:
             _convert(job, llama_cpp, report)
-    for type_name in missing:
-        if type_name != job.wide_type:
-            with clock.stage(f"quantize {type_name}") as report:
-                _quantize(job, type_name, report)
+    if collect:
+        assert imatrix is not None
+        with clock.stage("importance"):
+            imatrix = _collect_imatrix(job, imatrix, tokenizer)
+    for type_name in quantized:
+        with clock.stage(f"quantize {type_name}") as report:
+            _quantize(job, type_name, imatrix, report)
+
+
+def _collect_imatrix(job: Job, rows: Path, tokenizer: Any) -> Path:
+    from export.rows import read_samples
+
+    certify = job.settings.certify
+    samples = read_samples(rows, tokenizer, rows=IMATRIX_ROWS, context=certify.context, max_positions=10**9)
+    target = job.work / "imatrix.dat"
+    write_imatrix(collect_imatrix(job.merged, samples), target)
+    return target
 
 
 def _merge(job: Job, report: Report) -> None:
@@ -269,11 +290,11 @@ def _convert(job: Job, llama_cpp: LlamaCpp, report: Report) -> None:
     require_round_trip(job.wide, job.facts)
 
 
-def _quantize(job: Job, type_name: str, report: Report) -> None:
+def _quantize(job: Job, type_name: str, imatrix: Path | None, report: Report) -> None:
     from export.quantize import quantize
 
     target = job.target(type_name)
-    quantize(job.wide, target, type_name, job.settings, report)
+    quantize(job.wide, target, type_name, job.settings, imatrix, report)
     require_round_trip(target, job.facts)
 
 

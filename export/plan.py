@@ -71,9 +71,12 @@ def refuse_unless_it_fits(sizes: Sizes, out: Path, settings: ExportSettings) -> 
                 f"{name} needs an importance matrix", "nothing was exported", "give export.imatrix or another type"
             )
     if settings.imatrix is not None:
-        from export.imatrix import read_imatrix
+        from export.imatrix import is_rows, read_imatrix
 
-        read_imatrix(settings.imatrix)
+        if not is_rows(settings.imatrix):
+            read_imatrix(settings.imatrix)
+        elif not settings.imatrix.is_file():
+            raise InputError(f"{settings.imatrix} does not exist", "nothing was exported", "check imatrix")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):

@@ -24,6 +24,7 @@ def quantize(
     target: Path,
     type_name: str,
     settings: ExportSettings,
+    imatrix: Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> None:
     """Write `target`, of the llama.cpp type `type_name`, from the F16 file `source`, atomically.
@@ -40,7 +41,7 @@ def quantize(
             "threads": settings.threads or os.cpu_count() or 1,
             "token_embedding_type": _type(settings.token_embedding_type, tensors),
             "output_tensor_type": _type(settings.output_tensor_type, tensors),
-            "imatrix": str(settings.imatrix) if settings.imatrix else None,
+            "imatrix": None if imatrix is None else str(imatrix),
         }
         spec_file = Path(scratch) / "spec.json"
         spec_file.write_text(json.dumps(spec), encoding="utf-8")
@@ -55,7 +56,7 @@ def quantize(
             raise ExportError(
                 f"llama.cpp could not write {type_name} ({reasons[0][:200] if reasons else 'it gave no reason'})",
                 "this file was not written",
-                "choose another type" if settings.imatrix else "choose another type, or give an importance matrix",
+                "choose another type" if imatrix else "choose another type, or give an importance matrix",
             )
 
 

@@ -63,7 +63,7 @@ class ExportSettings(Settings):
     dtype: Literal["float16", "bfloat16", "float32"] = Field(default="float16", description="of the merged weights")
     token_embedding_type: str | None = Field(default=None, description="ggml type of the embeddings, e.g. Q8_0")
     output_tensor_type: str | None = Field(default=None, description="ggml type of the output head")
-    imatrix: Path | None = Field(default=None, description="importance matrix file (.gguf or .dat)")
+    imatrix: Path | None = Field(default=None, description="importance matrix, or .jsonl rows to collect one")
     pre_tokenizer: str | None = Field(
         default=None, description="llama.cpp pre-tokenizer of a byte-level BPE of one's own"
     )

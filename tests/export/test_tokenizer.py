@@ -122,6 +122,18 @@ def test_byte_level_ids_equal_trainings_on_awkward_text(qwen2_export: Exported) 
     assert disagreements(qwen2_export, AWKWARD) == []
 
 
+def test_ids_equal_trainings_on_llama_cpps_own_test_strings(
+    llama_export: Exported, qwen2_export: Exported, converter: Any
+) -> None:
+    file = converter.folder / "models" / "ggml-vocab-llama-bpe.gguf.inp"
+    if not file.is_file():
+        pytest.skip(f"{file} is not there (an older cache or a folder without it)")
+    strings = file.read_text(encoding="utf-8").split("\n__ggml_vocab_test__\n")
+    assert len(strings) > 30
+    assert disagreements(llama_export, strings) == []
+    assert disagreements(qwen2_export, strings) == []
+
+
 def test_sentencepiece_ids_equal_trainings_on_all_questions_and_code(llama_export: Exported, shared_data: Path) -> None:
     wanted = texts(shared_data)
     assert len(wanted) > 15_000

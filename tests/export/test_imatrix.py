@@ -1,0 +1,63 @@
+"""Importance matrices: both forms of file are read, and one collected from rows is what llama.cpp would collect."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.gguf_file import read_gguf
+from export.imatrix import collect_imatrix, read_imatrix, write_imatrix
+from export.quantize import quantize
+from export.rows import read_samples
+from export.settings import ExportSettings
+from export.tokenizer import load_tokenizer
+from runtime.errors import ExportError, ModelError
+from tests.export.conftest import Exported
+from tests.export.gguf_writer import write_gguf
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    matrix = {"blk.0.attn_q.weight": np.arange(8, dtype=np.float32), "output.weight": np.ones(4, np.float32)}
+    write_imatrix(matrix, tmp_path / "x.dat")
+    read = read_imatrix(tmp_path / "x.dat")
+    assert read.keys() == matrix.keys()
+    assert all(np.array_equal(read[name], matrix[name]) for name in matrix)
+
+
+def test_the_gguf_form_is_a_sum_over_counts(tmp_path: Path) -> None:
+    arrays = {"a.in_sum2": np.array([[2.0, 4.0]], np.float32), "a.counts": np.array([[2.0]], np.float32)}
+    write_gguf(tmp_path / "x.gguf", {"general.type": "imatrix"}, arrays)
+    assert read_imatrix(tmp_path / "x.gguf")["a"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("content", [b"", b"\1\0\0\0\4\0\0\0abcd\1\0\0\0\xff\0\0\0", struct.pack("<i", -5)])
+def test_what_is_no_matrix_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.dat").write_bytes(content)
+    with pytest.raises(ModelError, match="importance matrix"):
+        read_imatrix(tmp_path / "x.dat")
+
+
+def test_a_matrix_from_rows_covers_every_layer_and_changes_the_file(llama_export: Exported, tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(llama_export.run / "tokenizer")
+    samples = read_samples(llama_export.run / "held_out.jsonl", tokenizer, rows=8, context=512, max_positions=10_000)
+    matrix = collect_imatrix(llama_export.out / "tiny-merged", samples)
+    wide = llama_export.summary.files["F16"]
+    names = {name for name, tensor in read_gguf(wide).tensors.items() if len(tensor.shape) == 2}
+    assert set(matrix) == names - {"token_embd.weight"}
+    for name, values in matrix.items():
+        assert values.shape == read_gguf(wide).tensors[name].shape[1:]
+        assert (values > 0).all()
+    write_imatrix(matrix, tmp_path / "x.dat")
+    settings = ExportSettings(quant=("IQ4_NL",))
+    quantize(wide, tmp_path / "with.gguf", "IQ4_NL", settings, tmp_path / "x.dat")
+    quantize(wide, tmp_path / "without.gguf", "IQ4_NL", settings)
+    assert (tmp_path / "with.gguf").read_bytes() != (tmp_path / "without.gguf").read_bytes()
+
+
+def test_a_type_llama_cpp_cannot_write_leaves_no_file(llama_export: Exported, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="could not write IQ1_S"):
+        quantize(llama_export.summary.files["F16"], tmp_path / "x.gguf", "IQ1_S", ExportSettings())
+    assert list(tmp_path.iterdir()) == []
