@@ -39,7 +39,8 @@ def same_output(mine: str, theirs: str) -> bool:
     if mine.strip() == theirs.strip() or rounded(mine).split() == rounded(theirs).split():
         return True
     ours, recorded = _ERROR.findall(mine), _ERROR.findall(theirs)
-    return bool(ours) and bool(recorded) and "Traceback" in theirs + mine and ours[-1] in recorded
+    failed = any(sign in theirs + mine for sign in ("Traceback", "Cell In["))
+    return failed and bool(ours) and ours[-1] in recorded
 
 
 def replay(path: Path, rows: int | None, vocab: Path | None, slots: int, show: int = 0) -> ReplayReport:

@@ -7,10 +7,12 @@ with special parsing on and hide control tokens, so the block format is refused 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import queue
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -160,6 +162,7 @@ class _Stream:
         self._engine = engine
         self._flavour = flavour
         self._connection: http.client.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._closed = False
         self.finish: str | None = None
         """Why the server stopped: `stop`, `length`, or None while it has not."""
@@ -212,19 +215,21 @@ class _Stream:
                 if data == b"[DONE]":
                     return
                 yield from self._read(data)
+            if self.finish is None and not self._closed:
+                raise _broken("the stream ended in the middle")
         except (OSError, http.client.HTTPException, AttributeError) as error:
             # AttributeError: http.client's own, where another thread closed the connection under it.
             if not self._closed:
                 raise _broken(_reason(error)) from error
         finally:
             self.close()
-        if self.finish is None and not self._closed:
-            raise _broken("the stream ended in the middle")
 
     def _send(self) -> http.client.HTTPResponse:
         connection = self._connection = self._engine._connect()
         try:
             connection.request("POST", self._path, self._body, self._engine._headers())
+            # Kept, because http.client hands it to the response and forgets it.
+            self._socket = connection.sock
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()
@@ -262,8 +267,15 @@ class _Stream:
             raise _broken(f"it sent {data[:120]!r}") from error
 
     def close(self) -> None:
-        """Hang up; the server stops generating."""
+        """Hang up; the server stops generating.
+
+        A plain close would not do it: the thread that reads holds the socket open until its next byte comes.
+        """
         self._closed = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket = None
         if self._connection is not None:
             self._connection.close()
 

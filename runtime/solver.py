@@ -462,6 +462,8 @@ class Solver:
                     self._dirty = False
                 self._drive(decoder, attempt, sequence)
             finally:
+                # Kept for a conversation; feeding it nothing makes a server behind it stop writing.
+                decoder.feed(sequence, [])
                 self._kept = sequence
         return attempt.solution(sequence)
 
