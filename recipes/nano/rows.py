@@ -45,7 +45,7 @@ def training_rows_path(n: int = ROWS, seed: int = 1, *, on_row: Callable[[int], 
 
 
 PATIENCE = Limits(cell_seconds=60.0)
-"""The code is our own and takes milliseconds; sandboxes run at the lowest priority, and a busy machine is no mistake."""
+"""The code is our own and takes milliseconds; sandboxes have the lowest priority, and a busy machine is no mistake."""
 
 
 def write_rows(target: Path, n: int, seed: int, *, on_row: Callable[[int], None] | None = None) -> None:
