@@ -395,7 +395,8 @@ def _atom(content: str, *, denominator: bool = False) -> str:
     # Below a bar `2a` needs parentheses (1/2a reads as a half of a), a word does not.
     name = r"[^\W\d_]|[^\W\d_]{4,}" if denominator else r"\d*[^\W\d_]+"
     single = re.fullmatch(rf"-?(?:[\d.,]+|{name})[⁰¹²³⁴⁵⁶⁷⁸⁹₀-₉′°]*|[√∛∜]\w+", content)
-    return content if single or (content.startswith("(") and _closes_at_end(content)) else f"({content})"
+    wrapped = content[1:] if content[:1] in ROOTS.values() else content
+    return content if single or (wrapped.startswith("(") and _closes_at_end(wrapped)) else f"({content})"
 
 
 def _closes_at_end(content: str) -> bool:

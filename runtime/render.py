@@ -64,9 +64,14 @@ _STYLES = {
 }
 
 
-def make_console(*, theme: str = "auto", stderr: bool = False, file: IO[str] | None = None) -> Console:
-    """A console for a terminal, dark or light, that honours NO_COLOR, TERM=dumb and COLUMNS."""
-    console = Console(theme=Theme(_STYLES), highlight=False, stderr=stderr, file=file, soft_wrap=False)
+def make_console(
+    *, theme: str = "auto", stderr: bool = False, file: IO[str] | None = None, terminal: bool | None = None
+) -> Console:
+    """A console for a terminal, dark or light, that honours NO_COLOR, TERM=dumb and COLUMNS.
+
+    `terminal` says whether `file` is one, where it cannot tell itself.
+    """
+    console = Console(theme=Theme(_STYLES), highlight=False, stderr=stderr, file=file, force_terminal=terminal)
     console.code_theme = "ansi_light" if is_light(theme) else "ansi_dark"  # type: ignore[attr-defined]
     return console
 

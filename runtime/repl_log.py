@@ -93,6 +93,8 @@ def read_log(path: Path) -> Recorded:
     result = Recorded()
     open_question: str | None = None
     open_blocks: list[Block] = []
+    if not text.strip():
+        raise _no_transcript(path)
     for number, event in _events(text, path):
         if event is None:
             result.lost = number
@@ -192,12 +194,16 @@ def _events(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | None]
         if not isinstance(event, dict):
             event = None
         if number == 1 and (event is None or event.get("event") != "chat"):
-            raise DataError(f"{path} is no saved conversation", "nothing was loaded", "give a file that /save wrote")
+            raise _no_transcript(path)
         if number == 1 and event is not None and event.get("format") != FORMAT:
             raise DataError(
                 f"{path} has format {event.get('format')!r}, this program reads {FORMAT}", "nothing was loaded"
             )
         yield number, event
+
+
+def _no_transcript(path: Path) -> DataError:
+    return DataError(f"{path} is no saved conversation", "nothing was loaded", "give a file that /save wrote")
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -13,6 +13,7 @@ from runtime.lce import Block
 from runtime.repl import ChatOptions, chat
 from runtime.repl_log import newest, read_log
 from runtime.replay import ReplayDecoder, ReplayEngine
+from runtime.sandbox import Limits
 
 
 def _text(content: str) -> Block:
@@ -76,6 +77,7 @@ def main() -> int:
         ChatOptions(
             model=folder / "scripted.gguf",
             load=lambda _path: PacedEngine(script, n_ctx=n_ctx),
+            limits=Limits(cell_seconds=60),  # tests may run beside much else
             history=folder / "history",
             log=chats / f"{time.time_ns()}.jsonl",
             resume=resume,
