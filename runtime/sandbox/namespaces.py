@@ -1,4 +1,4 @@
-"""Tier 1: own user, mount, pid, net, ipc, uts and cgroup namespaces, around the zygote and again around each session."""
+"""Tier 1: own user, mount, pid, net, ipc, uts and cgroup namespaces around the zygote, and more around each session."""
 
 from __future__ import annotations
 

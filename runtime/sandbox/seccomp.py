@@ -165,6 +165,9 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
     def no_bits(index: int, bits: int) -> list[Instruction]:
         return [_argument(index), Instruction(_JUMP_ANY_BIT, 0, 1, bits), denied]
 
+    def null_pointer(index: int, high: bool = False) -> list[Instruction]:
+        return [_argument(index, high), Instruction(_JUMP_EQUAL, 1, 0, 0), denied]
+
     def truncating_read(index: int) -> list[Instruction]:
         # O_RDONLY with O_TRUNC empties a file without the right to write it, as far as Landlock before ABI 3 sees.
         return [
@@ -178,17 +181,7 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
         ((56, 220), no_bits(0, _CLONE_DENIED)),
         ((53, 199), only(0, (1,), denied)),  # socketpair: AF_UNIX, which asyncio needs
         # sendto with an address reaches sockets that socketpair's end was never connected to
-        (
-            (44, 206),
-            [
-                _argument(4),
-                Instruction(_JUMP_EQUAL, 1, 0, 0),
-                denied,
-                _argument(4, high=True),
-                Instruction(_JUMP_EQUAL, 1, 0, 0),
-                denied,
-            ],
-        ),  # fmt: skip
+        ((44, 206), [*null_pointer(4), *null_pointer(4, high=True)]),
         ((157, 167), only(0, _PRCTL_ALLOWED, denied)),
         ((16, 29), only(1, _IOCTL_ALLOWED, error(errno.ENOTTY))),
         ((72, 25), one_of(1, _FCNTL_DENIED, denied)),

@@ -28,6 +28,8 @@ ACK = 5.0
 """Seconds a head may take to begin a cell. It runs nothing of the user's then, so more means it is broken."""
 SLACK_MB = 256
 """MiB that interpreter and libraries take in a session, which the memory limit comes on top of."""
+LOOK_SECONDS = 0.1
+"""Time between two looks at what the kernel does not bound."""
 ENTRIES_PER_MB = 64
 """Files and folders per MiB of scratch space, as the inodes of tier 1's file system."""
 INTERRUPT = struct.Struct("!I")
@@ -71,12 +73,14 @@ class Supervisor:
         self.notices: list[str] = []
         self._next_look = 0.0
         self._too_full = False
+        self._superseded: set[int] = set()
 
     def serve(self) -> None:
         """Run cells until the app's end of the socket closes."""
         try:
             while (order := protocol.read_frame(self.app.fileno(), protocol.MAX_ORDER)) is not None:
                 self.app.sendall(protocol.pack(self.run(str(order["code"]))))
+                self._after_cell()
         except (OSError, ProtocolError):
             return
 
@@ -84,6 +88,7 @@ class Supervisor:
         """Run one cell and describe what happened."""
         self.number += 1
         self.notices = []
+        self._next_look = time.monotonic() + LOOK_SECONDS
         output = OutputBuffer(self.limits["output_chars"])
         started = time.monotonic()
         status, images = self._attempt(code, output)
@@ -143,7 +148,7 @@ class Supervisor:
 
     def _stop(self) -> float:
         """Interrupt the cell, after ending what it forked, which would compete for the time it has to react."""
-        for pid in processes.below() - {self.worker.head, self.worker.snapshot}:
+        for pid in processes.below() - self._ours():
             processes.send(pid, signal.SIGKILL)
         processes.send(self.worker.head, signal.SIGINT)
         return time.monotonic()
@@ -174,7 +179,8 @@ class Supervisor:
                     if runner not in processes.children(worker.head):
                         break
                     if worker.snapshot is not None:
-                        processes.send(worker.snapshot, signal.SIGKILL)
+                        # It waits for a child that is not to die; ending it can wait until the app has its answer.
+                        self._superseded.add(worker.snapshot)
                     worker.snapshot, worker.head, worker.snapshot_cell = worker.head, int(runner), self.number
                 return True
         self._replace_head()
@@ -235,20 +241,24 @@ class Supervisor:
 
     def _settle(self, output: OutputBuffer) -> None:
         """After a cell: nothing of it runs on, all it wrote is read, its state is frozen."""
-        keep = {os.getpid(), self.worker.head}
-        if self.worker.snapshot is not None:
-            keep.add(self.worker.snapshot)
-        processes.kill_others(keep)
+        processes.kill_others({os.getpid(), *self._ours()})
         if self._too_full and self.watched is not None:
             watch.empty(self.watched)
             self._too_full = False
         self._drain(self.worker.output, output)
+
+    def _after_cell(self) -> None:
+        """What need not keep the app waiting."""
         # Threads left behind by the cell wait with it.
         processes.send(self.worker.head, signal.SIGSTOP)
+        for pid in self._superseded:
+            processes.send(pid, signal.SIGKILL)
+        self._superseded.clear()
         processes.reap()
 
     def _retire(self, worker: Worker) -> None:
         processes.kill_others({os.getpid()})
+        self._superseded.clear()
         processes.reap()
         for descriptor in (worker.orders, worker.reports, worker.output):
             os.close(descriptor)
@@ -309,13 +319,11 @@ class Supervisor:
         return False
 
     def _over_limit(self) -> str | None:
-        """What the kernel does not bound by itself: memory of many processes together, files in a shared file system."""
+        """What the kernel does not bound by itself: memory of many processes, files in a shared file system."""
         now = time.monotonic()
         if now < self._next_look:
             return None
-        if processes.below() - {self.worker.head, self.worker.snapshot} and self._memory() > (
-            self.limits["memory_mb"] * 2**20
-        ):
+        if processes.below() - self._ours() and self._memory() > self.limits["memory_mb"] * 2**20:
             return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
         if self.watched is not None:
             size, entries = reduced.disk_use(self.watched)
@@ -323,8 +331,12 @@ class Supervisor:
                 self._too_full = True
                 return f"the cell's files took more than {self.limits['disk_mb']} MB; the scratch folder was emptied"
         # Looking costs most where there is much to look at; it gets a fifth of the time.
-        self._next_look = time.monotonic() + max(0.1, 4 * (time.monotonic() - now))
+        self._next_look = time.monotonic() + max(LOOK_SECONDS, 4 * (time.monotonic() - now))
         return None
+
+    def _ours(self) -> set[int]:
+        """Processes of the session that no cell started."""
+        return {pid for pid in (self.worker.head, self.worker.snapshot) if pid is not None} | self._superseded
 
     def _memory(self) -> int:
         """Bytes that the session's processes take on top of what they started from."""

@@ -55,7 +55,10 @@ def scratch_path(bound: list[str]) -> str:
 
 NAMES = ("namespaces", "bubblewrap", "reduced", "sandbox-exec", "unsafe")
 
-UNSAFE_WARNING = "UNSAFE: code written by the model runs with your own rights: it can read and change your files and use the network."
+UNSAFE_WARNING = (
+    "UNSAFE: code written by the model runs with your own rights. "
+    "It can read and change your files and use the network."
+)
 
 TITLES = {
     "namespaces": "own namespaces (tier 1)",
@@ -89,8 +92,8 @@ NOT_BLOCKED = {
 }
 
 APPARMOR_RECIPE = """\
-Ubuntu 23.10 and newer forbid namespaces to programs without an AppArmor profile. Either install bubblewrap 0.12 or newer
-(sudo apt install bubblewrap), whose profile allows them, or give this Python one:
+Ubuntu 23.10 and newer forbid namespaces to programs without an AppArmor profile. Either install bubblewrap 0.12 or
+newer (sudo apt install bubblewrap), whose profile allows them, or give this Python one:
   sudo tee /etc/apparmor.d/mathcoder-python <<'PROFILE'
 abi <abi/4.0>,
 include <tunables/global>
