@@ -2,8 +2,8 @@
 
     python benchmarks/sandbox_attacks.py [--data DIR] [--tier TIER] [--only ID,ID] [--verbose]
 
-Fixtures on the host, as the probes expect: a secret in the environment, two files in /tmp, a TCP listener, a unix and an
-abstract socket. One session runs all probes in order. After each: an ordinary cell runs, a variable from before is
+Fixtures on the host, as the probes expect: a secret in the environment, two files in /tmp, a TCP listener, a unix
+and an abstract socket. One session runs all probes in order. After each: an ordinary cell runs, a variable from before is
 still there or its loss was announced, the host's files are as they were, this process has not grown.
 
 An *escape* is: `ESCAPE` in the output of a probe, a host fixture changed, a secret read, a session that does not come
@@ -29,7 +29,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runtime.sandbox import CellResult, Limits, Sandbox, for_model, for_screen  # noqa: E402
+from runtime.sandbox import CellResult, Limits, Sandbox, for_model, for_screen, host  # noqa: E402
 
 CANARY, VICTIM = Path("/tmp/sbx_canary.txt"), Path("/tmp/sbx_victim.txt")
 FORBIDDEN = (Path("/tmp/sbx_w01"), Path("/tmp/sbx_pickled"))
@@ -109,12 +109,12 @@ def judge(probe: dict, result: CellResult) -> list[str]:
     return faults
 
 
-def run(tier: str | None, probes: list[dict], verbose: bool) -> int:
+def run(tier: str | None, probes: list[dict], cell_seconds: float, verbose: bool) -> int:
     """All probes in one session; 1 where something got through."""
     escapes: list[str] = []
     kept = attacked = 0
     slowest = 0.0
-    limits = Limits(cell_seconds=3.0)
+    limits = Limits(cell_seconds=cell_seconds)
     with fixtures(), Sandbox(limits, tier=tier) as sandbox:
         print(f"tier {sandbox.tier}, uid {os.getuid()}, {len(probes)} probes")
         for probe in probes:
@@ -126,7 +126,7 @@ def run(tier: str | None, probes: list[dict], verbose: bool) -> int:
             seconds = time.monotonic() - started
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
             faults = judge(probe, result)
-            if seconds > limits.cell_seconds + 3:
+            if seconds > 2 * limits.cell_seconds + 3:
                 faults.append(f"took {seconds:.1f} s, with a limit of {limits.cell_seconds:g} s")
             if grown > GROWTH_MB:
                 faults.append(f"this process grew by {grown:.0f} MiB")
@@ -151,9 +151,8 @@ def run(tier: str | None, probes: list[dict], verbose: bool) -> int:
     for escape in escapes:
         print("  FAULT", escape)
     share = kept / attacked if attacked else 1.0
-    print(
-        f"escapes: {len(escapes)} of {len(probes)} probes; state kept: {kept}/{attacked} = {share:.1%}; slowest {slowest:.1f} s"
-    )
+    print(f"escapes: {len(escapes)} of {len(probes)} probes; slowest {slowest:.1f} s")
+    print(f"state kept: {kept}/{attacked} = {share:.1%}")
     return int(bool(escapes) or ((tier or "namespaces") == "namespaces" and share < 0.98))
 
 
@@ -172,12 +171,15 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--tier", default=None)
     parser.add_argument("--only", default="")
+    parser.add_argument("--seconds", type=float, default=3.0, help="time limit of a cell; more on a busy machine")
+    parser.add_argument("--nice", type=int, default=19, help="niceness of workers; 0 on a busy machine")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     probes = json.loads((arguments.data / "attacks.json").read_text(encoding="utf-8"))
     if arguments.only:
         probes = [probe for probe in probes if probe["id"] in arguments.only.split(",")]
-    return run(arguments.tier, probes, arguments.verbose)
+    host.NICE = arguments.nice
+    return run(arguments.tier, probes, arguments.seconds, arguments.verbose)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,21 @@ def alive(pid: int) -> bool:
         return False
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time a process has used; 0 where it is gone."""
+    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/stat", "rb") as handle:
+        fields = handle.read().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def runnable(pid: int) -> bool:
+    """Whether a process wants the processor."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as handle:
+        return handle.read().rpartition(b")")[2].split()[0] == b"R"
+    return False
+
+
 def children(pid: int) -> set[int]:
     """Direct children of all threads of a process."""
     found: set[int] = set()

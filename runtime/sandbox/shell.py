@@ -190,8 +190,8 @@ class Shell(InteractiveShell):
         After a fork each page of memory that is touched is copied first. `run_cell` touches 560 of them for `x + 1`,
         this 200, and that is most of what a cell costs.
         """
-        number = int(self.execution_count)
-        self.execution_count = number + 1
+        number: int = self.execution_count
+        self.execution_count: int = number + 1
         self.history_manager.store_inputs(number, code + "\n", code)
         name = str(self.compile.cache(code + "\n", number, raw_code=code))
         self._trigger("pre_execute")

@@ -24,8 +24,13 @@ from .protocol import ProtocolError, Reader
 
 GRACE = 0.5
 """Seconds between the interrupt and the kill."""
-ACK = 5.0
-"""Seconds a head may take to begin a cell. It runs nothing of the user's then, so more means it is broken."""
+STARVED_GRACE = 5.0
+"""The same where the process wants to run and other programs keep it from the processor."""
+ACK_CPU = 2.0
+"""Seconds of processor time a head may take to begin a cell. It runs nothing of the user's then, so more means that
+it is broken. Not wall-clock time: on a machine that is busy, a worker, which runs at the lowest rank, may wait long."""
+ACK = 60.0
+"""The same in wall-clock seconds, in case it does not even run."""
 SLACK_MB = 256
 """MiB that interpreter and libraries take in a session, which the memory limit comes on top of."""
 LOOK_SECONDS = 0.1
@@ -74,6 +79,7 @@ class Supervisor:
         self._next_look = 0.0
         self._too_full = False
         self._superseded: set[int] = set()
+        self._stopped_at = self._cpu_at_stop = 0.0
 
     def serve(self) -> None:
         """Run cells until the app's end of the socket closes."""
@@ -117,13 +123,13 @@ class Supervisor:
             if interrupted is None and now >= deadline:
                 interrupted = "timeout"
                 deadline = self._stop() + GRACE
-            elif interrupted is not None and killed is None and now >= deadline:
+            elif interrupted is not None and killed is None and now >= deadline and not self._starved(now):
                 killed, deadline = interrupted, now + ACK
                 processes.send(self.worker.head, signal.SIGKILL)
             elif killed is not None and now >= deadline:
                 # Killed, yet nobody reported it: the snapshot is gone too.
                 return self._fall(None, killed, output)
-            event = self._wait(min(0.1, max(0.0, deadline - now)), output)
+            event = self._wait(min(0.1, max(0.01, deadline - now)), output)
             if event == "app gone":
                 raise ProtocolError("the app hung up")
             if event == "interrupt" and interrupted is None:
@@ -151,7 +157,14 @@ class Supervisor:
         for pid in processes.below() - self._ours():
             processes.send(pid, signal.SIGKILL)
         processes.send(self.worker.head, signal.SIGINT)
-        return time.monotonic()
+        self._stopped_at, self._cpu_at_stop = time.monotonic(), processes.cpu_seconds(self.worker.head)
+        return self._stopped_at
+
+    def _starved(self, now: float) -> bool:
+        """Whether the cell could not react to the interrupt because it hardly ran since."""
+        if now - self._stopped_at >= STARVED_GRACE or not processes.runnable(self.worker.head):
+            return False
+        return processes.cpu_seconds(self.worker.head) - self._cpu_at_stop < GRACE * 0.8
 
     def _begin(self, frame: bytes) -> bool:
         """Hand the cell to the head; False where the head was broken and has been replaced."""
@@ -163,8 +176,9 @@ class Supervisor:
             self._replace_head()
             return False
         deadline = time.monotonic() + ACK
-        while time.monotonic() < deadline:
-            event = self._wait(0.1, None)
+        used = processes.cpu_seconds(worker.head)
+        while time.monotonic() < deadline and processes.cpu_seconds(worker.head) - used < ACK_CPU:
+            event = self._wait(0.2, None)
             if event == "app gone":
                 raise ProtocolError("the app hung up")
             if event in ("gone", "violation"):
