@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qlora.fused import fuse
+from qlora.fused_blocks import fuse_blocks
 from qlora.quiet import quiet_libraries
 from qlora.settings import LoraSettings, TrainSettings
 from qlora.tokens import add_control_tokens
@@ -132,7 +133,9 @@ def add_adapter(
     peft_model.train()
     adapted = Adapted(peft_model, backend)
     if backend == "peft" or adapted.device.type == "cpu":
-        fuse(peft_model, adapted.dtype)  # on a GPU unsloth brings kernels of its own
+        # On a GPU unsloth brings kernels of its own.
+        fuse(peft_model, adapted.dtype)
+        fuse_blocks(peft_model)
     return adapted
 
 
