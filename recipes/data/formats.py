@@ -58,7 +58,7 @@ def detect(value: Any) -> Format | None:
             return "lce"
         if not all(isinstance(message, Mapping) for message in messages):
             return None
-        if any(message.get("role") == "tool" or message.get("tool_calls") for message in messages):
+        if value.get("tools") or any(_calls_tools(message) for message in messages):
             return "tools"
         if all(isinstance(message.get("content"), str) for message in messages):
             return "fenced"
@@ -73,6 +73,12 @@ def detect(value: Any) -> Format | None:
     if "```" in solution:
         return "fenced"
     return "gsm8k" if "<<" in solution or "####" in solution else None
+
+
+def _calls_tools(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    in_parts = isinstance(content, list) and all(isinstance(p, Mapping) and "text" in p for p in content)
+    return message.get("role") == "tool" or bool(message.get("tool_calls")) or in_parts
 
 
 def question_in(value: Mapping[str, Any]) -> str | None:

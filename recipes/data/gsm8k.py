@@ -23,6 +23,7 @@ from runtime.lce import Block
 _MARK = re.compile(r"<<([^<>]*)>>")
 _FINAL = re.compile(r"\n?#{3,4}[ \t]*(.+?)\s*$")
 _ARITHMETIC_BEFORE = re.compile(r"(?:[\d.,$%()\s+\-*/x×÷]|\\times)+$")
+_LEFT_OVER = re.compile(r"^(?:[\s,)%]|\.(?!\d))+")
 _NUMBER_AFTER = re.compile(r"\s*\$?\s*-?[\d,]*\.?\d")
 _LONGEST_EQUATION = 120
 _OPERATORS: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
@@ -126,7 +127,9 @@ def _unmarked(text: str) -> Iterator[str]:
     for left, right in reversed(list(itertools.pairwise(parts))):
         # Cut before it is searched: the pattern is tried from every position of what it is given.
         found = _ARITHMETIC_BEFORE.search(left[-_LONGEST_EQUATION:])
-        expression = python_of(found.group()) if found and _NUMBER_AFTER.match(right) else None
+        # What the end of the sentence before left over is no part of the equation.
+        arithmetic = _LEFT_OVER.sub("", found.group()) if found and _NUMBER_AFTER.match(right) else ""
+        expression = python_of(arithmetic)
         if expression is not None and any(sign in expression for sign in "+-*/"):
             yield expression
 

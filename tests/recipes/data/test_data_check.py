@@ -1,0 +1,203 @@
+"""Re-execution: what agrees, what does not, what can be mended, and what a killed check remembers."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rows_factory import good_row, read, row, write
+
+import recipes.data.check as checking
+from recipes.data.check import check, repair
+from recipes.data.outputs import agreement
+from recipes.data.rows import read_lines
+from recipes.data.verdict import answer_problem
+from runtime.lce import Block
+from runtime.sandbox import Limits
+
+QUICK = Limits(cell_seconds=20.0, output_chars=100_000)
+
+
+def checked(path: str, **options: Any) -> Any:
+    return check(path, limits=QUICK, sessions=2, **options)
+
+
+def faulty(fault: str) -> dict[str, Any]:
+    value = copy.deepcopy(good_row())
+    blocks = value["messages"][-1]["content"]
+    if fault == "changed number":
+        blocks[2]["content"] = "7"
+    elif fault == "dropped line":
+        blocks[1]["content"] = "total"
+    elif fault == "swapped block":
+        blocks[4], blocks[5] = blocks[5], blocks[4]
+    elif fault == "dropped execution":
+        del blocks[5]
+    elif fault == "wrong last answer":
+        blocks[-1]["content"] = "6"
+    elif fault == "ends in an execution":
+        del blocks[-2:]
+    elif fault == "answer before its explanation":
+        blocks[-1], blocks[-2] = blocks[-2], blocks[-1]
+        blocks[-1]["content"] += " " + "This is what had to be found, and it was found by running code."
+    return value
+
+
+FAULTS = {
+    "changed number": "differs",
+    "dropped line": "error",
+    "swapped block": "no execution",
+    "dropped execution": "no execution",
+    "wrong last answer": "answer contradicted",
+    "ends in an execution": "no answer in the last block",
+    "answer before its explanation": "no answer in the last block",
+}
+
+
+def test_every_kind_of_planted_fault_is_found_under_its_name_and_clean_rows_are_not_blamed(tmp_path: Path) -> None:
+    values = [good_row(), *(faulty(name) for name in FAULTS), good_row(4, 9)]
+    report = checked(write(tmp_path / "rows.jsonl", values))
+    assert [verdict.index for verdict in report.flagged] == list(range(1, len(FAULTS) + 1))
+    for verdict, (fault, cause) in zip(report.flagged, FAULTS.items(), strict=True):
+        found = {cell.cause for cell in verdict.differing} | {name for name, _ in verdict.faults}
+        assert cause in found, (fault, found)
+    assert report.rows == len(values)
+
+
+def test_a_row_keeps_its_session_and_rows_do_not_share_one(tmp_path: Path) -> None:
+    leak = row("Q?", ("code", "total"), ("execution", "6"), ("text", "\\boxed{6}"), ("text", "6"))
+    report = checked(write(tmp_path / "rows.jsonl", [good_row(), leak]))
+    assert [(verdict.index, verdict.differing[0].cause) for verdict in report.flagged] == [(1, "error")]
+
+
+def test_lines_that_are_no_rows_cost_themselves_only(tmp_path: Path) -> None:
+    lines = [
+        good_row(),
+        b'{"messages": [broken\n',
+        b'{"messages": "\xff\xfe"}\n',
+        b"\n",
+        {"question": "What is 1 + 1?", "solution": "<<1+1=2>>2\n#### 2"},
+        [1, 2],
+        good_row(3, 3),
+    ]
+    report = checked(write(tmp_path / "rows.jsonl", lines))
+    assert report.faults == {"invalid": 4}
+    reasons = [verdict.faults[0][1] for verdict in report.flagged]
+    assert "not JSON" in reasons[0]
+    assert "not UTF-8" in reasons[1]
+    assert "mathcoder data convert" in reasons[2]
+    assert report.causes["equal"] == 4
+
+
+def test_a_line_too_long_for_memory_is_skipped_and_the_next_one_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", [b'{"x": "' + b"y" * 5_000_000 + b'"}\n', good_row()])
+    first, second = read_lines([Path(path)], longest=1_000_000)
+    assert "5,000,010 bytes" in first.value.reason
+    assert second.number == 2
+    assert second.value == good_row()
+
+
+def test_a_repaired_file_is_clean_and_names_what_was_left_out(tmp_path: Path) -> None:
+    harmless = row(
+        "Q?", ("code", "3 * 4"), ("execution", "12"), ("code", "1 + 1"), ("execution", "3"), ("text", "\\boxed{12}"),
+        ("text", "12"),
+    )  # fmt: skip
+    decisive = row("Q?", ("code", "1 + 1"), ("execution", "3"), ("text", "It is \\boxed{3}."), ("text", "3"))
+    source = write(
+        tmp_path / "rows.jsonl",
+        [good_row(), harmless, decisive, faulty("dropped execution"), faulty("dropped line"), b"nonsense\n"],
+    )
+    report = checked(source)
+    out = tmp_path / "mended.jsonl"
+    repaired = repair(source, report, out)
+    assert (repaired.kept, repaired.mended) == (1, 2)
+    assert read(out)[0] == good_row()
+    assert read(out)[1]["messages"][-1]["content"][3]["content"] == "2"
+    assert read(out)[2] == good_row()
+    reasons = {entry["index"]: entry["reason"].split(":")[0] for entry in read(tmp_path / "mended.left-out.jsonl")}
+    assert reasons == {2: "answer no longer follows", 4: "error", 5: "invalid"}
+    assert not checked(str(out)).flagged
+
+
+def test_a_killed_check_goes_on_where_it_stopped_and_reports_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "CHUNK", 2)
+    values = [good_row(n, 5) for n in range(2, 8)]
+    values[3] = faulty("changed number")
+    source = write(tmp_path / "rows.jsonl", values)
+    journal = tmp_path / "journal.jsonl"
+
+    def kill(done: int) -> None:
+        raise KeyboardInterrupt(done)
+
+    with pytest.raises(KeyboardInterrupt):
+        checked(source, journal=journal, on_progress=kill)
+    written = len(read(journal))
+    assert 0 < written < 3
+    seen: list[int] = []
+    report = checked(source, journal=journal, on_progress=seen.append)
+    assert len(seen) == 3 - written
+    assert (report.rows, [verdict.index for verdict in report.flagged]) == (6, [3])
+
+
+def test_a_cell_that_never_ends_is_a_time_out_and_not_a_difference(tmp_path: Path) -> None:
+    endless = row("Q?", ("code", "while True: pass"), ("execution", "1"), ("text", "\\boxed{1}"), ("text", "1"))
+    source = write(tmp_path / "rows.jsonl", [endless])
+    report = check(source, limits=Limits(cell_seconds=0.3), sessions=1)
+    assert report.causes == {"time-out": 1}
+
+
+def test_an_answer_is_held_to_the_gold_one_where_there_is_one(tmp_path: Path) -> None:
+    gold = {good_row()["messages"][1]["content"][0]["content"]: "6"}
+    source = write(tmp_path / "rows.jsonl", [good_row(), good_row(4, 4)])
+    report = checked(source, gold=gold)
+    assert [(v.index, v.faults[0][0]) for v in report.flagged] == [(0, "not the gold answer")]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "fresh", "expected"),
+    [
+        ("0.333333", "0.3333333333333333", "rounded"),
+        ("0.333334", "0.3333333333333333", "differs"),
+        ("{x: 3, y: 4}", "{y: 4, x: 3}", "differs"),
+        ("{1, 2, (3, 4)}", "{(3, 4), 2, 1}", "set order"),
+        ("{1, 2, 3}", "{1, 2, 4}", "differs"),
+        ("[1, 2]", "[2, 1]", "differs"),
+        (
+            "--- NameError Traceback (most recent call last) Cell In[1], line 1 NameError: name 'a' is not defined",
+            "---\nNameError  Traceback (most recent call last)\nCell In[3], line 9\n\nNameError: name 'a' is not defined",
+            "same exception",
+        ),
+        (
+            "NameError Traceback (most recent call last) NameError: name 'a' is not defined",
+            "NameError Traceback (most recent call last)\nNameError: name 'b' is not defined",
+            "differs",
+        ),
+    ],
+)
+def test_outputs_agree_by_named_allowances_only(recorded: str, fresh: str, expected: str) -> None:
+    assert agreement(recorded, fresh) == expected
+
+
+def test_an_answer_may_be_a_part_of_its_box_and_a_percentage_but_no_other_number() -> None:
+    def problem(box: str, answer: str) -> Any:
+        return answer_problem([Block("text", f"So \\boxed{{{box}}}."), Block("text", answer)])
+
+    assert problem("a = 4, \\quad r = 0", "4") is None
+    assert problem("60\\%", "60") is None
+    assert problem("3,192,500", "3192500") is None
+    assert problem("3,192,500", "192")[0] == "answer contradicted"
+    assert problem("16", "17")[0] == "answer contradicted"
+
+
+def test_the_released_rows_come_out_again(shared_data: Path, tmp_path: Path) -> None:
+    lines = (shared_data / "mathcodeinstruct_dev.jsonl").read_text(encoding="utf-8").splitlines()
+    sample = random.Random(4).sample(lines, 12)
+    report = checked(write(tmp_path / "rows.jsonl", [json.loads(line) for line in sample]))
+    assert report.rows == 12
+    assert report.equal >= report.cells - 1

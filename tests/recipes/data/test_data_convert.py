@@ -1,0 +1,212 @@
+"""There and back: every format gives the same blocks again, foreign files are read, GSM8K's marks become code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rows_factory import good_row, read, row, write
+
+from recipes.data import fenced, gsm8k, tools
+from recipes.data.convert import convert
+from recipes.data.formats import FormatError, detect
+from recipes.data.formats import read as read_any
+from runtime.lce import Block
+from runtime.sandbox import Limits
+
+QUICK = Limits(cell_seconds=20.0)
+
+contents = st.text(alphabet=st.sampled_from("ab1 \n\r\t`'\"\\{}é<|>#"), max_size=30) | st.sampled_from(
+    ["```python\n1\n```", "````", "  ```output", "", "\n", "<<1+1=2>>"]
+)
+
+
+@st.composite
+def solutions(draw: Any) -> list[tuple[str, str]]:
+    blocks: list[tuple[str, str]] = []
+    for kind in draw(st.lists(st.sampled_from(["text", "code", "cell"]), min_size=1, max_size=6)):
+        blocks.append(("code" if kind == "cell" else kind, draw(contents)))
+        if kind == "cell":
+            blocks.append(("execution", draw(contents)))
+    return [*blocks, ("text", "42")]
+
+
+@given(solutions(), st.booleans())
+@settings(max_examples=150)
+def test_fenced_text_and_tool_calls_give_the_same_blocks_back(blocks: list[tuple[str, str]], system: bool) -> None:
+    value = row("What?", *blocks)
+    if not system:
+        del value["messages"][0]
+    for module in (fenced, tools):
+        there = json.loads(json.dumps(module.write(value["messages"])))
+        assert detect(there) == ("fenced" if module is fenced else "tools")
+        assert read_any(there).messages() == value["messages"]
+
+
+def test_fenced_text_without_spans_is_read_as_other_projects_write_it() -> None:
+    there = fenced.write(good_row()["messages"])
+    del there["spans"]
+    blocks = read_any(there).turns[0][1]
+    # The two last text blocks cannot be told apart in plain text; everything before them can.
+    expected = [block["content"] for block in good_row()["messages"][-1]["content"]]
+    assert [block.content for block in blocks] == [*expected[:-2], "\n".join(expected[-2:])]
+
+
+def test_spans_that_no_longer_fit_an_edited_text_are_not_believed() -> None:
+    there = fenced.write(good_row()["messages"])
+    there["messages"][-1]["content"] = there["messages"][-1]["content"].replace(
+        "She eats one.", "She eats exactly one."
+    )
+    contents = [block.content for block in read_any(there).turns[0][1]]
+    assert "She eats exactly one." in contents
+    assert "left = total - 1\nleft" in contents
+
+
+def test_several_turns_go_there_and_back() -> None:
+    value = good_row()
+    value["messages"] += good_row(4, 5)["messages"][1:]
+    for module in (fenced, tools):
+        assert read_any(module.write(value["messages"])).messages() == value["messages"]
+
+
+def test_executions_come_from_running_the_code_and_what_the_record_claimed_is_counted(tmp_path: Path) -> None:
+    tora = {
+        "idx": 7,
+        "question": "What is 6 times 7?",
+        "gt": "42",
+        "code": ["We multiply.\n```python\nprint(6 * 7)\n```\n```output\n41\n```\nThe answer is $\\boxed{42}$."],
+    }
+    call = {"id": "x", "type": "function", "function": {"name": "python", "arguments": '{"code": "2 ** 10"}'}}
+    called = {
+        "messages": [
+            {"role": "user", "content": "What is two to the tenth?"},
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "x", "content": "1024"},
+            {"role": "assistant", "content": "It is \\boxed{1024}."},
+        ]
+    }
+    marked = {"question": "Two apples and three?", "answer": "In all 2+3=<<2+3=5>>5 apples.\n#### 5"}
+    out = tmp_path / "rows.jsonl"
+    source = write(tmp_path / "mixed.jsonl", [tora, called, marked, good_row(), b"{nonsense\n", {"question": "?"}])
+    report = convert(source, out, limits=QUICK, sessions=2)
+    assert report.read == {"tora": 1, "tools": 1, "gsm8k": 1, "lce": 1, "unreadable": 1, "unknown": 1}
+    assert (report.written, report.cells, report.differing) == (4, 3, 1)
+    first, second, third, fourth = (
+        [(block["type"], block["content"]) for block in value["messages"][-1]["content"]] for value in read(out)
+    )
+    assert first[1:3] == [("code", "print(6 * 7)"), ("execution", "42")]
+    assert second[:2] == [("code", "2 ** 10"), ("execution", "1024")]
+    assert third == [
+        ("text", "In all 2+3="),
+        ("code", "step1 = 2 + 3\nstep1"),
+        ("execution", "5"),
+        ("text", "5 apples.\n\nThe answer is \\boxed{5}."),
+        ("text", "5"),
+    ]
+    assert fourth[-1] == ("text", "5")
+    assert [entry["reason"].split(" (")[0] for entry in read(tmp_path / "rows.left-out.jsonl")] == [
+        "not JSON",
+        "of no known format",
+    ]
+
+
+def test_code_that_never_ends_leaves_its_record_out(tmp_path: Path) -> None:
+    source = write(tmp_path / "s.jsonl", [{"question": "Q?", "solution": "```python\nwhile True: pass\n```"}])
+    report = convert(source, tmp_path / "out.jsonl", limits=Limits(cell_seconds=0.3), sessions=1)
+    assert report.left_out == {"a cell that did not end": 1}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "tool", "tool_call_id": "1", "content": "2"}],
+        [{"role": "user", "content": "Q"}, {"role": "tool", "tool_call_id": "1", "content": "2"}],
+        [
+            {"role": "user", "content": "Q"},
+            {"role": "assistant", "tool_calls": [{"function": {"name": "search", "arguments": '{"q": "x"}'}}]},
+        ],
+        [{"role": "user", "content": "Q"}, {"role": "assistant", "tool_calls": [{"id": "1"}]}],
+    ],
+)
+def test_broken_tool_calls_are_refused_by_name(messages: list[Any]) -> None:
+    with pytest.raises(FormatError):
+        tools.read({"messages": messages})
+
+
+def test_an_unclosed_fence_is_refused() -> None:
+    with pytest.raises(FormatError, match="never closed"):
+        fenced.parse("Let us see.\n```python\n1 + 1")
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [
+        ("48/2", "48 / 2"),
+        ("1,200*3", "1200 * 3"),
+        ("20%*50", "(20 / 100) * 50"),
+        ("5x4", "5 * 4"),
+        ("2(3+4)", "2 * (3 + 4)"),
+        ("05*10", "5 * 10"),
+        ("1 1/2*4", "(1 + 1 / 2) * 4"),
+        ("$15+$5", "15 + 5"),
+        ("-3+5", "-3 + 5"),
+        ("2*x", None),
+        ("10 apples", None),
+        ("__import__('os')", None),
+        ("", None),
+    ],
+)
+def test_a_calculator_mark_becomes_python_or_stays_text(mark: str, expected: str | None) -> None:
+    assert gsm8k.python_of(mark) == expected
+
+
+@pytest.mark.parametrize(
+    ("solution", "gold", "last_cell"),
+    [
+        ("He has 4*5=<<4*5=20>>20. Half of 20 is 20/2=<<20/2=10>>10.", "20", "step1"),
+        ("He has 4*5=<<4*5=20>>20. With one more, 20 + 1 = 21.", "21", "20 + 1"),
+        ("That is 10/4=<<10/4=2.5>>2.5, so he needs a whole number, 3.", "3", "import math\n\nmath.ceil(step1)"),
+        ("The share is 1/4=<<1/4=.25>>.25, or 25%.", "25", "step1 * 100"),
+    ],
+)
+def test_the_answer_is_looked_for_in_what_the_solution_says(solution: str, gold: str, last_cell: str) -> None:
+    cells = [block.content for block in gsm8k.blocks_of(solution, gold) if block.type == "code"]
+    assert cells[-1] == last_cell
+
+
+def test_a_solution_that_never_computes_its_answer_is_left_out() -> None:
+    with pytest.raises(FormatError, match="no step gives the gold answer"):
+        gsm8k.blocks_of("There are 5 because five is five, and 2+2=<<2+2=4>>4.", "5")
+
+
+def test_huge_powers_and_hostile_lengths_end_soon() -> None:
+    assert gsm8k.value_of("9 ** 9 ** 9") is None
+    with pytest.raises(FormatError):
+        gsm8k.blocks_of("1+" * 50_000 + "1=" * 2_000, "5")
+
+
+def test_released_rows_go_there_and_back(shared_data: Path) -> None:
+    with open(shared_data / "mathcodeinstruct_dev.jsonl", encoding="utf-8") as lines:
+        for _, line in zip(range(400), lines, strict=False):
+            messages = json.loads(line)["messages"]
+            for module in (fenced, tools):
+                assert read_any(module.write(messages)).messages() == messages
+
+
+def test_gsm8k_solutions_compute_their_gold_answer(shared_data: Path) -> None:
+    with open(shared_data / "questions" / "GSM8K_train.jsonl", encoding="utf-8") as lines:
+        values = [json.loads(line) for line in lines][::10]
+    computed = 0
+    for value in values:
+        try:
+            blocks = gsm8k.read(value).turns[0][1]
+        except FormatError:
+            continue
+        computed += 1
+        assert blocks[-1] == Block("text", value["gold"])
+        assert blocks[-2].type == "text"
+    assert computed / len(values) > 0.95
