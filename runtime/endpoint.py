@@ -99,17 +99,20 @@ class EndpointEngine:
         self._tokenizer = LlamaEngine(path, settings, vocab_only=True)
         vocabulary = self._tokenizer.vocabulary
         ids = vocabulary.encode("1 + 1")
-        for flavour in ("vllm", "llama-server"):
+        reasons = []
+        flavours: tuple[Flavour, ...] = ("vllm", "llama-server")
+        for flavour in flavours:
             try:
                 stream = _Stream(self, flavour, {"ids": ids}, SamplingSettings(), 1, tokens=1)
                 got = [token for token, _ in stream.pieces() if token >= 0]
             except EngineError as error:
-                self.why_text_only = f"the server does not take and return token ids ({error.cause})"
+                reasons.append(f"{stream.path}: {error.cause}")
                 continue
             if got:
                 self.flavour, self.vocabulary = flavour, vocabulary
                 return
-            self.why_text_only = "the server took token ids but returned none"
+            reasons.append(f"{stream.path}: it took token ids but returned none")
+        self.why_text_only = f"the server does not take and return token ids ({'; '.join(reasons)})"
 
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
@@ -183,10 +186,10 @@ class _Stream:
         if sampling.repeat_penalty != 1.0:
             body["repeat_penalty" if flavour == "llama-server" else "repetition_penalty"] = sampling.repeat_penalty
         if flavour == "llama-server":
-            self._path = "/completion"
+            self.path = "/completion"
             body |= {"n_predict": tokens, "return_tokens": True, "cache_prompt": True}
         else:
-            self._path = f"{engine._base}/completions"
+            self.path = f"{engine._base}/completions"
             body["max_tokens"] = tokens
             if flavour == "vllm":
                 ends = [engine._tokenizer.vocabulary.control_id(END_OF_MESSAGE)] if engine._tokenizer else []
@@ -227,7 +230,7 @@ class _Stream:
     def _send(self) -> http.client.HTTPResponse:
         connection = self._connection = self._engine._connect()
         try:
-            connection.request("POST", self._path, self._body, self._engine._headers())
+            connection.request("POST", self.path, self._body, self._engine._headers())
             # Kept, because http.client hands it to the response and forgets it.
             self._socket = connection.sock
             response = connection.getresponse()

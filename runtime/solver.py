@@ -361,13 +361,12 @@ def check_room(prompt_tokens: int, n_ctx: int) -> str:
 
 
 def cleaned(output: str) -> str:
-    """An execution result as the model reads it: without NUL and zero-width characters, which it has never seen and
-    which can hide text from a reader of the transcript; never empty."""
-    output = output.translate(_INVISIBLE)
+    """An execution result as the model reads it: without characters it has never seen and that can hide text from a
+    reader of the transcript (NUL, zero-width, bidirectional controls); never empty."""
+    from runtime.sandbox import for_model
+
+    output = for_model(output, len(output))
     return output if output.strip() else EMPTY_EXECUTION
-
-
-_INVISIBLE = dict.fromkeys((0, 8203, 8204, 8205, 8288, 65279, *range(917504, 917632)))
 
 
 def _cut_middle(text: str, keep: int) -> str:

@@ -60,11 +60,13 @@ def write_model(
     end: str | None = END_OF_MESSAGE,
     spread: float = 0.05,
     loud_control: float = 1.0,
+    plain: bool = False,
 ) -> Path:
     """Write a random Llama-architecture model to `path` and return it.
 
     `loud_control` scales the output rows of the control tokens: above 1 they are drawn far more often than by chance
-    (the end of the message excepted, so that there are several blocks).
+    (the end of the message excepted, so that there are several blocks). `plain`: greedy decoding draws ordinary pieces
+    only, no bytes (servers hold back text while its bytes are no UTF-8) and no control tokens.
     """
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny random llama")
@@ -104,6 +106,8 @@ def write_model(
     head[[tokens.index(name) for name in control]] *= loud_control
     if loud_control > 1 and end in tokens:
         head[tokens.index(end)] = 0
+    if plain:
+        head[[number for number, kind in enumerate(types) if kind != gguf.TokenType.NORMAL]] = 0
     writer.add_tensor("output.weight", head)
     writer.add_tensor("output_norm.weight", np.ones(hidden, dtype=np.float32))
     for layer in range(layers):
