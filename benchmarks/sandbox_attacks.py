@@ -3,8 +3,8 @@
     python benchmarks/sandbox_attacks.py [--data DIR] [--tier TIER] [--only ID,ID] [--verbose]
 
 Fixtures on the host, as the probes expect: a secret in the environment, two files in /tmp, a TCP listener, a unix
-and an abstract socket. One session runs all probes in order. After each: an ordinary cell runs, a variable from before is
-still there or its loss was announced, the host's files are as they were, this process has not grown.
+and an abstract socket. One session runs all probes in order. After each: an ordinary cell runs, a variable from before
+is still there or its loss was announced, the host's files are as they were, this process has not grown.
 
 An *escape* is: `ESCAPE` in the output of a probe, a host fixture changed, a secret read, a session that does not come
 back. Prints one line per figure; exit code 1 where there was an escape, or (first tier) state kept on under 98 %.

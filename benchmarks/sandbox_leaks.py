@@ -98,7 +98,7 @@ def main() -> int:
             assert result.output == str(number), result
     cells = time.monotonic() - started
     started = time.monotonic()
-    for number in range(arguments.sessions):
+    for _ in range(arguments.sessions):
         with Sandbox(Limits(), tier=arguments.tier) as sandbox:
             result = sandbox.run("import os; open('f', 'w').write('x'); os.fork() or os._exit(0); 6 * 7")
             assert result.output == "42", result
@@ -106,7 +106,7 @@ def main() -> int:
     after = settled(before)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown
     print(
-        f"{arguments.cells} cells in {cells:.1f} s, {arguments.sessions} sessions in {sessions:.1f} s, tier {running.tier}"
+        f"tier {running.tier}: {arguments.cells} cells in {cells:.1f} s, {arguments.sessions} sessions in {sessions:.1f} s"  # noqa: E501
     )
     left = {name: after[name] - before[name] for name in before}
     print("left behind:", ", ".join(f"{count:+d} {name}" for name, count in left.items()), f"; {grown / 1024:+.1f} MiB")

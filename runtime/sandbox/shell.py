@@ -277,4 +277,27 @@ def build(folder: str) -> Shell:
     shell: Shell = Shell.instance(config=config)
     # HTML, LaTeX and the rest are made to be thrown away here.
     shell.display_formatter.active_types = ["text/plain", "image/png"]
+    _warm_up(shell)
     return shell
+
+
+class _Nowhere(Streams):
+    """Streams for the warm-up, in a process whose output is not a cell's."""
+
+    def __init__(self) -> None:
+        self.out = self.err = _Stream(io.BytesIO(), encoding="utf-8")
+
+    def install(self) -> None:
+        """Leave `sys` alone."""
+
+
+def _warm_up(shell: Shell) -> None:
+    """Fail once and echo once here, so that no session has to import what tracebacks and echoes take."""
+    shell.streams = _Nowhere()
+    shell.run("1/0")
+    shell.run("(1, 'a')")
+    shell.reset(new_session=True)
+    shell.execution_count = 1
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        if hasattr(sys, name):
+            delattr(sys, name)
