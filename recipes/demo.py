@@ -51,6 +51,8 @@ FAST = Scale(rows=96, check_rows=16, max_steps=4, problems=6, small=3)
 TARGETS: dict[str, float] = {"numbers": 0.95, "wording": 0.80}
 """What the full demo is expected to reach, by kind."""
 MODEL = "Q8_0"
+PATIENCE = 30.0
+"""Seconds a cell may take when rows are run again: on a busy machine an honest result is no time-out."""
 SLOTS = 16
 """Sequences decoded together in the exams."""
 
@@ -141,8 +143,9 @@ def _machine(story: Story) -> None:
 def _rows(story: Story, scale: Scale, out: Path) -> Path:
     """Make the rows (or find them in the cache), run some again, show one."""
     from qlora.data import load_rows
+    from recipes.data.check import OUTPUT_CHARS, check
     from recipes.nano.rows import ROWS, training_rows_path
-    from recipes.reexecute import reexecute
+    from runtime.sandbox import Limits
 
     count = scale.rows or ROWS
     with _bar(story, "rows made", count) as advance:
@@ -150,16 +153,14 @@ def _rows(story: Story, scale: Scale, out: Path) -> Path:
     path = out / "rows.jsonl"
     shutil.copyfile(source, path)
     rows = list(load_rows(str(path)))
-    checked = rows[:: max(1, len(rows) // scale.check_rows)][: scale.check_rows]
-    with _bar(story, "run again", len(checked)) as advance:
-        report = reexecute(checked, on_row=advance)
-    if report.differences:
-        first = report.differences[0]
-        raise DataError(
-            f"{first.place}: the code gives {first.now!r}, recorded is {first.recorded!r}", "the rows are wrong"
-        )
-    story.say(f"{len(rows):,} rows. {len(checked)} of them run again: {report.cells} of {report.cells} results equal.")
-    story.facts["rows"] = {"rows": len(rows), "run_again": len(checked), "cells": report.cells}
+    limits = Limits(cell_seconds=PATIENCE, output_chars=OUTPUT_CHARS)
+    with _bar(story, "run again", scale.check_rows) as advance:
+        report = check(str(path), limits=limits, first=scale.check_rows, fresh=True, on_progress=advance)
+    if report.flagged:
+        first = report.flagged[0]
+        raise DataError(f"{first.place}: its recorded results do not come out again", "the rows are wrong")
+    story.say(f"{len(rows):,} rows. {report.rows} of them run again: {report.cells} of {report.cells} results equal.")
+    story.facts["rows"] = {"rows": len(rows), "run_again": report.rows, "cells": report.cells}
     return path
 
 
@@ -290,8 +291,8 @@ def _table(story: Story, results: dict[str, dict[str, Paper]]) -> None:
     story.facts["falsified"] = {"changed": changed, "of": counted}
     if counted:
         story.say(
-            f"Is the result of the code used? Each one that the model read was replaced by a wrong value: the final answer "
-            f"changed in {changed} of {counted} solutions ({changed / counted:.0%})."
+            f"Is the result of the code used? Every result that the model read was replaced by a wrong value: the final "
+            f"answer changed in {changed} of {counted} solutions ({changed / counted:.0%})."
         )
 
 
@@ -308,9 +309,7 @@ def _compare_packaged(story: Story, scale: Scale, made: Paper) -> None:
         engine.close()
     here = sum(made.right[: scale.small])
     story.facts["packaged"] = {"solved": paper.solved, "here": here, "of": scale.small}
-    story.say(
-        f"The packaged nano model solves {paper.solved} of {scale.small} of the first kind, the one made here {here}."
-    )
+    story.say(f"The packaged model solves {paper.solved} of {scale.small} of the first kind, the one made here {here}.")
 
 
 def _share(paper: Paper) -> str:

@@ -84,8 +84,8 @@ def test_a_figure_goes_into_every_format() -> None:
 
 def test_nothing_a_model_or_a_cell_writes_becomes_markup_of_the_page() -> None:
     evil = '<script>alert(1)</script><img src="http://x" onerror=alert(1)>'
-    turn = Turn(evil, [Block("text", f"{evil} [a](javascript:alert(1)) ![b](http://x/y.png)"), Block("code", f"# {evil}"),
-                       Block("execution", evil)], evil)  # fmt: skip
+    text = Block("text", f"{evil} [a](javascript:alert(1)) ![b](http://x/y.png)")
+    turn = Turn(evil, [text, Block("code", f"# {evil}"), Block("execution", evil)], evil)
     made = page([turn], title=evil, model=evil)
     assert "<script" not in made
     assert "<img" not in made

@@ -1,0 +1,219 @@
+"""`solve`, `eval` and `export --check` from the outside: what goes to which stream, exit codes, resumed batches."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recipes.cli import main
+from runtime.lce import Block
+from runtime.replay import ReplayEngine
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CODE = "from math import factorial\nfactorial(12) // factorial(10)"
+
+
+def script(question: str) -> list[Block]:
+    if "broken" in question:
+        raise KeyError(question)
+    if "silent" in question:
+        return [Block("text", "I do not know what to answer here, and I say so at more than sixty characters.")]
+    return [Block("text", "We compute."), Block("code", CODE), Block("text", "\\boxed{132}"), Block("text", "132")]
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A file whose engine writes the script."""
+    for name in ("CONFIG", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+    monkeypatch.setattr("recipes.cli.solving.load_engine", lambda *_: ReplayEngine(script))
+    path = tmp_path / "scripted.gguf"
+    path.write_bytes(b"GGUF")
+    return str(path)
+
+
+def test_answer_only_prints_the_answer_and_nothing_else(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", model, "What is 12! / 10!?", "--answer-only"]) == 0
+    assert capsys.readouterr().out == "132\n"
+
+
+def test_json_is_one_object_with_blocks_counts_and_the_model(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", model, "q", "--json", "--seed", "7"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [block["type"] for block in told["blocks"]] == ["text", "code", "execution", "text", "text"]
+    assert told["blocks"][2]["content"] == "132"
+    assert (told["answer"], told["status"], told["cells"], told["seed"]) == ("132", "answered", 1, 7)
+    assert {"prompt", "generated", "execution"} == set(told["tokens"])
+    assert told["model"]["engine"] == "replay"
+
+
+def test_a_question_without_an_answer_exits_1(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", model, "silent", "--answer-only"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "without an answer" in captured.err
+
+
+def test_an_empty_question_is_a_wrong_call(model: str) -> None:
+    assert main(["solve", model, "  "]) == 2
+    assert main(["solve", model, "x" * 100_001]) == 2
+
+
+def test_votes_are_told(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", model, "q", "--samples", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["answer"], told["votes"], told["groups"]) == ("132", 3, [{"answer": "132", "votes": 3}])
+    assert len({sample["seed"] for sample in told["samples"]}) == 3
+
+
+def test_a_solution_is_exported_beside_being_shown(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["solve", model, "q", "--to", str(tmp_path / "s.ipynb")]) == 0
+    assert "answer: 132" in capsys.readouterr().out
+    notebook = json.loads((tmp_path / "s.ipynb").read_text(encoding="utf-8"))
+    code = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert code["outputs"][0]["data"]["text/plain"] == "132"
+
+
+def questions(folder: Path, *texts: str) -> str:
+    path = folder / "questions.jsonl"
+    lines = [json.dumps({"id": f"q{n}", "question": text, "gold": "132"}) for n, text in enumerate(texts)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+def test_a_batch_prints_one_graded_result_a_line(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["solve", model, "--questions", questions(tmp_path, "a", "b", "silent")]) == 0
+    lines = {line["id"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert set(lines) == {"q0", "q1", "q2"}
+    assert (lines["q0"]["strict"], lines["q0"]["lenient"]) == (True, True)
+    assert (lines["q2"]["answer"], lines["q2"]["lenient"]) == (None, False)
+
+
+def test_an_item_that_fails_leaves_the_others_and_exits_1(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["solve", model, "--questions", questions(tmp_path, "a", "  ", "b")]) == 1
+    lines = {line["id"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert lines["q1"]["status"] == "error"
+    assert lines["q0"]["answer"] == lines["q2"]["answer"] == "132"
+
+
+def test_answers_of_a_batch_come_in_the_order_of_the_questions(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["solve", model, "--questions", questions(tmp_path, "a", "silent", "b"), "--answer-only"]) == 0
+    assert capsys.readouterr().out == "132\n\n132\n"
+
+
+def test_a_results_file_is_continued_and_never_repeats(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r" / "results.jsonl"
+    call = ["solve", model, "--questions", questions(tmp_path, "a", "b", "c"), "--out", str(out)]
+    assert main(call) == 0
+    whole = out.read_text(encoding="utf-8").splitlines(keepends=True)
+    out.write_text("".join(whole[:1]) + whole[1][:20], encoding="utf-8")
+    assert main(call) == 0
+    assert "holds 1 of 3 results" in capsys.readouterr().err
+    ids = [json.loads(line)["id"] for line in out.read_text(encoding="utf-8").splitlines()]
+    assert sorted(ids) == ["q0", "q1", "q2"]
+    facts = json.loads((tmp_path / "r" / "results.meta.json").read_text(encoding="utf-8"))
+    assert facts["data"]["questions"] == 3
+    assert main([*call, "--temperature", "0.5"]) == 2, "another setting is another run"
+
+
+def test_bad_question_files_name_their_lines(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"question": "a", "id": 1}\nnonsense\n{"q": 2}\n{"question": "b", "id": 1}\n', encoding="utf-8")
+    assert main(["solve", model, "--questions", str(path)]) == 1
+    told = capsys.readouterr().err
+    assert "line 2 is no object" in told
+    assert "line 3 is no object" in told
+    assert "line 4 repeats the id '1' of line 1" in told
+    assert main(["solve", model, "--questions", str(tmp_path / "missing.jsonl")]) == 2
+
+
+def test_plain_lines_are_questions_too(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "plain.txt"
+    path.write_text("first?\n\nsecond?\n", encoding="utf-8")
+    assert main(["solve", model, "--questions", str(path)]) == 0
+    asked = [json.loads(line)["question"] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(asked) == ["first?", "second?"]
+
+
+def test_eval_measures_and_compares(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = questions(tmp_path, "a", "b", "silent", "c")
+    out = tmp_path / "run"
+    assert main(["eval", model, "--data", f"mine={data}", "--out", str(out), "--json", "--no-plots"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert "mine" in told["report"]
+    results = str(out / "results.jsonl")
+    assert main(["eval", "--grade", results, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"mine": {"n": 4, "correct": 3, "accuracy": 75.0}}
+    assert main(["eval", "--compare", results, results, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mine"]["n"] == 4
+    assert main(["eval", "--inspect", results, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [attempt["correct"] for attempt in shown] == [False]
+
+
+@pytest.fixture
+def tiny_gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A random model that llama.cpp really loads."""
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "runtime"))
+    pytest.importorskip("gguf", reason="making a model file needs the gguf package")
+    from gguf_factory import write_model  # type: ignore[import-not-found]
+
+    path = tmp_path / "tiny.gguf"
+    write_model(path)
+    return path
+
+
+def test_a_real_file_is_solved_with_results_and_progress_on_their_own_streams(tiny_gguf: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "recipes", "solve", str(tiny_gguf), "--json", "--max-tokens", "24"],
+        input="What is 12! / 10!?",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1"},
+        timeout=240,
+        check=False,
+    )
+    told = json.loads(done.stdout)
+    assert told["question"] == "What is 12! / 10!?"
+    assert told["tokens"]["generated"] <= 24
+    assert len(told["model"]["model_sha256"]) == 64
+    assert done.returncode == (0 if told["answer"] is not None else 1)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_truncated_or_foreign_file_is_one_clear_error(
+    tiny_gguf: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(tiny_gguf.read_bytes()[:5000])
+    foreign = tmp_path / "foreign.gguf"
+    foreign.write_text("hello", encoding="utf-8")
+    for path in (cut, foreign):
+        assert main(["solve", str(path), "q"]) == 1
+        captured = capfd.readouterr()
+        assert captured.out == ""
+        assert captured.err.count("\n") == 1, captured.err
+        assert path.name in captured.err
+
+
+def test_a_gguf_file_can_be_looked_at(tiny_gguf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["export", "--check", str(tiny_gguf), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert code == (0 if told["ok"] else 1)
+    assert set(told["control"]) >= {"<|text|>", "<|code|>", "<|endofmessage|>"}
