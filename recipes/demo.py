@@ -291,7 +291,7 @@ def _table(story: Story, results: dict[str, dict[str, Paper]]) -> None:
     story.facts["falsified"] = {"changed": changed, "of": counted}
     if counted:
         story.say(
-            f"Is the result of the code used? Every result that the model read was replaced by a wrong value: the final "
+            f"Is the result of the code used? Every result the model read was replaced by a wrong value: the final "
             f"answer changed in {changed} of {counted} solutions ({changed / counted:.0%})."
         )
 
