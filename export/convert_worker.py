@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ def main(spec_file: str) -> None:
     if "end_of_turn" in spec:
         _answer_special_tokens(gguf, spec)
         _answer_pre_tokenizer(importlib.import_module("conversion.base"), spec)
-    script = spec["script"]
-    sys.argv = [script, *spec["arguments"]]
-    importlib.import_module(script.removesuffix(".py")).main()
+    script = folder / spec["script"]
+    sys.argv = [str(script), *spec["arguments"]]
+    runpy.run_path(str(script), run_name="__main__")
 
 
 def _answer_special_tokens(gguf: Any, spec: dict[str, Any]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.rows import question_of, read_messages
 from runtime.grade import equivalent, final_answer
 from runtime.lce import Block
 
@@ -26,13 +26,8 @@ Solve = Callable[[Path, Sequence[Problem]], Sequence[bool]]
 def read_problems(file: Path, count: int) -> list[Problem]:
     """Up to `count` distinct questions of a file of rows, spread evenly; rows without a final answer are left out."""
     problems: dict[str, Problem] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if not line.strip():
-            continue
-        messages = json.loads(line)["messages"]
-        question = "\n".join(
-            block["content"] for message in messages if message["role"] == "user" for block in message["content"]
-        )
+    for messages in read_messages(file):
+        question = question_of(messages)
         blocks = [Block(b["type"], b["content"]) for m in messages if m["role"] == "assistant" for b in m["content"]]
         gold = final_answer(blocks)
         if gold is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,13 +73,7 @@ def read_samples(file: Path, tokenizer: Any, *, rows: int, context: int, max_pos
     """
     from qlora.data import encode
 
-    messages = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                messages.append(json.loads(line)["messages"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{file}:{number} is no row ({error})", "nothing can be certified on it") from error
+    messages = list(read_messages(file))
     step = max(1.0, len(messages) / max(1, rows))
     chosen = [messages[int(index * step)] for index in range(min(rows, len(messages)))]
     result: list[Sample] = []
@@ -94,7 +89,7 @@ def read_samples(file: Path, tokenizer: Any, *, rows: int, context: int, max_pos
         used += len(positions)
         result.append(
             Sample(
-                question=_question(row),
+                question=question_of(row),
                 input_ids=list(encoded.input_ids),
                 positions=positions,
                 kinds=[encoded.kinds[i] for i in positions],
@@ -110,7 +105,24 @@ def read_samples(file: Path, tokenizer: Any, *, rows: int, context: int, max_pos
     return Samples(result, len(messages), too_long)
 
 
-def _question(messages: list[dict[str, Any]]) -> str:
+def read_messages(file: Path) -> Iterator[list[dict[str, Any]]]:
+    """The messages of every row of a `.jsonl` file in the hub schema.
+
+    Raises:
+        DataError: a line that is no row.
+    """
+    with open(file, encoding="utf-8") as handle:
+        # Not splitlines(): JSON strings may hold U+2028 and other characters that it takes for line ends.
+        for number, line in enumerate(handle, 1):
+            if line.strip():
+                try:
+                    yield json.loads(line)["messages"]
+                except (ValueError, KeyError, TypeError) as error:
+                    raise DataError(f"{file}:{number} is no row ({error})", "nothing can be certified on it") from error
+
+
+def question_of(messages: list[dict[str, Any]]) -> str:
+    """Text of the first user message."""
     for message in messages:
         if message["role"] == "user":
             return "\n".join(block["content"] for block in message["content"])

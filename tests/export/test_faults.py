@@ -18,6 +18,9 @@ from export.source import open_source
 from export.tokenizer import load_tokenizer
 from tests.export.conftest import Exported
 
+# Ten seconds on an idle machine: a conversion starts a process that imports torch.
+pytestmark = pytest.mark.timeout(1200)
+
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     from safetensors.torch import load_file, save_file

@@ -18,6 +18,9 @@ from runtime.errors import ExportError, ModelError
 from tests.export.conftest import Exported
 from tests.export.gguf_writer import write_gguf
 
+# Ten seconds on an idle machine: a conversion starts a process that imports torch.
+pytestmark = pytest.mark.timeout(1200)
+
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     matrix = {"blk.0.attn_q.weight": np.arange(8, dtype=np.float32), "output.weight": np.ones(4, np.float32)}

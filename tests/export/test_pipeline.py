@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -18,6 +19,9 @@ from runtime.errors import ExportError, InputError
 from runtime.files import sha256_file
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
 from tests.export.conftest import Exported
+
+# Ten seconds on an idle machine: a conversion starts a process that imports torch.
+pytestmark = pytest.mark.timeout(1200)
 
 
 def test_every_control_token_template_and_flag_survives(llama_export: Exported, qwen2_export: Exported) -> None:
@@ -90,21 +94,21 @@ def test_killed_before_every_result_it_ends_with_the_same_bytes(
         pass
 
     rename = os.replace
-    calls = 0
+    calls = kills = 0
 
     def killed(source: Any, target: Any) -> None:
         nonlocal calls
         calls += 1
-        if calls % 2:
+        if calls > kills:
             # The file under the temporary name stays, as after a real kill.
-            shutil.copyfile(source, f"{source}.left.tmp")
+            shutil.copyfile(source, Path(source).with_name(Path(source).name.replace(".tmp", "1.tmp")))
             raise KilledError
         rename(source, target)
 
     monkeypatch.setattr(os, "replace", killed)
     settings = ExportSettings(quant=("Q8_0", "F16"), llama_cpp=converter.folder, certify=CertifySettings(rows=0))
-    kills = 0
     while True:
+        calls = 0
         try:
             summary = export(llama_export.run, settings, tmp_path)
             break
@@ -152,7 +156,7 @@ def test_pick_keeps_the_smallest_type_that_solves_enough(
     certificate = json.loads((tmp_path / "tiny.certificate.json").read_text())
     assert certificate["models"]["Q4_0"]["solved"] == {"correct": 1, "of": 3}
     assert certificate["files"] == {"F16": True, "Q8_0": True, "Q4_0": False}
-    assert "fewer problems" in certificate["models"]["Q4_0"]["reasons"][0]
+    assert any("fewer problems" in reason for reason in certificate["models"]["Q4_0"]["reasons"])
 
 
 def test_a_merged_folder_is_its_own_reference(llama_export: Exported, converter: Any, tmp_path: Path) -> None:
@@ -176,7 +180,6 @@ def test_adapter_only_refuses_what_it_would_lose_and_names_it(llama_export: Expo
 
 def test_an_adapter_alone_computes_on_the_base_what_the_merge_computes(tmp_path: Path, converter: Any) -> None:
     """rsLoRA, whose scale llama.cpp does not know by name."""
-    import numpy as np
     import torch
 
     from export.adapter_gguf import export_adapter
@@ -186,25 +189,21 @@ def test_an_adapter_alone_computes_on_the_base_what_the_merge_computes(tmp_path:
     model = make_run(tmp_path, nf4=False, steps=0, trainable_token_indices=None, use_rslora=True, noise=0.2)
     settings = ExportSettings(llama_cpp=converter.folder, certify=CertifySettings(rows=0), quant=("F16",))
     adapter = export_adapter(tmp_path / "run", settings, tmp_path / "out")
+    ids = list(range(3, 60))
+    with torch.inference_mode():
+        wanted = model(input_ids=torch.tensor([ids])).logits[0]
     # The base alone, as a merged folder with the run's tokenizer.
     plain = tmp_path / "plain"
     model.unload().save_pretrained(str(plain))
     for file in (tmp_path / "run" / "tokenizer").iterdir():
         shutil.copyfile(file, plain / file.name)
     base = export(plain, settings, tmp_path / "out").files["F16"]
-    merged = export(tmp_path / "run", settings, tmp_path / "out").files["F16"]
-    ids = list(range(3, 60))
-    outputs = []
-    for file, lora in ((base, adapter), (merged, None), (base, None)):
-        measured = Measured(str(file), n_ctx=96, threads=1)
-        if lora is not None:
-            handle = measured.lib.llama_adapter_lora_init(measured.model, str(lora).encode())
-            import ctypes
-
-            adapters = (measured.lib.llama_adapter_lora_p_ctypes * 1)(handle)
-            assert measured.lib.llama_set_adapters_lora(measured.context, adapters, 1, (ctypes.c_float * 1)(1.0)) == 0
-        outputs.append(torch.from_numpy(measured.decode(ids, 0, set(range(len(ids))))))
-    together, merged_logits, base_logits = outputs
-    assert float((together - merged_logits).abs().max()) < 0.03
-    assert float((together - base_logits).abs().max()) > 10 * float((together - merged_logits).abs().max())
-    assert np.isfinite(together.numpy()).all()
+    measured = Measured(str(base), n_ctx=96, threads=1)
+    without = torch.from_numpy(measured.decode(ids, 0, set(range(len(ids)))))
+    measured.forget()
+    handle = measured.lib.llama_adapter_lora_init(measured.model, str(adapter).encode())
+    adapters = (measured.lib.llama_adapter_lora_p_ctypes * 1)(handle)
+    assert measured.lib.llama_set_adapters_lora(measured.context, adapters, 1, (ctypes.c_float * 1)(1.0)) == 0
+    together = torch.from_numpy(measured.decode(ids, 0, set(range(len(ids)))))
+    assert float((together - wanted).abs().max()) < 0.03
+    assert float((without - wanted).abs().max()) > 10 * float((together - wanted).abs().max())

@@ -15,6 +15,9 @@ from runtime.lce import CONTROL_TOKENS, Segment
 from tests.export.conftest import Exported
 from tests.export.factory import add_control_tokens, make_byte_level, make_sentencepiece
 
+# Ten seconds on an idle machine: a conversion starts a process that imports torch.
+pytestmark = pytest.mark.timeout(1200)
+
 AWKWARD = [
     "", " ", "  ", "\n", "\t\t\n \n", " leading", "trailing ", "a  b   c", "3 33 333 3333 33333", "x=1;y=-2.50",
     "    if x:\n        return [1, 2]\n" + " " * 40 + "deep", "Ünïcödé 🚀 ∑ √2 ≤ 3", "<|text|> spelled", "</s>", "<s>",
@@ -99,9 +102,9 @@ def texts(shared_data: Path) -> list[str]:
     """Every benchmark question, and the code blocks of the traces (every seventh, to keep the test short)."""
     result = list(AWKWARD)
     for file in sorted((shared_data / "questions").glob("*.jsonl")):
-        result += [json.loads(line)["question"] for line in file.read_text(encoding="utf-8").splitlines()]
+        result += [json.loads(line)["question"] for line in file.read_text(encoding="utf-8").split("\n") if line]
     for file in sorted((shared_data / "traces").glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines()[::7]:
+        for line in file.read_text(encoding="utf-8").rstrip("\n").split("\n")[::7]:
             result += [block["content"] for block in json.loads(line)["blocks"] if block["type"] == "code"]
     return result
 
