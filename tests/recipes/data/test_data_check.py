@@ -170,7 +170,7 @@ def test_an_answer_is_held_to_the_gold_one_where_there_is_one(tmp_path: Path) ->
         ("[1, 2]", "[2, 1]", "differs"),
         (
             "--- NameError Traceback (most recent call last) Cell In[1], line 1 NameError: name 'a' is not defined",
-            "---\nNameError  Traceback (most recent call last)\nCell In[3], line 9\n\nNameError: name 'a' is not defined",
+            "-\nNameError Traceback (most recent call last)\nCell In[3], line 9\n\nNameError: name 'a' is not defined",
             "same exception",
         ),
         (

@@ -1,0 +1,86 @@
+"""Does `data decontaminate` find what comes from a benchmark, and nothing else?
+
+    python benchmarks/data_decontaminate.py [--data DIR]
+
+- Every development row comes from one of the question sets: all of them have to be found.
+- 200 questions of the sets, edited in case, spacing or both (words and numbers untouched): all have to be found.
+- The generated nano problems come from templates of our own: under 0.1 % may be found.
+
+Exit code 1 where a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from recipes.data.decontaminate import decontaminate  # noqa: E402
+from recipes.data.rows import Refused, read_questions, write_lines  # noqa: E402
+from recipes.nano.problems import training_problems  # noqa: E402
+
+
+def edited(text: str, rng: random.Random) -> str:
+    """`text` with its case, its spacing or both changed."""
+    kind = rng.choice(("upper", "lower", "title", "double", "lines", "commas", "both"))
+    if kind in ("upper", "both"):
+        text = text.upper()
+    elif kind == "lower":
+        text = text.lower()
+    elif kind == "title":
+        text = " ".join(word[:1].upper() + word[1:] for word in text.split(" "))
+    if kind in ("double", "both"):
+        text = text.replace(" ", "  ")
+    elif kind == "lines":
+        text = text.replace(". ", ".\n\n").replace(" ", "\t", 3)
+    elif kind == "commas":
+        text = text.replace(",", " ,").replace("?", " ?")
+    return f" {text}\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    )
+    parser.add_argument("--nano", type=int, default=4000, help="generated problems")
+    arguments = parser.parse_args()
+    questions, kept = str(arguments.data / "questions"), True
+
+    begun = time.monotonic()
+    overlap = decontaminate(str(arguments.data / "mathcodeinstruct_dev.jsonl"), [questions])
+    kept &= len(overlap.hits) == overlap.rows
+    print(f"development rows found: {len(overlap.hits)} of {overlap.rows} {dict(overlap.by_reason)}, "
+          f"against {overlap.benchmark_questions} questions in {time.monotonic() - begun:.1f} s")  # fmt: skip
+
+    rng = random.Random(9)
+    everything = [q for path in sorted(Path(questions).glob("*.jsonl")) for q in read_questions(str(path), Refused())]
+    chosen = [question.question for question in rng.sample(everything, 200)]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "edited.jsonl"
+        write_lines(source, ({"question": edited(text, rng)} for text in chosen))
+        overlap = decontaminate(str(source), [questions])
+        kept &= len(overlap.hits) == 200
+        print(f"edited questions found: {len(overlap.hits)} of 200 {dict(overlap.by_reason)}")
+
+        source = Path(folder) / "nano.jsonl"
+        write_lines(source, ({"question": problem.question} for problem in training_problems(arguments.nano, 1)))
+        overlap = decontaminate(str(source), [questions])
+        share = 100 * len(overlap.hits) / overlap.rows
+        kept &= share < 0.1
+        print(f"generated problems found: {len(overlap.hits)} of {overlap.rows} = {share:.3f} % (promised under 0.1 %)")
+        for hit in overlap.hits[:5]:
+            print(json.dumps(hit.as_dict()))
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Is a `data solve` that is killed at random the same as one that is left alone?
+
+    python benchmarks/data_solve_killed.py --model MODEL.gguf [--questions 500] [--slots 8] [--keep gold]
+
+Runs `mathcoder data solve` over generated problems at temperature 0 twice: once undisturbed, once in a process that is
+killed (SIGKILL) after a random few seconds and started again until it finishes. Prints how many questions were lost or
+doubled, whether the rows are the same bytes, and in how many questions the solutions differ. Cells and decoding run
+side by side, so a killed run decodes in other company; on a quantized model that may change a rounding, which is why
+differing solutions are listed. With `--slots 1` no such company exists.
+
+Exit code 1 where a question was lost or doubled, or rows differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from recipes.data.rows import write_lines  # noqa: E402
+from recipes.data.solve import samples_path  # noqa: E402
+from recipes.nano.problems import held_out  # noqa: E402
+
+
+def command(arguments: argparse.Namespace, questions: Path, out: Path) -> list[str]:
+    return [
+        sys.executable, "-m", "recipes", "data", "solve", str(questions), "--model", str(arguments.model),
+        "--keep", arguments.keep, "--samples", "1", "--slots", str(arguments.slots), "--out", str(out),
+        "--max-tokens", "400", "--max-seconds", "3600", "--cell-seconds", "60", "--threads", str(arguments.threads),
+    ]  # fmt: skip
+
+
+def samples(path: Path) -> dict[str, Any]:
+    """Solutions by id, without what a clock decides; doubled ids are an error."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    doubled = [key for key, count in collections.Counter(line["id"] for line in lines).items() if count > 1]
+    if doubled:
+        print(f"doubled: {doubled[:10]}")
+    return {line["id"]: (line["blocks"], line["answer"], line["status"], line["seed"]) for line in lines}
+
+
+def killed_run(words: list[str], rng: random.Random, longest: float) -> tuple[int, int]:
+    """Start, kill, start again; (kills, exit code)."""
+    kills = 0
+    while True:
+        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            return kills, process.wait(rng.uniform(0.3 * longest, longest))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", type=Path, required=True, help="a GGUF file")
+    parser.add_argument("--questions", type=int, default=500)
+    parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=10, help="about how often to kill")
+    parser.add_argument("--keep", choices=("gold",), default="gold")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        questions = folder / "questions.jsonl"
+        problems = held_out("numbers", arguments.questions, seed=11)
+        write_lines(
+            questions, ({"id": f"n{i}", "question": p.question, "gold": p.gold} for i, p in enumerate(problems))
+        )
+        whole, killed = folder / "whole.jsonl", folder / "killed.jsonl"
+        begun = time.monotonic()
+        code = subprocess.run(
+            command(arguments, questions, whole), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ).returncode
+        seconds = time.monotonic() - begun
+        print(f"undisturbed: {arguments.questions} questions in {seconds:.0f} s, exit code {code}", flush=True)
+        # A life has to be long enough to load the model, and short enough to be ended about so often.
+        kills, code = killed_run(
+            command(arguments, questions, killed), random.Random(1), max(2.0, 1.6 * seconds / arguments.kills) + 4
+        )
+        one, two = samples(samples_path(whole)), samples(samples_path(killed))
+        doubled = len(samples_path(killed).read_text(encoding="utf-8").splitlines()) - len(two)
+        lost = set(one) - set(two)
+        differing = [key for key in one if key in two and one[key] != two[key]]
+        rows = [len(path.read_text(encoding="utf-8").splitlines()) for path in (whole, killed)]
+        same = whole.read_bytes() == killed.read_bytes()
+        print(f"killed {kills} times, exit code {code}: lost {len(lost)}, doubled {doubled} of {len(one)} questions")
+        print(f"rows {rows[0]} and {rows[1]}, the same bytes: {same}; solutions that differ: {len(differing)}")
+        for key in differing[:3]:
+            print(f"  {key}: {one[key][1]!r} and {two[key][1]!r}")
+    return 0 if same and not lost and not doubled else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
