@@ -153,7 +153,8 @@ def device_and_dtype(settings: TrainSettings) -> tuple[torch.device, torch.dtype
     """
     import torch
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
     if settings.compute_dtype != "auto":
         return device, getattr(torch, settings.compute_dtype)
     return device, torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32

@@ -17,9 +17,7 @@ from torch import Tensor, nn
 
 class _LoraLinear(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, a: Tensor, b: Tensor, layer: nn.Module, scale: float, dtype: torch.dtype
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, a: Tensor, b: Tensor, layer: Any, scale: float, dtype: torch.dtype) -> Tensor:
         flat = x.reshape(-1, x.shape[-1]).to(dtype)
         cast_a, cast_b = a.to(dtype), b.to(dtype)
         narrow = flat @ cast_a.T

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from qlora.data import BadRow, Row, RowSet, load_rows, problem_of, question_of, split_held_out
 from qlora.settings import DataSettings
-from qlora.tokenized import TokenTable, tokenize_rows
+from qlora.token_cache import cached_table
+from qlora.tokenized import TokenTable
 from runtime.errors import DataError, InputError
 from runtime.lce import SUPERVISED_KINDS
 
@@ -89,7 +90,7 @@ def prepare(data: DataSettings, tokenizer: Any, context: int) -> Prepared:
         rows = _keep(rows, [problem_of({"messages": row.messages}) is None for row in rows], left_out, "blocks")
     if data.max_rows is not None:
         rows = rows[: data.max_rows]
-    table = tokenize_rows(rows, tokenizer)
+    table = cached_table(rows, tokenizer)
     lengths = table.lengths
     too_long = [(row, int(length)) for row, length in zip(rows, lengths, strict=True) if length > context]
     if too_long:

@@ -6,7 +6,7 @@ import errno
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +140,33 @@ def earlier_run(folder: RunFolder, run: dict[str, Any]) -> dict[str, Any] | None
     return old
 
 
+def trackers(folder: RunFolder, options: TrainSettings) -> Callable[[dict[str, Any]], None]:
+    """A function that hands log entries to the trackers of the recipe.
+
+    Raises:
+        TrainError: TensorBoard is asked for and not installed.
+    """
+    if not options.tensorboard:
+        return lambda _entry: None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise TrainError(
+            "train.tensorboard is true, and tensorboard is not installed",
+            "nothing was trained",
+            "pip install tensorboard, or set train.tensorboard=false; log.jsonl holds the same numbers",
+        ) from error
+    writer = SummaryWriter(str(folder.path / "tensorboard"))
+
+    def write(entry: dict[str, Any]) -> None:
+        for name, value in {**entry, **entry.get("sample", {})}.items():
+            if isinstance(value, int | float) and name != "step":
+                writer.add_scalar(name, value, entry["step"])
+        writer.flush()
+
+    return write
+
+
 def refuse_nan(loss: float, norm: float, step: int, rows: Sequence[Row], last: Path | None) -> None:
     """Stop before a loss or gradient that is no number reaches the weights.
 
@@ -179,8 +206,8 @@ def log_entry(
 
 
 def announce(
-    console: Console, base: BaseModel, data: Prepared, adapted: Adapted, backend: str, reason: str,
-    options: TrainSettings, steps: int, done: int,
+    console: Console, base: BaseModel, data: Prepared, adapted: Adapted, backend: tuple[str, str],
+    options: TrainSettings, steps: int, done: int, world: int,
 ) -> None:  # fmt: skip
     """What is about to happen, in numbers."""
     counts = data.table.tokens_per_kind()
@@ -189,7 +216,7 @@ def announce(
     dtype = str(adapted.dtype).removeprefix("torch.")
     form = "NF4, double quantization" if options.quantize else "not quantized"
     lines = [
-        f"base      {base.name} ({form}; {dtype} on {adapted.device.type}; backend {backend}: {reason})",
+        f"base      {base.name} ({form}; {dtype} on {adapted.device.type}; backend {backend[0]}: {backend[1]})",
         f"rows      {len(data.rows):,} to train on, {len(data.held_out):,} held out, {len(data.bad):,} bad, "
         f"{len(data.too_long):,} over {options.context:,} tokens"
         + "".join(f", {count:,} left out by {name}" for name, count in data.left_out.items()),
@@ -197,7 +224,9 @@ def announce(
         f"trained   {trained:,} parameters: LoRA on all linear layers, and {len(adapted.embedding.ids)} token rows "
         + ("at both ends (tied)" if adapted.tied else "in the embedding and as many in the head"),
         f"steps     {steps:,} of {min(options.batch_rows, len(data.rows)):,} rows, warm-up "
-        f"{min(options.warmup_steps, math.ceil(steps / 10))}" + (f"; going on after step {done}" if done else ""),
+        f"{min(options.warmup_steps, math.ceil(steps / 10))}"
+        + (f"; {world} processes" if world > 1 else "")
+        + (f"; going on after step {done}" if done else ""),
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

@@ -58,6 +58,7 @@ class Stepper:
     Attributes:
         micro_tokens: the limit of tokens per forward pass in force; halved when memory runs out.
         on_halved: called with the new limit.
+        may_halve: false where other processes lay out the same step and would not know.
     """
 
     def __init__(self, adapted: Adapted, prepared: Prepared, settings: TrainSettings, micro_tokens: int) -> None:
@@ -66,6 +67,7 @@ class Stepper:
         self.settings = settings
         self.micro_tokens = micro_tokens
         self.on_halved: Any = None
+        self.may_halve = True
 
     def micro_batches(self, rows: Sequence[int]) -> list[MicroBatch]:
         """The layout of a step's rows."""
@@ -153,6 +155,12 @@ class Stepper:
 
     def _halve(self, rows: Sequence[int], message: str) -> None:
         longest = max(int(self.prepared.table.lengths[row]) for row in rows)
+        if not self.may_halve:
+            raise TrainError(
+                f"memory ran out in one of several processes ({message})",
+                "training cannot go on; the last checkpoint is kept",
+                f"set train.micro_tokens={max(longest, self.micro_tokens // 2)} and give the same command again",
+            )
         if self.micro_tokens <= longest:
             raise TrainError(
                 f"memory ran out on a single row of {longest} tokens ({message})",

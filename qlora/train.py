@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from qlora.adapter import Adapted
     from qlora.prepare import Prepared
+    from qlora.processes import Processes
+    from qlora.runfolder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -106,28 +108,35 @@ def train(
     from rich.console import Console
 
     from qlora.base import choose_backend
+    from qlora.processes import join
     from qlora.runfolder import RunFolder
 
-    console = console or Console()
     folder = RunFolder(Path(out_dir))
     backend, reason = choose_backend(settings.train.backend)
     if backend == "unsloth":
-        _import_unsloth_first()
-    with folder.locked():
-        if fresh:
+        import_unsloth_first()
+    processes = join()
+    console = console or Console()
+    if not processes.first:
+        console = Console(quiet=True)
+    with folder.locked() if processes.first else nullcontext():
+        if fresh and processes.first:
             folder.clear()
-        return _run(settings, folder, backend, reason, console, on_sample)
+        processes.wait()
+        return _run(settings, folder, processes, (backend, reason), console, on_sample)
 
 
 def _run(
-    settings: QloraSettings, folder: Any, backend: str, reason: str, console: Console, on_sample: Any
-) -> RunSummary:
+    settings: QloraSettings, folder: RunFolder, processes: Processes, backend: tuple[str, str], console: Console,
+    on_sample: OnSample | None,
+) -> RunSummary:  # fmt: skip
     import torch
 
     from qlora import checkpoint, optimizer, setup
     from qlora.adapter import add_adapter
     from qlora.base import find_base, load_model, load_tokenizer
     from qlora.packing import RowOrder
+    from qlora.plots import plot_run
     from qlora.prepare import prepare
     from qlora.progress import Progress
     from qlora.step import Stepper
@@ -139,27 +148,30 @@ def _run(
     data = prepare(settings.data, tokenizer, options.context)
     order = RowOrder(len(data.rows), options.batch_rows, options.seed)
     steps = options.max_steps or order.steps(options.epochs)
-    run = setup.describe(settings, base, data, backend, steps)
+    run = setup.describe(settings, base, data, backend[0], steps)
     old = setup.earlier_run(folder, run)
     if old is not None and old["status"] == "finished":
         console.print(f"{folder.path} is finished ({old['steps']} steps); --fresh starts over", highlight=False)
         return setup.summary(folder, old, data)
 
     setup.check_disk(folder.path, base, settings.lora)
-    model = load_model(base, tokenizer, options, backend)
-    adapted = add_adapter(model, tokenizer, settings.lora, options, backend, base_name=settings.base)
+    trackers = setup.trackers(folder, options)
+    model = load_model(base, tokenizer, options, backend[0])
+    adapted = add_adapter(model, tokenizer, settings.lora, options, backend[0], base_name=settings.base)
     optim = optimizer.build(adapted, options)
     stepper = Stepper(adapted, data, options, setup.micro_tokens(options, adapted.device, data.table.lengths))
-    folder.write_inputs(settings, tokenizer, base, data.held_out)
-    last = checkpoint.latest(folder.checkpoints)
-    done = 0
+    stepper.may_halve = processes.world == 1
+    last, done = checkpoint.latest(folder.checkpoints), 0
     if last is not None:
         checkpoint.load(last, adapted, optim)
         state = checkpoint.state_of(last)
         done, stepper.micro_tokens = state["step"], min(stepper.micro_tokens, state["micro_tokens"])
-    folder.cut_log(done)
-    folder.write(run | {"status": "running", "steps": done})
-    setup.announce(console, base, data, adapted, backend, reason, options, steps, done)
+    processes.wait()  # before the first one writes what the others read above
+    if processes.first:
+        folder.write_inputs(settings, tokenizer, base, data.held_out)
+        folder.cut_log(done)
+        folder.write(run | {"status": "running", "steps": done})
+    setup.announce(console, base, data, adapted, backend, options, steps, done, processes.world)
 
     progress = Progress(console, steps, done)
     stepper.on_halved = lambda limit: progress.say(
@@ -167,12 +179,6 @@ def _run(
         "step, and so its gradient, stay the same",
         "yellow",
     )
-
-    def save(step: int) -> None:
-        with setup.disk_errors(folder.path):
-            state = {"micro_tokens": stepper.micro_tokens}
-            checkpoint.save(folder.checkpoints, step, adapted, optim, state, keep=options.keep_checkpoints)
-
     started, tokens, supervised = time.perf_counter(), 0, 0
     with _stop_on_signal() as stop, progress.live():
         stepper.dry_run([order.at(step) for step in range(done, steps)])
@@ -181,36 +187,49 @@ def _run(
             rows = order.at(step)
             rate = optimizer.learning_rate(step, steps, options)
             optimizer.set_learning_rate(optim, rate)
-            result = stepper.gradient(rows, seed=setup.step_seed(options.seed, step))
+            seed = setup.step_seed(options.seed, step)
+            result = stepper.gradient(rows, seed=seed, rank=processes.rank, world=processes.world)
+            processes.add_up(adapted.trainable().values())
+            processes.add_up_result(result)
             norm = torch.nn.utils.clip_grad_norm_(adapted.trainable().values(), options.max_grad_norm).item()
             setup.refuse_nan(result.loss, norm, step, [data.rows[row] for row in rows], last)
             optim.step()
-            done = step + 1
 
+            done = step + 1
+            stopping = processes.any(stop.is_set())
             tokens, supervised = tokens + result.tokens, supervised + result.supervised
             entry = setup.log_entry(done, result, rate, norm, time.perf_counter() - began, adapted)
             if on_sample is not None and options.sample_every and done % options.sample_every == 0:
                 entry["sample"] = dict(on_sample(Snapshot(done, adapted, tokenizer, data)))
-            folder.append_log(entry)
+                stopping = stopping or processes.any(stop.is_set())
+            if processes.first:
+                folder.append_log(entry)
+                trackers(entry)
             if done % options.log_every == 0 or done == steps:
                 progress.step(entry)
-            if done % options.save_every == 0 or done == steps or stop.is_set():
-                save(done)
+            if done % options.save_every == 0 or done == steps or stopping:
+                if processes.first:
+                    with setup.disk_errors(folder.path):
+                        state = {"micro_tokens": stepper.micro_tokens}
+                        checkpoint.save(folder.checkpoints, done, adapted, optim, state, keep=options.keep_checkpoints)
                 last = folder.checkpoints / f"step-{done}"
-            if stop.is_set() and done < steps:
+            if stopping:
                 break
 
     status = "finished" if done == steps else "interrupted"
-    with setup.disk_errors(folder.path):
-        folder.write_adapter(adapted)
-        run = setup.closing(run, folder, status, done, time.perf_counter() - started, tokens, supervised, stepper)
-        folder.write(run)
+    run = setup.closing(run, folder, status, done, time.perf_counter() - started, tokens, supervised, stepper)
+    if processes.first:
+        with setup.disk_errors(folder.path):
+            folder.write_adapter(adapted)
+            plot_run(folder.log(), folder.path / "plots")
+            folder.write(run)
+    processes.wait()
     if status == "interrupted":
         progress.say(f"stopped after step {done} of {steps}, saved; the same call goes on from here", "yellow")
     return setup.summary(folder, run, data)
 
 
-def _import_unsloth_first() -> None:
+def import_unsloth_first() -> None:
     """Unsloth rewrites parts of transformers and peft, and can do so only before others import them."""
     from qlora.quiet import quiet_libraries
 

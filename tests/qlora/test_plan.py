@@ -1,0 +1,122 @@
+"""What `plan` says of a run is what the run turns out to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from factory import row_of, sum_rows, write_jsonl
+
+from qlora import plan as planning
+from qlora.plan import Shape, memory_of, plan
+from qlora.settings import QloraSettings
+
+SEVEN_B = {
+    "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 32, "vocab_size": 32016, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+def recipe(folder: Path, rows: Path, **train: Any) -> QloraSettings:
+    return QloraSettings.model_validate(
+        {"name": "p", "base": str(folder), "data": {"source": str(rows), "held_out_percent": 0}}
+        | {"train": {"backend": "peft", "batch_rows": 8, "epochs": 2} | train, "lora": {"r": 4}}
+    )
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_planned_parameters_tokens_and_steps_are_those_of_the_run(
+    tied: bool, base: Callable[..., Path], rows_file: Path, bench: Any
+) -> None:
+    folder = base("qwen2", tied=tied, style="bytes")
+    planned = plan(recipe(folder, rows_file))
+    made = bench(folder, rows_file)
+    sizes = {name: p.numel() for name, p in made.adapted.trainable().items()}
+    assert planned.token_parameters == sum(size for name, size in sizes.items() if "trainable_tokens" in name)
+    assert planned.lora_parameters == sum(size for name, size in sizes.items() if "lora_" in name)
+    assert planned.tokens == made.data.table.tokens_per_kind()
+    assert (planned.rows, planned.steps) == (48, 12)
+    assert planned.supervised == int(made.data.supervised_per_row.sum())
+    assert 0 < planned.fill <= 1
+    assert planned.seconds_per_step is None
+
+
+def test_the_4_bit_weights_take_the_planned_bytes(base: Callable[..., Path], rows_file: Path, bench: Any) -> None:
+    made = bench(base("llama"), rows_file)
+    planned = plan(recipe(base("llama"), rows_file)).memory
+    held = 0
+    for module in made.adapted.peft.modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None:
+            held += module.weight.numel() + state.absmax.numel() + 4 * state.state2.absmax.numel()
+    assert held == pytest.approx(planned["weights"], rel=0.02)
+    ends = sum(table.weight.numel() * 4 for table in (made.adapted.embedding, made.adapted.head))
+    assert planned["embeddings"] == ends
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
+def test_the_planned_activations_are_within_a_tenth_of_what_a_step_keeps(
+    architecture: str, base: Callable[..., Path], rows_file: Path, bench: Any
+) -> None:
+    folder = base(architecture, hidden_size=128, intermediate_size=320, num_hidden_layers=4)
+    made = bench(folder, rows_file)
+    (micro,) = made.stepper.micro_batches(list(range(16)))
+    kept: dict[int, int] = {}
+    trained = {p.data_ptr() for p in made.adapted.peft.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in trained and tensor.is_floating_point():
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss, _ = made.stepper.forward(micro)
+    assert loss.requires_grad
+    shape = Shape.of(made.adapted.peft.config.to_dict(), len(made.tokenizer))
+    expected = shape.layers * shape.kept_per_token(4, 4) * micro.tokens
+    assert sum(kept.values()) == pytest.approx(expected, rel=0.1)
+
+
+def test_a_7b_shape_in_4_bits_is_planned_below_8_gb_and_a_16_bit_one_is_not(
+    base: Callable[..., Path], rows_file: Path
+) -> None:
+    shape = Shape.of(SEVEN_B, 32024)
+    assert shape.linear_parameters == 6_476_005_376  # the published 6.74 billion, less embeddings and norms
+    settings = recipe(base("llama"), rows_file, gradient_checkpointing=True)
+    packed = memory_of(shape, settings, 4096, 2, on_gpu=True)
+    assert 3.2e9 < packed.weights < 3.5e9
+    assert packed.total < 8e9
+    whole = settings.model_copy(update={"train": settings.train.model_copy(update={"quantize": False})})
+    assert memory_of(shape, whole, 4096, 2, on_gpu=True).total > 13e9
+
+
+def test_a_gpu_that_is_too_small_gets_the_change_that_would_make_it_fit(
+    base: Callable[..., Path], rows_file: Path
+) -> None:
+    shape = Shape.of(SEVEN_B, 32024)
+    settings = recipe(base("llama"), rows_file, gradient_checkpointing=False)
+    needed = memory_of(shape, settings, 8192, 2, on_gpu=True).total
+    advice = planning._advice(shape, settings, 8192, 2, 7_000_000_000)
+    assert needed > 7_000_000_000
+    assert "gradient_checkpointing=true" in advice
+    assert planning._advice(shape, settings, 8192, 2, 2_000_000_000).startswith("no setting makes it fit")
+
+
+def test_rows_over_the_context_are_listed(base: Callable[..., Path], tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "rows.jsonl", [*sum_rows(5), row_of("Why?", ("text", "because " * 300))])
+    planned = plan(recipe(base("llama"), path, context=300))
+    assert [entry["row"] for entry in planned.too_long] == [f"{path}:6"]
+    assert planned.too_long[0]["tokens"] > 300
+
+
+def test_hours_come_from_a_measured_step(base: Callable[..., Path], rows_file: Path) -> None:
+    planned = plan(recipe(base("llama"), rows_file), measure=True)
+    assert planned.seconds_per_step is not None
+    assert planned.seconds_per_step > 0
+    assert planned.hours == pytest.approx(planned.seconds_per_step * 12 / 3600)
+    assert replace(planned).as_dict()["hours"] == planned.hours
