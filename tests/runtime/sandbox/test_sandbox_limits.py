@@ -63,12 +63,12 @@ def test_memory_is_bounded_and_state_kept() -> None:
 
 
 def test_forks_share_one_memory_limit() -> None:
-    code = "import os, time\nfor _ in range(6):\n  if os.fork() == 0:\n    b = bytearray(b'x') * (120 << 20)\n"
+    code = "import os, time\nfor _ in range(4):\n  if os.fork() == 0:\n    b = bytearray(b'x') * (80 << 20)\n"
     code += "    time.sleep(30)\n    os._exit(0)\ntime.sleep(30)"
-    with Sandbox(Limits(memory_mb=256, cell_seconds=60)) as sandbox:
+    with Sandbox(Limits(memory_mb=128, cell_seconds=60)) as sandbox:
         result = sandbox.run(code)
         assert result.status == "killed"
-        assert "took more than 256 MB of memory together" in result.output
+        assert "took more than 128 MB of memory together" in result.output
 
 
 def test_processes_are_bounded_and_gone_after_the_cell() -> None:

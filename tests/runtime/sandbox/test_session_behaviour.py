@@ -66,7 +66,7 @@ def test_output_is_what_jupyter_shows(shared: Sandbox, code: str, expected: str)
         ("return 1", "SyntaxError: 'return' outside function"),
         ("x = '\0'", "SyntaxError: source code string cannot contain null bytes"),
         ("input('name? ')", "EOFError: EOF when reading a line"),
-        ("'\ud800'.encode()", "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed"),  # noqa: E501
+        ("'\ud800'.encode()", "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud800' in position 1: surrogates not allowed"),  # noqa: E501
         ("import subprocess; subprocess.run(['ls'])", "PermissionError: [Errno 1] Operation not permitted: 'ls'"),
     ],
 )  # fmt: skip
