@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from recipes.cli.command import Parser
 from recipes.cli.train import add_recipe_arguments, recipe_of
+
+if TYPE_CHECKING:
+    from qlora.plan import Plan
 
 
 def parser() -> Parser:
@@ -16,29 +19,37 @@ def parser() -> Parser:
         "plan",
         "Say what a training run will need, before anything is spent.",
         details="""\
-Rows, tokens of each kind, rows over the context (listed), steps and trainable parameters, without loading the
-weights. The recipe is checked as a whole, so this is also the way to validate one.""",
+Rows, tokens of each kind, rows over the context (listed), steps, trainable parameters, memory part by part and
+whether it fits this GPU, with the change that would make it fit. Nothing larger than a tokenizer is loaded,
+except with --measure, which times one step for the hours. The recipe is checked as a whole, so this is also
+the way to validate one. The exit code is 1 where the run does not fit.""",
         examples=[
             ("mathcoder plan nano", "the embedded recipe"),
             ("mathcoder plan mathcoder-cl-7b train.context=4096", "with a longer context"),
-            ("mathcoder plan my.yaml --json", "for a program"),
+            ("mathcoder plan my.yaml --measure", "with the hours it will take"),
         ],
         see_also=["train", "data"],
     )
     add_recipe_arguments(result)
+    result.add_argument("--measure", action="store_true", help="load the base and time one step")
     result.add_argument("--json", action="store_true", help="print the plan as JSON")
     return result
 
 
 def run(args: argparse.Namespace) -> int:
     """Plan and print."""
+    from qlora.plan import plan
+
     recipe = recipe_of(args)
-    settings = recipe.qlora()
-    facts, too_long = plan(settings)
-    facts = {"recipe": recipe.name, "run folder": str(args.recipe and recipe.run_folder), **facts}
+    found = plan(recipe.qlora(), measure=args.measure)
     if args.json:
-        print(json.dumps({**facts, "too_long": too_long}, indent=2))
-        return 0
+        print(json.dumps({**found.as_dict(), "run_folder": str(recipe.run_folder)}, indent=2))
+    else:
+        _show(found, str(recipe.run_folder))
+    return 1 if found.fits is False else 0
+
+
+def _show(found: Plan, folder: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -46,50 +57,45 @@ def run(args: argparse.Namespace) -> int:
 
     console = make_console()
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="note", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name, Text(f"{value:,}" if isinstance(value, int) else str(value)))
+    for name, value in lines_of(found, folder):
+        table.add_row(name, Text(value))
     console.print(table)
-    for row in too_long[:10]:
-        console.print(Text(f"over the context: {row['row']} ({row['tokens']} tokens)", style="warning"))
-    if len(too_long) > 10:
-        console.print(Text(f"and {len(too_long) - 10} more", style="warning"))
-    return 0
+    for row in found.too_long[:10]:
+        console.print(Text(f"over the context: {row['row']} ({row['tokens']:,} tokens)", style="warning"))
+    if len(found.too_long) > 10:
+        console.print(Text(f"and {len(found.too_long) - 10:,} more", style="warning"))
+    if found.advice:
+        console.print(Text(found.advice, style="warning"))
 
 
-def plan(settings: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Facts of a run of `settings` by name, and the rows over the context.
+def lines_of(found: Plan, folder: str) -> list[tuple[str, str]]:
+    """The plan as (name, text), in the order in which a person asks."""
+    total = sum(found.tokens.values())
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in found.tokens.items())
+    parts = ", ".join(f"{part} {_gigabytes(size)}" for part, size in found.memory.items() if part != "total" and size)
+    fits = {True: "fits this GPU", False: "does not fit this GPU", None: "no GPU here to hold it against"}[found.fits]
+    if found.device_memory is not None:
+        fits += f" ({_gigabytes(found.device_memory)})"
+    lines = [
+        ("base", f"{found.base}, backend {found.backend}, on {found.device}"),
+        ("rows", f"{found.rows:,} to train on, {found.held_out:,} held out, {found.bad:,} bad, "
+                 f"{len(found.too_long):,} over the context"),
+        ("tokens", f"{total:,} in an epoch ({kinds}); {found.supervised:,} carry loss"),
+        ("steps", f"{found.steps:,}, each of {found.micro_batches:.1f} micro-batches of up to {found.micro_tokens:,} "
+                  f"tokens, {found.fill:.0%} full"),
+        ("trained", f"{found.lora_parameters:,} adapter parameters, {found.token_parameters:,} in token rows"),
+        ("memory", f"{_gigabytes(found.memory['total'])} at the peak: {parts}"),
+        ("", fits),
+        ("disk", f"{_gigabytes(found.disk)} in {folder}"),
+    ]  # fmt: skip
+    if found.hours is not None and found.seconds_per_step is not None:
+        lines.append(("time", f"{found.hours:.1f} hours ({found.seconds_per_step:.2f} s a step, measured)"))
+    else:
+        lines.append(("time", "not measured; --measure times one step"))
+    return lines
 
-    Raises:
-        InputError: base or rows cannot be found.
-        DataError: the rows cannot be used.
-    """
-    import math
 
-    from qlora.base import find_base, load_tokenizer
-    from qlora.prepare import prepare
-    from qlora.setup import adapter_bytes, check_context
-
-    options = settings.train
-    base = find_base(settings.base)
-    check_context(base, options.context)
-    data = prepare(settings.data, load_tokenizer(base), options.context)
-    account = data.account()
-    tokens: dict[str, int] = account["tokens"]
-    steps = math.ceil(options.epochs * len(data.rows) / options.batch_rows)
-    total = sum(tokens.values())
-    supervised = int(data.supervised_per_row.sum())
-    facts: dict[str, Any] = {
-        "base": settings.base,
-        "rows": len(data.rows),
-        "held out": len(data.held_out),
-        "bad rows": len(data.bad),
-        "rows over the context": len(data.too_long),
-        "tokens in an epoch": total,
-        "of these carry loss": supervised,
-        **{f"tokens of kind {kind}": count for kind, count in tokens.items()},
-        "steps": min(steps, options.max_steps) if options.max_steps is not None else steps,
-        "adapter on disk": f"{adapter_bytes(base, settings.lora) / 1e6:.1f} MB",
-    }
-    return facts, account["too_long"]
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

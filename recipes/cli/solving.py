@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
 
-_FLAGS = {
+_FLAGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "temperature": (float, "T", "how freely tokens are drawn; 0 is greedy and repeatable (default 0)"),
     "seed": (int, "S", "seed of the sampling (default 1)"),
     "max_tokens": (positive_int, "N", "tokens one solution may have (default 3072)"),

@@ -114,4 +114,7 @@ def test_plan_counts_without_training(rows: str, tmp_path: Path, capsys: pytest.
     told = json.loads(capsys.readouterr().out)
     assert told["rows"] == 3
     assert told["steps"] in (4, 5, 6)
-    assert told["of these carry loss"] < told["tokens in an epoch"]
+    assert 0 < told["supervised"] < sum(told["tokens"].values())
+    assert told["memory"]["total"] > 0
+    assert main(call[:-1]) == 0
+    assert "carry loss" in capsys.readouterr().out
