@@ -80,12 +80,19 @@ class Shape:
         """Trained parameters of the eight control tokens' rows."""
         return 8 * self.hidden * (1 if self.tied else 2)
 
-    def kept_per_token(self, r: int, width: int) -> float:
-        """Bytes per token that one layer keeps for the backward pass, its input included; `width` bytes a number."""
+    def kept_per_token(self, r: int, width: int, *, slots: float = 1.0, keys: int | None = None) -> float:
+        """Bytes per token that one layer keeps for the backward pass, its input included.
+
+        Args:
+            r: rank of the adapters.
+            width: bytes of a number.
+            slots: attention slots per token: rows of a pack are padded to the longest there.
+            keys: width of the keys as attention sees them, where they are repeated for each query head.
+        """
         norms = 2 * (self.hidden * width + 4)  # each norm's input, and its scale in float32
         inputs = 2 * self.hidden + self.queries + self.inner  # of q/k/v, of gate/up, of o, of down
-        attention = 2 * self.queries + 2 * self.keys  # queries, keys, values and the output
-        return norms + width * (inputs + attention + 2 * self.inner + 7 * r) + 4 * self.queries / 64
+        attention = 2 * self.queries + 2 * (keys or self.keys)  # queries, keys, values and the output
+        return norms + width * (inputs + slots * attention + 2 * self.inner + 7 * r)
 
     def flops_per_token(self) -> float:
         """Of one training step on frozen weights: 2 forward and 2 backward per weight (no weight gradients)."""
@@ -180,10 +187,12 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
     steps = options.max_steps or order.steps(options.epochs)
     groups = _sample_of_groups(data, order, steps, limit, options)
     lengths = data.table.lengths
-    used = [sum(int(lengths[row]) for row in group) for step in groups for group in step]
-    slots = [len(group) * max(int(lengths[row]) for row in group) for step in groups for group in step]
-    peak = max(used if options.packing else slots)
-    memory = memory_of(shape, settings, peak, dtype.itemsize, on_gpu=device.type == "cuda")
+    flat = [[int(lengths[row]) for row in group] for step in groups for group in step]
+    used, slots = [sum(group) for group in flat], [len(group) * max(group) for group in flat]
+    largest = max(range(len(flat)), key=lambda at: used[at] if options.packing else slots[at])
+    peak = used[largest] if options.packing else slots[largest]
+    waste = slots[largest] / peak
+    memory = memory_of(shape, settings, peak, dtype.itemsize, on_gpu=device.type == "cuda", slots=waste)
     available = _device_memory() if device.type == "cuda" else None
     fits = None if available is None else memory.total <= available
     counts = data.table.tokens_per_kind()
@@ -217,8 +226,19 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
     )
 
 
-def memory_of(shape: Shape, settings: QloraSettings, tokens: int, width: int, *, on_gpu: bool) -> Memory:
-    """Bytes by part at the peak of a step with `tokens` tokens in the largest micro-batch; `width` bytes a number."""
+def memory_of(
+    shape: Shape, settings: QloraSettings, tokens: int, width: int, *, on_gpu: bool, slots: float = 1.0
+) -> Memory:
+    """Bytes by part at the peak of a step.
+
+    Args:
+        shape: of the base.
+        settings: of the run.
+        tokens: in the largest micro-batch.
+        width: bytes of a number of the compute type.
+        on_gpu: whether it runs on a GPU (checkpointing by default, keys not repeated).
+        slots: attention slots per token.
+    """
     options, lora = settings.train, settings.lora
     # Half a byte a weight, a scale of one byte per 64 weights, and a float32 scale of 256 such scales.
     per_weight = 0.5 + 1 / BLOCKSIZE + 4 / (BLOCKSIZE * 256) if options.quantize else width
@@ -227,7 +247,8 @@ def memory_of(shape: Shape, settings: QloraSettings, tokens: int, width: int, *,
     trained = shape.lora_parameters(lora) + shape.token_parameters
     moments = 2 if options.optimizer in ("adamw_8bit", "paged_adamw_8bit") else 8
     adapter = trained * (4 + 4 + moments)
-    layer = shape.kept_per_token(lora.r, width) * tokens
+    keys = shape.keys if on_gpu else shape.queries
+    layer = shape.kept_per_token(lora.r, width, slots=slots, keys=keys) * tokens
     checkpointing = on_gpu if options.gradient_checkpointing is None else options.gradient_checkpointing
     kept = shape.layers * shape.hidden * width * tokens + layer if checkpointing else shape.layers * layer
     # At the peak the backward pass of one layer holds the gradients of gate and up, and a weight in 16 bits.
