@@ -31,8 +31,6 @@ ACK_CPU = 2.0
 it is broken. Not wall-clock time: on a machine that is busy, a worker, which runs at the lowest rank, may wait long."""
 ACK = 60.0
 """The same in wall-clock seconds, in case it does not even run."""
-SLACK_MB = 256
-"""MiB that interpreter and libraries take in a session, which the memory limit comes on top of."""
 LOOK_SECONDS = 0.1
 """Time between two looks at what the kernel does not bound."""
 ENTRIES_PER_MB = 64
@@ -360,7 +358,7 @@ class Supervisor:
         if estimate <= self.limits["memory_mb"] * 2**20:
             return estimate
         # Forks share most of their memory; what each really takes is known exactly, but slow to ask for.
-        return sum(processes.memory_of(pid) for pid in pids) - SLACK_MB * 2**20
+        return sum(processes.memory_of(pid) for pid in pids) - start
 
 
 def _is_png(image: Any) -> bool:
