@@ -15,10 +15,8 @@ from typing import IO, TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.spinner import Spinner
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
@@ -106,6 +104,8 @@ def text_panel(content: str, *, open_: bool = False) -> RenderableType:
 
 def code_panel(content: str, console: Console) -> RenderableType:
     """A code block with syntax colours."""
+    from rich.syntax import Syntax
+
     theme = getattr(console, "code_theme", "ansi_dark")
     body = Syntax(clean(content).rstrip("\n"), "python", theme=theme, word_wrap=True, background_color="default")
     return Panel(body, border_style="code.border", title="code", title_align="left")
@@ -153,7 +153,8 @@ def duration(seconds: float) -> str:
 
 
 def _markdown(content: str) -> RenderableType:
-    # Headings of a model are paragraphs here: rich centres them, which is no help inside a panel.
+    from rich.markdown import Markdown
+
     prepared = readable(clean(content), markdown=True)
     return Markdown(prepared, hyperlinks=False, code_theme="ansi_dark")
 

@@ -77,7 +77,7 @@ def chat(options: ChatOptions) -> int:
     Raises:
         MathCoderError: the model or the sandbox cannot be used at all.
     """
-    # The sandbox takes most of a second to start; it does so while the model is read.
+    # The sandbox takes most of a second to start, the first panel some imports; both while the model is read.
     threading.Thread(target=_warm, name="sandbox-warm", daemon=True).start()
     session = Chat(options)
     try:
@@ -88,6 +88,10 @@ def chat(options: ChatOptions) -> int:
 
 
 def _warm() -> None:
+    # The first panels import these; better now, beside the reading of the model, than before the first token.
+    import rich.markdown
+    import rich.syntax  # noqa: F401
+
     # What goes wrong here goes wrong again, and is reported, when the first cell is to run.
     with contextlib.suppress(MathCoderError, OSError):
         warm()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
@@ -25,7 +24,6 @@ from runtime.render import (
     clean,
     duration,
     execution_panel,
-    shortened,
     show_end,
     why_table,
 )
@@ -457,11 +455,6 @@ def edit_text(text: str, suffix: str, editor: str | None = None) -> str:
         return Path(name).read_text(encoding="utf-8", errors="replace")
     finally:
         os.unlink(name)
-
-
-def code_listing(code: str) -> Syntax:
-    """Code of a cell, for messages."""
-    return Syntax(shortened(clean(code), 12), "python", theme="ansi_dark", background_color="default", word_wrap=True)
 
 
 def _forget_through(chat: Chat, question: str) -> None:
