@@ -23,6 +23,18 @@ FAMILIES = (
             "[Solve for|Determine] {var}: {a}{var} + {b} = {c}",
             "How [large|big] is the unknown {var} in {a}*{var} + {b} = {c}?",
             "A linear equation is given by {a}{var} + {b} = {c}. [Calculate|Compute] its solution.",
+            "Suppose {a}*{var} + {b} [is equal to|has the value|comes out as] {c}. Work out {var}.",
+            "Unknown: {var}. Equation: {a}{var} + {b} = {c}. [Solution?|Value of {var}?]",
+            "Someone tells you that {b} plus {a} times {var} [makes|gives|is] {c}. What number is {var}?",
+            "Compute the [root|solution] {var} of {c} = {a}*{var} + {b}.",
+            "The expression {a}{var} + {b} takes the value {c}. Which {var} was put in?",
+            "To get {c} from {a}*{var} + {b}, what number do we [choose for|put in place of] {var}?",
+            "How must {var} be chosen if {b} + {a}{var} is to be {c}?",
+            "Here is an equation: {a}*{var} + {b} = {c}. {name} wants to know {var}. [Help with this.|Which number "
+            "is it?]",
+            "In the equation {c} = {b} + {a}*{var}, one number is not known. [Determine|Compute|Find] this number "
+            "{var}.",
+            "If {a} times {var}, increased by {b}, makes {c}, then what is {var}?",
         ),
         unseen_wordings=(
             "Determine the number {var} for which {a}*{var} + {b} equals {c}.",
@@ -102,6 +114,21 @@ FAMILIES = (
             "How [large|big] is the product of two numbers with sum {s} and difference {d}?",
             "Adding two numbers gives {s}, subtracting them gives {d}. What is their product?",
             "A pair of numbers has a difference of {d} and a total of {s}. Multiply the numbers of the pair.",
+            "x and y are two numbers. Sum: {s}. Difference: {d}. [Product?|Give x times y.]",
+            "Compute x*y, where x + y is {s} and x - y is {d}.",
+            "If one number exceeds another by {d} and [both total|the pair totals] {s}, then what is their product?",
+            "Determine how much two numbers give when multiplied, given a difference of {d} and a sum of {s}.",
+            "A total of {s} is split into two parts, one of them {d} greater than the other. Work out the product "
+            "of the two parts.",
+            "The larger of two numbers minus the smaller is {d}; the larger plus the smaller is {s}. [Multiply "
+            "them.|What is larger times smaller?]",
+            "Split {s} into two numbers with a gap of {d} between them. What [product do they have|is the first "
+            "times the second]?",
+            "Someone adds two numbers and finds {s}. The first minus the second is {d}. Which product do the "
+            "numbers have?",
+            "There is a gap of {d} between two numbers that sum to {s}. Their product is [wanted|asked for].",
+            "{name} needs the product of two numbers. Known are their difference, {d}, and their sum, {s}. "
+            "[Compute it.|What is it?]",
         ),
         unseen_wordings=(
             "Of two numbers we know the sum, {s}, and the difference, {d}. Calculate the product.",
@@ -151,6 +178,19 @@ FAMILIES = (
             "[Calculate|Work out] the sum x + y of the numbers with {a}x + {b}y = {c} and {d}x + {e}y = {f}.",
             "Given that {a}*x + {b}*y equals {c} and that {d}*x + {e}*y equals {f}, find x + y.",
             "There is one pair x, y with {a}x + {b}y = {c} and {d}x + {e}y = {f}. What do x and y add up to?",
+            "System: {a}x + {b}y = {c} and {d}x + {e}y = {f}. [Wanted: x + y.|x + y = ?]",
+            "Compute the sum of the two unknowns if {a}*x + {b}*y = {c} while {d}*x + {e}*y = {f}.",
+            "First equation: {a}x + {b}y = {c}. Second equation: {d}x + {e}y = {f}. What is the total of x and y?",
+            "How much is x + y, when {a}x + {b}y makes {c} and {d}x + {e}y makes {f}?",
+            "The lines {a}x + {b}y = {c} and {d}x + {e}y = {f} [meet|cross] at one point. What is the sum of its "
+            "coordinates?",
+            "[Two|The two] unknown numbers x and y are fixed by {a}*x + {b}*y = {c} and by {d}*x + {e}*y = {f}. "
+            "Determine their sum.",
+            "Suppose {a}x + {b}y is equal to {c} and {d}x + {e}y is equal to {f}. [Work out|Find|Compute] the "
+            "number x + y.",
+            "We look for x + y. It is known that {a}*x + {b}*y gives {c} and that {d}*x + {e}*y gives {f}.",
+            "From {c} = {a}x + {b}y and {f} = {d}x + {e}y, [get|determine|find out] what x plus y is.",
+            "Solve for x and y, then add them: {a}x + {b}y = {c}, {d}x + {e}y = {f}.",
         ),
         unseen_wordings=(
             "For the solution of the two equations {a}x + {b}y = {c} and {d}x + {e}y = {f}, what does x + y equal?",
@@ -194,6 +234,17 @@ FAMILIES = (
             "The polynomial {var}^2 - {s}*{var} + {p} has two zeros. [Find|Determine] the larger zero.",
             "Of the two numbers {var} with {var}^2 - {s}{var} + {p} = 0, [find|give] the larger one.",
             "[Work out|Determine] the maximum of the roots of the quadratic {var}^2 - {s}{var} + {p}.",
+            "Quadratic: {var}^2 - {s}{var} + {p} = 0. [Larger root?|Wanted: the larger root.]",
+            "Compute both solutions of {var}^2 - {s}*{var} + {p} = 0 and tell me the [larger|greater|bigger] one.",
+            "Suppose {p} - {s}{var} + {var}^2 = 0. Then what is the larger possible {var}?",
+            "The parabola y = {var}^2 - {s}{var} + {p} crosses the axis twice. Which crossing lies [further to the "
+            "right|furthest right]?",
+            "If {var}^2 + {p} is equal to {s}*{var}, [determine|find|compute] the bigger of the two possible {var}.",
+            "An unknown {var} obeys {var}^2 - {s}*{var} + {p} = 0. Two numbers are possible. [Choose|Take|Report] "
+            "the larger.",
+            "For the equation {var}^2 + {p} = {s}{var}, [pick|choose] the solution that is larger.",
+            "Someone factors {var}^2 - {s}{var} + {p} and reads off its two roots. How big is the bigger root?",
+            "We need the maximum solution {var} of {p} + {var}^2 = {s}*{var}. [Compute|Find] it.",
         ),
         unseen_wordings=(
             "Two values of {var} make {var}^2 - {s}{var} + {p} equal to zero. What is the greater value?",
@@ -243,6 +294,16 @@ FAMILIES = (
             "{name} plots y = {a}x^2 + {b}x + {c}. Which y belongs to x = {n}?",
             "Find p({n}) for the polynomial p(x) = {a}*x^2 + {b}*x + {c}.",
             "The number x is {n}. How [large|big] is {a}x^2 + {b}x + {c}?",
+            "p(x) = {a}x^2 + {b}x + {c}, x = {n}. [Value?|p(x) = ?]",
+            "Suppose x has the value {n}. Determine {a}*x^2 + {b}*x + {c}.",
+            "Which number [is|do we get for] {a}x^2 + {b}x + {c} once x is replaced by {n}?",
+            "Let x = {n}. [Work out|Compute|Find] {c} + {b}x + {a}x^2.",
+            "The function f sends x to {a}x^2 + {b}x + {c}. Where does it send {n}?",
+            "How much is {c} + {b}*x + {a}*x^2 if we choose x = {n}?",
+            "A curve follows y = {a}x^2 + {b}x + {c}. [Compute|Find|Determine] its height y above the point x = {n}.",
+            "Someone needs f({n}), and the rule is f(x) = {a}*x^2 + {b}*x + {c}. [Compute it.|Tell the value.]",
+            "Insert the number {n} into f(x) = {a}x^2 + {b}x + {c} and report [the result|what you get].",
+            "The quadratic {a}x^2 + {b}x + {c} is evaluated, with x being {n}. Which result is found?",
         ),
         unseen_wordings=(
             "Given the polynomial p(x) = {a}x^2 + {b}x + {c}, determine the value it has at x = {n}.",
@@ -278,6 +339,17 @@ FAMILIES = (
             "What is f'({n}) if f(x) = {a}x^3 + {b}x^2?",
             "Work out the rate of change of {a}*x^3 + {b}*x^2 with respect to x at x = {n}.",
             "Take the derivative of the polynomial {a}x^3 + {b}x^2. What is its value for x = {n}?",
+            "f(x) = {a}x^3 + {b}x^2. [Wanted: f'({n}).|f'({n}) = ?]",
+            "Compute the slope at x = {n} for the curve that follows y = {a}*x^3 + {b}*x^2.",
+            "Suppose f(x) = {a}x^3 + {b}x^2. How fast does f [grow|change|increase] at x = {n}?",
+            "A point moves so that its position at time x is {a}x^3 + {b}x^2. What is its speed at time x = {n}?",
+            "First differentiate y = {a}*x^3 + {b}*x^2, then set x to {n}. Which number [results|comes out|do you "
+            "get]?",
+            "The tangent at x = {n} touches the graph of y = {b}x^2 + {a}x^3. Determine [its slope|how steep it is].",
+            "If y = {b}*x^2 + {a}*x^3, then what is dy/dx at x = {n}?",
+            "We want the derivative of a cubic, {a}x^3 + {b}x^2, where x is {n}. [Work it out.|Find it.]",
+            "Choose x = {n}. [Report|Determine|Find] the slope of {b}x^2 + {a}x^3 there.",
+            "Someone asks for the rate at which {a}x^3 + {b}x^2 changes when x is {n}. [Give|Compute] this rate.",
         ),
         unseen_wordings=(
             "Calculate the slope of the tangent at x = {n} for the function f(x) = {a}x^3 + {b}x^2.",
@@ -325,6 +397,19 @@ FAMILIES = (
             "{name} integrates {a}*x + {b} with x running from {lo} to {hi}. Which value comes out?",
             "Between x = {lo} and x = {hi}, [determine|work out] the integral of the function {a}x + {b}.",
             "Work out the integral of the linear function y = {a}x + {b} with x from {lo} to {hi}.",
+            "f(x) = {a}x + {b}; limits: {lo} to {hi}. [Integral?|Compute the integral.]",
+            "Suppose y = {a}*x + {b}. How much area lies under this line, starting at x = {lo} and ending at x = {hi}?",
+            "A region is bounded by the line y = {a}x + {b}, the x-axis, x = {lo} on the left and x = {hi} on the "
+            "right. [What|Which] area does it have?",
+            "If we integrate {b} + {a}x from {lo} up to {hi}, what do we [get|find]?",
+            "The upper limit is {hi} and the lower limit is {lo}. Which value has the integral of {b} + {a}*x?",
+            "[Find|Report|Tell] the result of integrating y = {b} + {a}x, where x starts at {lo} and stops at {hi}.",
+            "At time x a machine works at a rate of {a}x + {b}. How much does it make from time {lo} [to|until] "
+            "time {hi}?",
+            "Let F be the area that lies under y = {b} + {a}*x and goes up to x = {hi}, starting from x = {lo}. "
+            "Compute F.",
+            "Someone needs an integral up to {hi}, beginning at {lo}, of the function f(x) = {a}*x + {b}. Give its "
+            "value.",
         ),
         unseen_wordings=(
             "Determine the value of the definite integral of f(x) = {a}*x + {b} with limits {lo} and {hi}.",
@@ -365,6 +450,22 @@ FAMILIES = (
             "{name} has two functions, g(x) = {c}x + {d} and f(x) = {a}x + {b}. What is f(g({n}))?",
             "At x = {n}, what is the value of f(g(x)) if f(x) = {a}x + {b} and g(x) = {c}x + {d}?",
             "Suppose that f(x) = {a}*x + {b}, while g(x) = {c}*x + {d}. Then f(g({n})) is which number?",
+            "f(x) = {a}x + {b}; g(x) = {c}x + {d}. [Wanted: f(g({n})).|f(g({n})) = ?]",
+            "First g(x) = {c}*x + {d} is applied to the number {n}, next f(x) = {a}*x + {b} is applied to the "
+            "result. Which number [results|comes out]?",
+            "Suppose g(x) = {c}x + {d}. Suppose also f(x) = {a}x + {b}. Work out f of g of {n}.",
+            "[Start|Begin] with x = {n}. Take g(x) = {c}x + {d}, and use that as the input of f(x) = {a}x + {b}. "
+            "Report the final value.",
+            "We need f(g({n})). The rule of f is f(x) = {a}*x + {b}; the rule of g is g(x) = {c}*x + {d}.",
+            "Two machines are connected: machine g turns x into {c}x + {d}, and machine f turns x into {a}x + {b}. "
+            "Tell [me|us] f(g({n})).",
+            "The inner function is g(x) = {c}*x + {d}, the outer one f(x) = {a}*x + {b}. Which value has f(g(x)) "
+            "if x is {n}?",
+            "How much is f(g({n})), where f(x) is {a}x + {b} and g(x) is {c}x + {d}?",
+            "The outer function f(x) = {a}x + {b} takes what the inner function g(x) = {c}x + {d} gives for x = "
+            "{n}. [Compute|Determine|Find] the result.",
+            "If the number {n} goes through g(x) = {c}*x + {d} and then through f(x) = {a}*x + {b}, then what is "
+            "the final result?",
         ),
         unseen_wordings=(
             "Compute the value f(g({n})), where g(x) = {c}x + {d} and f(x) = {a}x + {b} are linear functions.",
