@@ -40,6 +40,18 @@ FAMILIES = (
             "Work out the highest common factor of the two numbers {a} and {b}.",
             "By which number at most can the fraction {a}/{b} be reduced?",
             "For the numbers {a} and {b}, what is the gcd?",
+            "Two numbers: {a} and {b}. [Greatest common divisor?|Wanted: their gcd.]",
+            "Suppose g is the greatest common divisor of {a} and {b}. [Work out|Compute|Determine] g.",
+            "What common divisor of {a} and {b} is as large as possible?",
+            "Compare the divisors of {a} with the divisors of {b}. Which is the largest that they share?",
+            "{a} {item} and {b} balls are packed in equal bags with none left over. At most how many bags can be "
+            "filled?",
+            "If a whole number divides {a} as well as {b}, how large can it be at most?",
+            "The fraction {a}/{b} is written in lowest terms. By which number are both parts divided?",
+            "[Report|Tell] the highest factor shared by the numbers {a} and {b}.",
+            "A floor of {a} cm by {b} cm is covered with equal square tiles. How long is the side of the largest "
+            "such tile?",
+            "Someone needs gcd of {a} and {b}. [Compute it.|What is it?]",
         ),
         unseen_wordings=(
             "Of all numbers that divide both {a} and {b} without remainder, give the largest.",
@@ -78,6 +90,18 @@ FAMILIES = (
             "{name} looks for the smallest positive whole number divisible by {a} and also by {b}. Which number is it?",
             "Of which smallest positive number are {a} and {b} both divisors?",
             "{a} and {b} are two numbers. [Compute|Find] their lcm.",
+            "Two numbers: {a} and {b}. [Least common multiple?|Wanted: their lcm.]",
+            "Suppose m is the least common multiple of {a} and {b}. [Work out|Compute|Determine] m.",
+            "Count up in steps of {a} and also in steps of {b}. What is the first number that both counts reach?",
+            "If a positive number can be divided by {a} as well as by {b}, how large must it be at least?",
+            "One wheel turns once in {a} seconds, another in {b} seconds. After how many seconds are both back at "
+            "the start?",
+            "What common multiple of {a} and {b} is as small as possible, but not zero?",
+            "The fractions 1/{a} and 1/{b} are added. How large is their lowest common denominator?",
+            "[Report|Tell] the lowest number that appears in the table of {a} and in the table of {b}.",
+            "A red light flashes every {a} seconds, a green light every {b} seconds. They flash together now. How "
+            "long until the next time?",
+            "Someone needs lcm of {a} and {b}. [Compute it.|What is it?]",
         ),
         unseen_wordings=(
             "Of all positive numbers divisible by both {a} and {b}, give the smallest.",
@@ -113,6 +137,16 @@ FAMILIES = (
             "The number {n} has how many different factors?",
             "{n} {item} are put in equal rows. How many different numbers of rows are possible?",
             "Tell how many positive integers are divisors of the number {n}.",
+            "n = {n}. [Wanted: how many divisors n has.|Number of divisors?]",
+            "Suppose d divides {n} and d is positive. How many choices are there for d?",
+            "Compute how many factors the whole number {n} has.",
+            "In how many ways can we choose a positive whole number d so that {n}/d is again a whole number?",
+            "A list shows every factor of {n}, from the smallest to the largest. [Work out|Find] its length.",
+            "{n} balls are shared equally among some children, with none left. How many different numbers of "
+            "children can there be?",
+            "[Report|Tell] the total count of positive numbers that go into {n} exactly.",
+            "If all the divisors of {n} are collected in a set, then how many elements are there?",
+            "Someone asks about the divisors of {n}. Not which they are, but how many. [Answer this.|Count them.]",
         ),
         unseen_wordings=(
             "How many numbers are on the list of all factors of {n}?",
@@ -178,6 +212,15 @@ FAMILIES = (
             "Among the primes that divide {n}, which one is the largest?",
             "Write {n} as a product of primes and [give|state] the largest prime in it.",
             "Name the largest prime p such that p divides {n}.",
+            "n = {n}. [Largest prime factor?|Wanted: the largest prime factor of n.]",
+            "Suppose p is a prime factor of {n}. How large can p be at most?",
+            "Split the number {n} into its prime factors and report the [biggest|greatest|largest].",
+            "What prime number divides {n} and is as large as possible?",
+            "If we break {n} down into primes, which prime comes last when they are sorted?",
+            "Take all the prime divisors of {n}. [Compute|Work out|Find] their maximum.",
+            "Someone factors the integer {n}. [Tell|Report] the highest prime found.",
+            "A prime goes into {n} without remainder, and no larger prime does. Which prime is it?",
+            "Of the primes whose product is {n}, we only need the maximum. [Compute it.|Find it.]",
         ),
         unseen_wordings=(
             "In the prime factorization of {n}, what is the greatest prime factor?",
@@ -213,6 +256,19 @@ FAMILIES = (
             "{name} computes {a} to the power {e} and takes the result modulo {m}. What does {name} get?",
             "Raise {a} to the power {e} and [find|give] the remainder after division by {m}.",
             "On division by {m}, what is the remainder of the power {a}^{e}?",
+            "{a}^{e} mod {m} = ?",
+            "Base {a}, exponent {e}, modulus {m}. [Find the remainder of the power.|What is the power modulo the "
+            "modulus?]",
+            "Suppose {a} is multiplied by itself until there are {e} factors. What is left when the product is "
+            "divided by {m}?",
+            "With modulus {m}, base {a} and exponent {e}, [determine|compute|work out] the modular power.",
+            "If we take {a} to the power {e} and remove {m} as often as possible, what number is left?",
+            "Someone needs the power with exponent {e} and base {a}, reduced modulo {m}. [Compute it.|Which number "
+            "is it?]",
+            "Reduce the power {a}^{e} modulo {m} and report the [result|remainder].",
+            "A clock has {m} hours, numbered from zero. At which hour does it stand after {a}^{e} hours, having "
+            "started at zero?",
+            "The divisor is {m}, and the number to divide is {a}^{e}. Tell [us|me] the remainder.",
         ),
         unseen_wordings=(
             "How large is the remainder if the power {a}^{e} gets divided by {m}?",
@@ -248,6 +304,16 @@ FAMILIES = (
             "What do you get when you add the digits of the product of {a} and {b}?",
             "Take the number {a} times {b}. What is its digit sum?",
             "[Work out|Determine] the total of the digits in the product {a} * {b}.",
+            "{a} * {b}: [digit sum of the product?|add the digits of the result.]",
+            "Suppose n is equal to {a} times {b}. Work out the digit sum of n.",
+            "First compute {a} * {b}. Then add its digits one by one. Which number [results|do you get]?",
+            "How much do all the digits of {a} * {b} make together?",
+            "A shop has {a} boxes with {b} {item} in each. Write down the number of {item}; what is the sum of its "
+            "digits?",
+            "If p is the product of the numbers {a} and {b}, then what do the digits of p total?",
+            "Each digit in the result of {a} times {b} is added to the others. [Report|Tell] the sum.",
+            "We want a digit sum, the one of the number that {a} and {b} give when multiplied.",
+            "Someone computes the product {a} * {b}. [Determine|Find|Compute] the total of its digits.",
         ),
         unseen_wordings=(
             "A number is the product of {a} and {b}. Calculate its digit sum.",
@@ -289,6 +355,15 @@ FAMILIES = (
             "What does {n} look like in the binary system?",
             "A computer stores the number {n} in binary. Which binary number is it?",
             "Let n = {n}. Write n as a number in base two.",
+            "{n} in binary: [which digits?|what is it?]",
+            "Suppose a number is {n} in the decimal system. [Work out|Determine|Compute] its binary digits.",
+            "Translate {n} from base ten to base two.",
+            "Which row of zeros and ones stands for the number {n}?",
+            "Someone needs {n} as a sum of powers of two, written with zeros and ones. What are the digits?",
+            "[Compute|Report|Tell] the binary digits of {n}.",
+            "Using only zeros and ones, how do we write {n}?",
+            "We have the number {n} in base ten. What is the same number in base two?",
+            "Lamps that are on count as one, lamps that are off as zero. Show {n} in this way, in binary.",
         ),
         unseen_wordings=(
             "Give the number {n} in the binary system.",
@@ -323,6 +398,18 @@ FAMILIES = (
             "Let {s} be the sum of three consecutive integers. What is the product of these integers?",
             "With a sum of {s}, three consecutive integers have which product?",
             "A sum of {s} comes from three consecutive whole numbers. Work out the product of the three numbers.",
+            "Three consecutive integers. Sum: {s}. [Product?|Wanted: the product.]",
+            "Suppose a, b and c are consecutive whole numbers and a + b + c = {s}. [Work out|Compute|Determine] a*b*c.",
+            "Split {s} into three consecutive integers and report what they give when multiplied.",
+            "Three pages in a row have page numbers that total {s}. What do you get if you multiply the page numbers?",
+            "How much is x*(x + 1)*(x + 2) if x + (x + 1) + (x + 2) = {s} and x is whole?",
+            "Someone finds three consecutive numbers that sum to {s}. Then they are multiplied. Which number "
+            "[results|comes out]?",
+            "The number {s} is written as a sum of three neighbours on the number line. [Tell|Give] the product of "
+            "these neighbours.",
+            "We want to multiply three consecutive integers. All we know is that they total {s}. [Find the "
+            "result.|What do we get?]",
+            "The ages of three children are consecutive whole numbers, {s} in all. What is the product of the ages?",
         ),
         unseen_wordings=(
             "Three integers in a row make {s} together. What comes out when you multiply the three?",
@@ -368,6 +455,22 @@ FAMILIES = (
             "A committee has two men and three women. It is chosen from {b} men and {a} women. How many committees are "
             "possible?",
             "Count the ways of choosing three from {a} women and, at the same time, two from {b} men.",
+            "{a} women, {b} men; choose three women and two men. [How many ways?|Number of choices?]",
+            "Compute how many different teams can be made by taking two from {b} men and three from {a} women.",
+            "Suppose a class has {b} boys and {a} girls. Two boys and three girls are to sing. How many selections "
+            "can be made?",
+            "If {name} may invite three of {a} girls and two of {b} boys, then how many different invitations are "
+            "there?",
+            "Three places go to women and two places to men. There are {a} women and {b} men. Determine in how "
+            "many ways the places can be given.",
+            "Two men are needed from a list of {b} men, and three women from a list of {a} women. [Work out|Find] "
+            "the number of possible choices.",
+            "A coach has {a} girls and {b} boys. Report how many groups the coach can form with three girls and "
+            "two boys.",
+            "How many possibilities are there to select two men, when {b} men are present, together with three "
+            "women, when {a} women are present?",
+            "A list names {b} boys, a second list {a} girls. Two boys and three girls are picked. Tell the number "
+            "of different results.",
         ),
         unseen_wordings=(
             "{name} picks a team: three girls from {a} girls, two boys from {b} boys. How many teams are possible?",
@@ -417,6 +520,19 @@ FAMILIES = (
             "Let S be the sum of all multiples of {k} between one and {n}. [Find|Determine] S.",
             "Of the integers from one to {n}, which total do the multiples of {k} have?",
             "[Work out|Determine] the total of all numbers up to {n} that can be divided by {k} without remainder.",
+            "Multiples of {k}, limit {n}. [Sum?|Wanted: their sum.]",
+            "Count in steps of {k}, starting at {k}, and stop before you pass {n}. What is the sum of all the "
+            "numbers you say?",
+            "Suppose we list the multiples of {k} and end the list at the limit {n}. [Work out|Compute|Determine] "
+            "the sum of the list.",
+            "How much do the numbers divisible by {k} make together if none may exceed {n}?",
+            "The limit is {n}. Each positive multiple of {k} within the limit is added. Which sum [results|do we get]?",
+            "If every number not above {n} that is a multiple of {k} is put in a sum, then how large is this sum?",
+            "With {n} as the upper limit, compute the sum of the numbers in the table of {k}.",
+            "Someone marks each number from one to {n} that has {k} as a divisor. [Report|Tell] the total of the "
+            "marked numbers.",
+            "Starting from {k} and going up by {k} each time, but never above {n}, we add all numbers. What do "
+            "they total?",
         ),
         unseen_wordings=(
             "Take every positive integer up to {n} that is divisible by {k} and find the sum of them.",
