@@ -24,6 +24,19 @@ FAMILIES = (
             "Around a rectangle it is {p} cm, and along one side {a} cm. Work out the area.",
             "With a perimeter of {p} m and a side of {a} m, which area does a rectangle have?",
             "A rectangle of length {a} has the perimeter {p}. [What is|How large is] its area?",
+            "Rectangle: perimeter {p} cm, length {a} cm. [Area?|Wanted: the area.]",
+            "Suppose a rectangle is {a} m long and has {p} m of border. [Work out|Determine] its area.",
+            "Compute the area enclosed by a wire of {p} cm that is bent into a rectangle of length {a} cm.",
+            "If the four sides of a rectangle total {p} cm and one of them is {a} cm, then what is the area?",
+            "A farmer needs {p} m of fence to go round a rectangular meadow. The meadow is {a} m long. How much "
+            "area is inside?",
+            "How many square meters does a rectangular room cover when its length is {a} m and the way around it "
+            "is {p} m?",
+            "The area of a rectangular picture is asked for. Its frame is {p} cm in all, and its longer edge is "
+            "{a} cm.",
+            "Let {a} be the length and {p} the perimeter of a rectangle. [Report|Tell|Find] the area.",
+            "A rectangular pool has a length of {a} m. Someone who walks once around it goes {p} m. "
+            "[Determine|Find] the area of the water.",
         ),
         unseen_wordings=(
             "Calculate the area of a rectangular garden whose perimeter is {p} m if one side has a length of {a} m.",
@@ -74,6 +87,17 @@ FAMILIES = (
             "With a width of {b} m, a height of {c} m and a length of {a} m, what volume does a container have?",
             "Which volume has a cuboid that is {b} cm wide, {c} cm high and {a} cm long?",
             "A cuboid has edges of {a} cm, {b} cm and {c} cm. How big is its volume?",
+            "Box: length {a} cm, width {b} cm, height {c} cm. [Volume?|Wanted: the volume.]",
+            "Compute how many cubic centimeters are in a chest of height {c} cm, width {b} cm and length {a} cm.",
+            "Suppose a pool is {b} m wide, {a} m long and {c} m deep, with height counted as depth. How much water "
+            "fills it?",
+            "If a room has a length of {a} m, a height of {c} m and a width of {b} m, then how much air is in it?",
+            "Let the width be {b}, the length {a} and the height {c}. What is the volume of this box?",
+            "{name} fills a box with sand. It is {c} cm high, {b} cm wide and {a} cm long. [Determine|Find] the "
+            "volume of the sand.",
+            "Tell how much space there is inside a truck that is {a} cm long, {c} cm high and {b} cm wide.",
+            "The space in a cupboard is asked for. Width: {b} cm. Height: {c} cm. Length: {a} cm.",
+            "A brick measures {a} cm by {b} cm by {c} cm. How many cubic centimeters is that?",
         ),
         unseen_wordings=(
             "Determine how much a container holds if it is {a} cm long, {b} cm wide and {c} cm high.",
@@ -108,6 +132,18 @@ FAMILIES = (
             "Two sides with lengths {a} and {b} meet at a right angle. What is the square of the third side?",
             "For a right triangle with legs of {a} m and {b} m, give the square of the longest side.",
             "By Pythagoras, what is the squared hypotenuse when the legs measure {a} cm and {b} cm?",
+            "Right triangle, legs {a} and {b}. [Hypotenuse squared?|Wanted: the square of the hypotenuse.]",
+            "Suppose c^2 = {a}^2 + {b}^2, as in a right triangle. [Work out|Compute] c^2.",
+            "A ladder stands {a} cm from a wall and reaches {b} cm up the wall. What is its length squared?",
+            "If the short sides of a right triangle are {a} m and {b} m, then what is the area of the square on "
+            "the hypotenuse?",
+            "One street goes {a} m east, another {b} m north. How large is the square of the direct way between "
+            "their ends?",
+            "A screen is {a} mm wide and {b} mm high. [Report|Tell|Give] the square of its diagonal.",
+            "Let {a} and {b} be the legs of a right triangle. By the theorem of Pythagoras, how much is the "
+            "hypotenuse squared?",
+            "The squared hypotenuse is asked for, with one leg of {a} cm and a second leg of {b} cm.",
+            "A ship sails {a} km west and then {b} km south. Determine the squared distance to its harbor.",
         ),
         unseen_wordings=(
             "Calculate the square of the longest side in a right triangle that has legs of {a} cm and {b} cm.",
@@ -152,6 +188,23 @@ FAMILIES = (
             "last?",
             "Starting at {a} and adding {d} each time, {name} writes down {n} numbers. What is the sum of these "
             "numbers?",
+            "First term {a}, difference {d}, {n} terms. [Sum of the arithmetic sequence?|Wanted: the sum of the "
+            "sequence.]",
+            "Suppose a worker makes {a} parts on the first day and {d} parts more on every next day. How many "
+            "parts are made in {n} days?",
+            "If each of {n} numbers is {d} larger than the number before and the first one is {a}, then what do "
+            "they total?",
+            "Compute the arithmetic series with common difference {d}, {n} terms and first term {a}.",
+            "{name} runs for {n} days. On day one it is {a} m, and each day it becomes {d} m more. How many meters "
+            "are run altogether?",
+            "Let the steps of an arithmetic sequence be {d}, its start {a} and its number of terms {n}. [Work "
+            "out|Report] the sum.",
+            "The numbers go up by {d} each time and begin with {a}. Someone adds {n} of them. Which sum "
+            "[results|comes out]?",
+            "A tower has {n} layers of bricks. The top layer has {a} bricks, and each layer below has {d} bricks "
+            "more. Tell how many bricks there are.",
+            "How much is paid in {n} months if the first month costs {a} dollars and the price rises by {d} "
+            "dollars every month?",
         ),
         unseen_wordings=(
             "{n} terms of an arithmetic sequence are added. It begins with {a} and has the difference {d}. Find the "
@@ -198,6 +251,19 @@ FAMILIES = (
             "What is the sum of {n} numbers if the first is {a} and every number is the double of the last?",
             "Doubling {a} again and again gives a geometric sequence. Work out the sum of {n} of its terms, with {a} "
             "first.",
+            "Ratio two, first term {a}, {n} terms. [Sum of the geometric sequence?|Wanted: the geometric sum.]",
+            "Suppose a plant makes {a} seeds in the first year and twice as many in every next year. How many "
+            "seeds is that in {n} years?",
+            "Compute the total of {n} terms of a geometric sequence in which {a} is the start and the ratio is two.",
+            "If we start with {a} and double {n} terms long, adding all of them, then what sum do we get?",
+            "A worker earns {a} dollars on day one, and the pay doubles each day. How much is earned in {n} days "
+            "altogether?",
+            "Let {a} be the first of {n} numbers, with each next number two times as large. [Work out|Report] the sum.",
+            "Over {n} days the visits to a page double daily. Day one has {a} visits. Tell the number of visits in "
+            "total.",
+            "The sum of a doubling series is asked for. Number of terms: {n}. First term: {a}.",
+            "In a game with {n} levels, the first level gives {a} points and each later level double the points. "
+            "Determine the points for all levels.",
         ),
         unseen_wordings=(
             "{n} numbers form a geometric sequence. The ratio is two, and the first number is {a}. Find their total.",
@@ -236,6 +302,19 @@ FAMILIES = (
             "Let x be the number for which {a}, {b}, {c} and x have the mean {m}. Determine x.",
             "Only three of four values are known: {a}, {b} and {c}. Their mean with the lost value is {m}. Find the "
             "lost value.",
+            "Numbers: {a}, {b}, {c} and one more. Mean of all four: {m}. [The missing one?|Wanted: the missing one.]",
+            "Suppose ({a} + {b} + {c} + x)/4 = {m}. [Work out|Compute|Find] x.",
+            "If the average of four weights is {m} kg and three of them are {a} kg, {b} kg and {c} kg, then how "
+            "heavy is the last?",
+            "A shop sold {a}, {b} and {c} {item} on three days. What must it sell on day four to reach a mean of {m}?",
+            "Compute what to add to the list {a}, {b}, {c} as a fourth entry if the list is to average {m}.",
+            "Four trips have a mean length of {m} km. The first three are {a} km, {b} km and {c} km long. How long "
+            "is the last trip?",
+            "On average, four people have {m} dollars. Three of them have {a}, {b} and {c} dollars. Tell how much "
+            "the other one has.",
+            "{m} is the mean of four numbers, among them {a}, {b} and {c}. Report the one that is not named.",
+            "An entry was lost. The entries {a}, {b} and {c} are still there, and all four averaged {m}. Which "
+            "entry was lost?",
         ),
         unseen_wordings=(
             "Four values have the mean {m}. Calculate the missing value if the others are {a}, {b} and {c}.",
@@ -327,6 +406,22 @@ FAMILIES = (
             "Drawing from {b} {color2} and {a} {color1} balls, what is the probability of {color1} as a fraction?",
             "A machine has {a} {color1} sweets and {b} {color2} sweets and gives one. Compute the probability of a "
             "{color1} one.",
+            "{a} {color1} balls, {b} {color2} balls, one is drawn. [Probability of {color1}?|Wanted: the "
+            "probability of {color1}.]",
+            "Suppose {b} {color2} and {a} {color1} pens lie in a drawer. {name} takes one without looking. What is "
+            "the probability that it is {color1}?",
+            "Compute the chance of {color1} when one of {a} {color1} and {b} {color2} stones is chosen at random.",
+            "If a hat holds {b} {color2} tickets and {a} {color1} tickets, then how likely is {color1}?",
+            "A {color1} sock is wanted. The basket has {a} {color1} socks and {b} {color2} socks, and one sock is "
+            "taken. How probable is it?",
+            "Which fraction gives the chance of {color1} if one flower is picked from {b} {color2} flowers and {a} "
+            "{color1} flowers?",
+            "At random, a child picks one toy out of {a} {color1} toys and {b} {color2} toys. Report the "
+            "probability of a {color1} toy.",
+            "Let a bag have {b} {color2} coins and {a} {color1} coins. [Work out|Determine] the chance that a coin "
+            "taken from it is {color1}.",
+            "On a wheel, {a} fields are {color1} and {b} fields are {color2}. It stops at a random field. Tell the "
+            "probability of {color1}.",
         ),
         unseen_wordings=(
             "{name} picks one of {a} {color1} and {b} {color2} balls. Calculate the probability that the ball is "
