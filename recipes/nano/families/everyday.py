@@ -21,6 +21,19 @@ FAMILIES = (
             "In the {shop} {name} pays {b} dollars for each of {a} {item}. How many dollars is that altogether?",
             "{name} went to the {shop} on {day} and bought {a} {item}. Each cost {b} dollars. How much was the bill?",
             "The {item} cost {b} dollars each. {name} [takes|buys] {a} {item}. Find the sum that {name} pays.",
+            "Let the price of one be {b} dollars. Work out the price of {a} {item}.",
+            "Determine the [sum|amount] due: {a} {item}, all at the same price of {b} dollars each.",
+            "If {name} must pay {b} dollars for every single one, then how many dollars will {a} {item} cost?",
+            "Shopping list: {a} {item}. Unit price: {b} dollars. Total in dollars?",
+            "Nobody gets a discount in the {shop}, so {name} pays the full {b} dollars for each. How much money "
+            "goes for {a} {item}?",
+            "The owner of a {shop} hands {a} {item} to {name} and asks {b} dollars for each one. [Work "
+            "out|Determine] what {name} owes.",
+            "Buying {a} {item} is expensive when each one costs {b} dollars. What amount must be paid?",
+            "{b} dollars is the price of one. {name} puts {a} {item} into the basket. Give the total cost.",
+            "How expensive are {a} {item} altogether, given that a single one costs {b} dollars?",
+            "A class in {city} needs {a} {item}. The teacher finds them for {b} dollars each. What amount of "
+            "money does the teacher spend?",
         ),
         unseen_wordings=(
             "For {a} {item} at a price of {b} dollars each, {name} pays at the {shop}. What does the purchase cost?",
@@ -64,6 +77,24 @@ FAMILIES = (
             "{d} dollars each.",
             "On {day} {name} spent money on {a} {item} at {b} dollars each. On the next day {name} bought {c} {item2} "
             "at {d} dollars each. What was the total for both days?",
+            "Let {a} {item} cost {b} dollars each and let {c} {item2} cost {d} dollars each. Work out the total "
+            "amount.",
+            "Determine the cost of everything: {c} {item2} at {d} dollars each, besides {a} {item} at {b} dollars"
+            " each.",
+            "Bill: {a} {item}, each {b} dollars; {c} {item2}, each {d} dollars. Sum in dollars?",
+            "If one pays {b} dollars each for {a} {item} and {d} dollars each for {c} {item2}, then how large is "
+            "the sum?",
+            "Two kinds of goods are bought in a {shop}. First there are {a} {item}, and each costs {b} dollars. "
+            "Then there are {c} {item2}, and each costs {d} dollars. What amount is due?",
+            "How much money leaves the purse of {name} when {a} {item} are paid at {b} dollars each and {c} "
+            "{item2} at {d} dollars each?",
+            "Both {a} {item} and {c} {item2} were ordered by {name}. One pays {b} dollars each for the {item} but"
+            " {d} dollars each for the {item2}. Work out the full cost.",
+            "What is the value of a box with {a} {item}, worth {b} dollars each, and {c} {item2}, worth {d} "
+            "dollars each?",
+            "{name} brings {a} {item} for {b} dollars each. {name2} brings {c} {item2} for {d} dollars each. How "
+            "many dollars did they spend altogether?",
+            "Add up the costs of {a} {item} ({b} dollars each) and of {c} {item2} ({d} dollars each).",
         ),
         unseen_wordings=(
             "At the {shop} {a} {item} go into the basket at {b} dollars each, then {c} {item2} at {d} dollars each. "
@@ -123,6 +154,22 @@ FAMILIES = (
             "If {b} {sweet} are in each bag, and {a} bags are shared by {c} {group}, what is the equal share?",
             "{c} {group} came to the party, where {name} shared {a} bags of {b} {sweet} equally. "
             "Compute how many {sweet} each got.",
+            "Let {a} bags hold {b} {sweet} each. Work out the equal share for each of {c} {group}.",
+            "Determine how many {sweet} one person gets when {c} {group} divide {a} bags of {b} {sweet} fairly.",
+            "{a} bags, {b} {sweet} per bag, {c} {group}: how large is a fair share?",
+            "If every bag contains {b} {sweet} and {c} {group} empty {a} bags together, then how many {sweet} are"
+            " for each one?",
+            "A teacher pours {a} bags into a bowl. There were {b} {sweet} inside each bag. Now {c} {group} take "
+            "equal parts. How large is each part?",
+            "Nobody among {c} {group} may get more than another. How many {sweet} can each take from {a} bags "
+            "with {b} {sweet} inside each?",
+            "The {c} {group} were given {a} bags. Inside each bag there are {b} {sweet}, and [nothing is left "
+            "over|all are handed out]. Work out what one of them gets.",
+            "What does every single one of {c} {group} get, given that {a} bags with {b} {sweet} apiece are split"
+            " fairly?",
+            "{name} buys {b} {sweet} in each of {a} bags for {c} {group}. All of the {group} take the same "
+            "number. Give that number.",
+            "Fairly split: the contents of {a} bags, each with {b} {sweet}, between {c} {group}. How many per person?",
         ),
         unseen_wordings=(
             "Equal shares are made for {c} {group} from {a} bags, every bag with {b} {sweet} in it. "
@@ -171,6 +218,20 @@ FAMILIES = (
             "In the factory {n} {sweet} came off the line. Packing them {k} to a box, how many are left over?",
             "With {n} {sweet} and boxes that take {k} each, {name} fills every box completely. How many remain?",
             "{name} must pack {k} {sweet} in every box. From {n} {sweet}, how many are left without a full box?",
+            "Let a box hold exactly {k} {sweet}. Work out how many of {n} {sweet} stay outside the full boxes.",
+            "Determine the remainder when {n} {sweet} are put into boxes of {k} each.",
+            "Stock: {n} {sweet}. Size of a box: {k} {sweet}. Only full boxes count. How many are over?",
+            "If {name} ties {n} {sweet} into packs of {k} each, then how many {sweet} will be left at the end?",
+            "{k} {sweet} make one full box. How many {sweet} are still on the table after {name} has packed all "
+            "the full boxes out of {n} {sweet}?",
+            "A machine puts {k} {sweet} into every box and stops when it cannot fill another. It began with {n} "
+            "{sweet}. What rest is left in the machine?",
+            "The last {sweet} are not enough for a box of {k}. How many are they, if there were {n} {sweet} at first?",
+            "After all possible boxes were filled with {k} {sweet} each, some of the {n} {sweet} were still "
+            "there. Give their number.",
+            "What is the rest if a pile of {n} {sweet} is sorted into groups of {k}?",
+            "{name} counts {n} {sweet} and takes away {k} at a time, as often as possible. How many {sweet} are "
+            "left then?",
         ),
         unseen_wordings=(
             "From a heap of {n} {sweet}, full boxes of {k} each are packed. What remains of the heap at the end?",
@@ -207,6 +268,21 @@ FAMILIES = (
             "On {day} {n} {group} will travel by bus. {k} seats are in each. Compute the number of buses needed.",
             "What number of buses is needed to carry {n} {group} if no bus holds more than {k}?",
             "No bus may carry more than {k}. A group of {n} {group} is waiting. How many buses must come?",
+            "Let one bus carry {k} people. Work out how many buses {n} {group} must have.",
+            "Determine the least number of buses for {n} {group} when every bus has {k} places.",
+            "People: {n} {group}. Seats per bus: {k}. Buses?",
+            "If at most {k} people fit into a bus, then how many buses are required to bring all {n} {group} to "
+            "{city}?",
+            "A bus company sends buses with {k} seats each. All of the {n} {group} must sit. How many buses does "
+            "the company send?",
+            "Nobody may stand. {name} wants a seat for each of {n} {group}, and a bus offers {k} seats. How many "
+            "buses must {name} rent?",
+            "Every bus is filled with {k} people before the next one starts. How many buses leave in all when {n}"
+            " {group} are waiting?",
+            "A visit to the {place} is planned for {n} {group}. The buses that are rented have {k} seats each. "
+            "Give the smallest number of buses that is enough.",
+            "How many times must buses of {k} seats be ordered so that none of {n} {group} stays at home?",
+            "{k} people can sit in a bus, and {n} {group} would like to come along. Work out the number of buses.",
         ),
         unseen_wordings=(
             "For the trip to {city} {name} counts {n} {group}, and a bus has {k} seats. How many buses must be there?",
@@ -245,6 +321,21 @@ FAMILIES = (
             "How many {item} were there in total?",
             "With {b} {item} in each of {a} crates and {c} loose {item}, how many {item} are there?",
             "A {shop} got {c} loose {item} on {day} and {a} crates that hold {b} {item} each. How many did it get?",
+            "Let {a} crates contain {b} {item} each. Work out the sum when {c} loose {item} are added.",
+            "Determine how many {item} there are in all: {a} full crates, {b} {item} per crate, and {c} loose ones.",
+            "Stock list: {c} loose {item}; {a} crates, each with {b} {item}. Total number?",
+            "If every crate is packed with {b} {item} and there are {a} crates as well as {c} loose {item}, then "
+            "how many {item} can be counted?",
+            "{name} opens {a} crates and finds {b} {item} inside each. Then {name} puts {c} loose {item} with "
+            "them. How large is the pile now?",
+            "Only {c} {item} are loose. The others are in {a} crates that contain {b} apiece. Give the number of "
+            "all {item}.",
+            "How large is the stock of a {shop} with {a} crates, each full of {b} {item}, plus {c} {item} lying loose?",
+            "The workers loaded {b} {item} into each of {a} crates, but {c} {item} did not fit and stayed loose. "
+            "Work out how many {item} they had.",
+            "To the {item} from {a} crates, {b} in each, come {c} loose ones. What sum does this make?",
+            "A count in the {place} gives {c} loose {item} and also {a} crates. One crate has {b} {item} inside. "
+            "How many {item} are that altogether?",
         ),
         unseen_wordings=(
             "Find how many {item} stand in the {place} if {a} crates hold {b} {item} each and {c} more are loose.",
@@ -293,6 +384,25 @@ FAMILIES = (
             "dollars in all. How many adults were there?",
             "Compute how many adult tickets {name} sold: {n} tickets in all, {t} dollars in total, {a} dollars per "
             "adult, {b} dollars per child.",
+            "Let an adult pay {a} dollars and a child {b} dollars. Altogether {n} people pay {t} dollars. Work "
+            "out how many of them are adults.",
+            "Determine the number of adults at a {event}: {n} visitors, {t} dollars in total, {a} dollars for an "
+            "adult, {b} dollars for a child.",
+            "Visitors: {n}. Money: {t} dollars in all. Adult price: {a} dollars. Child price: {b} dollars. Adults?",
+            "If {n} tickets bring {t} dollars in all, and one pays {b} dollars for a child but {a} dollars for an"
+            " adult, then how many adults are there?",
+            "The money from the {event} was counted and came to {t} dollars in all. Every adult had paid {a} "
+            "dollars, every child {b} dollars. There were {n} visitors. How many of these were adults?",
+            "Nobody came to the {event} for free. Children paid {b} dollars each, adults paid {a} dollars each, "
+            "and all {n} visitors together paid {t} dollars. How many adults did {name} see?",
+            "How many of the {n} tickets were for adults when the tickets cost {a} dollars for adults and {b} "
+            "dollars for children and {t} dollars were paid in total?",
+            "Give the number of adult visitors, knowing that {t} dollars in total were paid by {n} visitors, with"
+            " {b} dollars for each child and {a} dollars for each adult.",
+            "A {event} in {city} has two prices, {b} dollars for children and {a} dollars for adults. Its {n} "
+            "visitors pay a sum of {t} dollars. Work out how many adults are among them.",
+            "{name} sells tickets for {a} dollars to adults and for {b} dollars to children. After {n} tickets "
+            "there are {t} dollars in the box. How many times was an adult ticket sold?",
         ),
         unseen_wordings=(
             "The {event} took in {t} dollars in total. {n} people came, and each adult paid {a} dollars while each "
@@ -343,6 +453,23 @@ FAMILIES = (
             "If {bird} and {beast} together make {h} heads and {l} legs, what is the number of {beast}?",
             "In a barn there are {h} heads. The {beast} and {bird} there stand on {l} legs. Compute the number "
             "of {beast}.",
+            "Let a farm have only {bird} and {beast}, with {l} legs and {h} heads in all. Work out how many "
+            "{beast} it has.",
+            "Determine how many animals are {beast} when {h} heads and {l} legs of {beast} and {bird} are counted.",
+            "Heads: {h}. Legs: {l}. Animals: {bird} and {beast}. How many {beast}?",
+            "If every one of {h} animals is one of the {bird} or one of the {beast}, and they walk on {l} legs, "
+            "then how many {beast} are there?",
+            "{name} looks over the wall and sees {h} heads. Below the wall there are {l} legs. The animals are "
+            "{bird} and {beast}. Give the number of {beast}.",
+            "Some {bird} and some {beast} stand in a garden. {l} legs can be counted there, but only {h} heads. "
+            "How many of the animals are {beast}?",
+            "The {beast} have four legs each and the {bird} have two legs each. There are {h} heads and {l} legs "
+            "altogether. How many {beast} must there be?",
+            "How many {beast} does a farmer feed whose {bird} and {beast} have {l} legs and {h} heads altogether?",
+            "A truck carries {h} animals to the market. They are {beast} and {bird} and have {l} legs. Work out "
+            "the number of {beast} in the truck.",
+            "Knowing that the {beast} and {bird} of {name} have {l} legs in all and {h} heads, say how many "
+            "{beast} there are.",
         ),
         unseen_wordings=(
             "A farmer keeps only {bird} and {beast}. Counting gives {l} legs and {h} heads. Find how many "
@@ -393,6 +520,25 @@ FAMILIES = (
             "one of each?",
             "Every day {name} wears a shirt, shoes and a hat. With {a} shirts, {b} pairs of shoes and {c} hats, how "
             "many days can pass without the same outfit twice?",
+            "Let a closet contain {b} pairs of shoes, {c} hats and {a} shirts. Work out in how many ways one of "
+            "each can be worn.",
+            "Determine the number of combinations of one shirt, one hat and one pair of shoes: {a} shirts, {c} "
+            "hats, {b} pairs of shoes.",
+            "Hats: {c}. Shirts: {a}. Pairs of shoes: {b}. How many outfits?",
+            "If an actor takes one of {c} hats, one of {b} pairs of shoes and one of {a} shirts, then how many "
+            "different looks are possible?",
+            "{name} packs {b} pairs of shoes, {c} hats and {a} shirts for a trip. Each outfit takes one of each "
+            "kind. How many outfits does {name} have?",
+            "{a} different shirts can be combined with {b} different pairs of shoes and {c} different hats. Give "
+            "the number of all combinations.",
+            "A doll comes with {c} hats, {a} shirts and {b} pairs of shoes. In how many different ways can {name}"
+            " dress the doll?",
+            "How many combinations does {name} have, with {b} pairs of shoes below, {a} shirts to put on and {c} "
+            "hats on top?",
+            "A photo needs a person with a hat, a shirt and shoes. {c} hats, {b} pairs of shoes and {a} shirts "
+            "are ready. How many different photos can be taken?",
+            "First {name} chooses one of {a} shirts. Next comes one of {c} hats, and last one of {b} pairs of "
+            "shoes. Work out how many choices are possible.",
         ),
         unseen_wordings=(
             "The closet of {name} holds {c} hats, {b} pairs of shoes and {a} shirts. "
