@@ -29,7 +29,7 @@ FAMILIES = (
             "Compute the [root|solution] {var} of {c} = {a}*{var} + {b}.",
             "The expression {a}{var} + {b} takes the value {c}. Which {var} was put in?",
             "To get {c} from {a}*{var} + {b}, what number do we [choose for|put in place of] {var}?",
-            "How must {var} be chosen if {b} + {a}{var} is to be {c}?",
+            "{name} has {b}, adds {a} times {var} and ends at {c}. [Report|Tell] {var}.",
             "Here is an equation: {a}*{var} + {b} = {c}. {name} wants to know {var}. [Help with this.|Which number "
             "is it?]",
             "In the equation {c} = {b} + {a}*{var}, one number is not known. [Determine|Compute|Find] this number "
@@ -340,7 +340,7 @@ FAMILIES = (
             "Work out the rate of change of {a}*x^3 + {b}*x^2 with respect to x at x = {n}.",
             "Take the derivative of the polynomial {a}x^3 + {b}x^2. What is its value for x = {n}?",
             "f(x) = {a}x^3 + {b}x^2. [Wanted: f'({n}).|f'({n}) = ?]",
-            "Compute the slope at x = {n} for the curve that follows y = {a}*x^3 + {b}*x^2.",
+            "A road follows the curve y = {a}*x^3 + {b}*x^2. Report its slope over x = {n}.",
             "Suppose f(x) = {a}x^3 + {b}x^2. How fast does f [grow|change|increase] at x = {n}?",
             "A point moves so that its position at time x is {a}x^3 + {b}x^2. What is its speed at time x = {n}?",
             "First differentiate y = {a}*x^3 + {b}*x^2, then set x to {n}. Which number [results|comes out|do you "
