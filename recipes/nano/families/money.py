@@ -40,6 +40,23 @@ FAMILIES = (
             "Each of {a} {item} costs {b} dollars. What change is given back to {name}, who pays with {m} dollars?",
             "A seller gets {m} dollars from {name}, who wants {a} {item} at {b} dollars each. "
             "How much change must the seller return?",
+            "Let {name} pay with {m} dollars for {a} {item} that cost {b} dollars each. Work out the change.",
+            "Determine how much change is due: paid {m} dollars, bought {a} {item}, price {b} dollars each.",
+            "Paid: {m} dollars. Bought: {a} {item}, each {b} dollars. Change?",
+            "If each one costs {b} dollars and {name} lays {m} dollars on the table for {a} {item}, then how much"
+            " money is returned as change?",
+            "{b} dollars each is what the {shop} asks. {name} pays for {a} {item} and gives {m} dollars. How many"
+            " dollars are returned?",
+            "{name} has {m} dollars. After paying for {a} {item} at {b} dollars each, {name} counts the change. "
+            "How much is it?",
+            "The seller takes {m} dollars from {name} and packs {a} {item}. Since each costs {b} dollars, some "
+            "change is due. Give the change.",
+            "From the {m} dollars that were paid, the cost of {a} {item} at {b} dollars each is kept. What change"
+            " goes back to {name}?",
+            "How many dollars does the seller owe {name} as change when {a} {item} cost {b} dollars each and {m} "
+            "dollars were handed over?",
+            "Too much was paid: {m} dollars for {a} {item}, although each one costs only {b} dollars. Work out "
+            "the change.",
         ),
         unseen_wordings=(
             "On {day} {name} paid with {m} dollars at the {shop}. The {a} {item} cost {b} dollars each. Find how much "
@@ -80,6 +97,21 @@ FAMILIES = (
             "be paid?",
             "{d} percent is taken off the price of a {goods}. The full price was {p} dollars. What is the price after "
             "the discount?",
+            "Let a {goods} cost {p} dollars. Work out its price after a discount of {d} percent.",
+            "Determine the price to pay: {d} percent off, full price {p} dollars.",
+            "Old price: {p} dollars. Discount: {d} percent. New price of the {goods}?",
+            "If the {shop} takes {d} percent off, then how much does {name} pay for a {goods} with a full price "
+            "of {p} dollars?",
+            "A {goods} stood in the {shop} for {p} dollars, but nobody wanted it. Now it is {d} percent cheaper. "
+            "What does it cost now?",
+            "{name} has a card that gives {d} percent off. At the {shop} {name} chooses a {goods} for {p} "
+            "dollars. How many dollars are to be paid with the card?",
+            "How cheap is a {goods} after its price of {p} dollars falls by {d} percent?",
+            "The owner lowers the price of a {goods} by {d} percent. It cost {p} dollars at first. Give the lower"
+            " price.",
+            "Once it was {p} dollars, now the {goods} is sold with {d} percent off. Work out what a buyer pays.",
+            "Knowing that a discount of {d} percent is given on the price of {p} dollars, say what the {goods} "
+            "costs in the end.",
         ),
         unseen_wordings=(
             "The {shop} reduces the price of each {goods} by {d} percent. If the full price is {p} dollars, what does "
@@ -119,6 +151,21 @@ FAMILIES = (
             "Compute the price with tax.",
             "Before tax a {goods} is {p} dollars. After a tax of {t} percent is added, what is the total?",
             "To the {p} dollars for a {goods} the {shop} must add a tax of {t} percent. What total is to be paid?",
+            "Let the price before tax be {p} dollars and the tax {t} percent. Work out the price of the {goods} "
+            "with tax.",
+            "Determine what a {goods} costs with tax, given a tax of {t} percent on {p} dollars.",
+            "Price before tax: {p} dollars. Tax: {t} percent. Price with tax?",
+            "If {t} percent tax must be paid on top of {p} dollars, then how much does {name} pay for the {goods}?",
+            "{name} sees a {goods} for {p} dollars. At the desk {t} percent tax is put on top. How many dollars "
+            "does {name} pay in the end?",
+            "The state takes {t} percent tax on everything that is sold. How much does a buyer spend on a {goods}"
+            " with a price of {p} dollars before tax?",
+            "A {shop} writes {p} dollars on a {goods} and adds {t} percent for tax. Give the full amount.",
+            "{t} percent sales tax makes a {goods} more expensive. It is {p} dollars without tax. How expensive "
+            "is it with tax?",
+            "How large is the bill when {p} dollars are charged for a {goods} and a tax of {t} percent comes on top?",
+            "In {city} a {goods} was sold for {p} dollars, and then {t} percent was paid as tax as well. Work out"
+            " the whole amount.",
         ),
         unseen_wordings=(
             "The {shop} adds {t} percent sales tax to every bill. {name} wants a {goods} of {p} dollars. "
@@ -166,6 +213,23 @@ FAMILIES = (
             "During {k} weeks a {job} worked {h} hours per week and was paid {w} dollars per hour. What was the total "
             "pay?",
             "{w} dollars per hour are paid to {name}, who works {h} hours per week. Find the pay over {k} weeks.",
+            "Let the wage be {w} dollars per hour. Work out the pay for {k} weeks with {h} hours per week.",
+            "Determine how many dollars a {job} makes: {k} weeks, {h} hours per week, {w} dollars per hour.",
+            "Wage: {w} dollars per hour. Time: {h} hours per week, {k} weeks. Total pay?",
+            "If {name} works {h} hours per week and gets {w} dollars per hour, then how much money does {name} "
+            "have after {k} weeks?",
+            "A {job} in {city} keeps working for {k} weeks. The contract says {h} hours per week and {w} dollars "
+            "per hour. What amount is paid in the end?",
+            "{name} makes {w} dollars per hour. There are {h} hours per week to work, and the job ends after {k} "
+            "weeks. Give the money that {name} makes.",
+            "How many dollars does a {place} spend on a {job} who comes for {k} weeks, {h} hours per week, and "
+            "costs {w} dollars per hour?",
+            "{h} hours per week is what {name} works as a {job}. After {k} weeks at {w} dollars per hour, how "
+            "much has been earned?",
+            "The work lasted {k} weeks and took {h} hours per week. Since {w} dollars per hour were paid, what "
+            "did {name} receive altogether?",
+            "Money is earned at {w} dollars per hour by a {job} during {h} hours per week. Work out the sum for "
+            "{k} weeks.",
         ),
         unseen_wordings=(
             "What wage does {name} get in total for {k} weeks of work, with {h} hours per week and {w} dollars "
@@ -210,6 +274,23 @@ FAMILIES = (
             "How much interest does {name} get?",
             "What is the total interest when {p} dollars lie {t} years in a bank that pays {r} percent simple "
             "interest?",
+            "Let {p} dollars lie in a bank for {t} years. Work out the interest at a simple rate of {r} percent "
+            "per year.",
+            "Determine the interest: sum {p} dollars, simple rate {r} percent per year, time {t} years.",
+            "Money: {p} dollars. Time: {t} years. Simple rate: {r} percent per year. Interest in dollars?",
+            "If {name} borrows {p} dollars for {t} years and pays {r} percent simple interest per year, then how "
+            "much interest does {name} pay?",
+            "A bank lends money at {r} percent simple interest per year. A {job} takes {p} dollars and returns "
+            "them after {t} years. How many dollars of interest are to be paid?",
+            "Every year {r} percent of the first sum is paid as simple interest. The sum is {p} dollars. How much"
+            " interest is that for {t} years?",
+            "How large is the simple interest after {t} years, with {r} percent per year on a sum of {p} dollars?",
+            "{name} opened an account with {p} dollars. It brings {r} percent simple interest per year and is "
+            "closed after {t} years. Give the interest.",
+            "{t} years long a bank keeps {p} dollars for {name}. It gives {r} percent simple interest per year. "
+            "What is the amount of interest?",
+            "Simple interest of {r} percent per year is paid during {t} years on a deposit of {p} dollars. Work "
+            "out how much interest this brings.",
         ),
         unseen_wordings=(
             "{name} lends {p} dollars at a simple interest rate of {r} percent per year. The loan runs {t} years. "
@@ -258,6 +339,24 @@ FAMILIES = (
             "goal of {g} dollars?",
             "Compute the number of weeks: {name} starts with {a} dollars, saves {s} dollars per week and wants to "
             "reach {g} dollars.",
+            "Let the goal be {g} dollars and the weekly savings {s} dollars. {name} begins with {a} dollars. Work"
+            " out the number of weeks.",
+            "Determine how long {name} must save, in weeks: {a} dollars at the start, {s} dollars per week, goal "
+            "{g} dollars.",
+            "Start: {a} dollars. Savings: {s} dollars per week. Goal: {g} dollars. Weeks?",
+            "If {s} dollars per week are put aside and {a} dollars are already there, then how many weeks pass "
+            "before {name} owns {g} dollars?",
+            "{name} dreams of a {goods} for {g} dollars. Every week {s} dollars are put aside, and {a} dollars "
+            "were saved before. How long does {name} have to wait, in weeks?",
+            "Every week {name} puts {s} dollars into a box that had {a} dollars in it at first. When are {g} "
+            "dollars in the box? Give the number of weeks.",
+            "An account grows by {s} dollars per week from {a} dollars to {g} dollars. How many weeks does this take?",
+            "How long, in weeks, is the way from {a} dollars to a goal of {g} dollars when {name} saves {s} "
+            "dollars per week?",
+            "The {goods} that {name} wants has a price of {g} dollars. So far {name} has {a} dollars, and {s} "
+            "dollars per week come from a job. Work out after how many weeks {name} can pay.",
+            "{g} dollars are the goal of {name}. Savings of {s} dollars per week are added to the {a} dollars "
+            "from the start. How many weeks go by?",
         ),
         unseen_wordings=(
             "If {name} starts with {a} dollars in the bank and adds {s} dollars per week, how many weeks does it take "
@@ -312,6 +411,25 @@ FAMILIES = (
             "How big is the profit?",
             "A {shop} bought {item} at {c} dollars each and sold {n} of these {item} at {s} dollars each. "
             "How much profit did it make?",
+            "Let {name} buy {n} {item} for {c} dollars each and sell all of them for {s} dollars each. Work out "
+            "the profit.",
+            "Determine the profit in dollars: {n} {item}, selling price {s} dollars each, buying price {c} "
+            "dollars each.",
+            "Bought: {n} {item} at {c} dollars each. Sold: all, at {s} dollars each. Profit?",
+            "If a {shop} pays {c} dollars each and takes {s} dollars each, then how much does it gain as profit "
+            "with {n} {item}?",
+            "{name} opens a {shop}. The price for buying is {c} dollars each, the price for selling is {s} "
+            "dollars each, and {n} {item} are sold. What does {name} gain?",
+            "A seller takes {s} dollars each from the people who buy. The seller had paid only {c} dollars each. "
+            "Give the profit after {n} {item}.",
+            "How much richer is {name} after {n} {item} were bought at {c} dollars each and sold again at {s} "
+            "dollars each?",
+            "{s} dollars each were paid to {name} for {item} that {name} had got at {c} dollars each. The number "
+            "of {item} was {n}. Work out the profit.",
+            "A farmer trades with {n} {item}. They are bought at {c} dollars each and leave the {shop} at {s} "
+            "dollars each. What gain does this bring?",
+            "With a buying price of {c} dollars each and a selling price of {s} dollars each, what is gained on "
+            "{n} {item} in all?",
         ),
         unseen_wordings=(
             "Suppose {n} {item} are bought by {name} at {c} dollars each. All are sold again at {s} dollars each. "
@@ -359,6 +477,24 @@ FAMILIES = (
             "is added.",
             "After dinner {n} friends get a bill of {b} dollars. A {t} percent tip goes on top. "
             "If the total is split equally, how much is it for each?",
+            "Let {n} friends share a bill of {b} dollars and a tip of {t} percent equally. Work out what one of "
+            "them pays.",
+            "Determine the amount for each person: bill {b} dollars, tip {t} percent, {n} friends.",
+            "Bill: {b} dollars. Tip: {t} percent. Friends: {n}. Amount for each?",
+            "If the tip is {t} percent and {n} friends share all costs of a dinner for {b} dollars, then how much"
+            " money does one friend give?",
+            "The waiter brings a bill of {b} dollars. Everybody is happy, so {t} percent are added as a tip. How "
+            "much does each of the {n} friends give?",
+            "{n} friends sat at one table in {city}. They ate for {b} dollars and left a tip of {t} percent. All "
+            "gave the same amount. Give this amount.",
+            "How many dollars does {name} give as one of {n} friends who share a restaurant bill of {b} dollars "
+            "with {t} percent for the tip?",
+            "Everyone in a group of {n} friends pays the same. A tip of {t} percent comes on top of {b} dollars "
+            "for the food. What does one person pay?",
+            "A meal costs {b} dollars. On top of this comes a tip of {t} percent. The costs are shared by {n} "
+            "friends, all alike. Work out the part of one friend.",
+            "To the {b} dollars for their meal, a tip of {t} percent is added. What does it cost every one of {n}"
+            " friends when they share fairly?",
         ),
         unseen_wordings=(
             "A restaurant bill of {b} dollars is paid equally by {n} friends, who give a tip of {t} percent on top. "
