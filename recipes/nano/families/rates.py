@@ -32,6 +32,24 @@ FAMILIES = (
             "How far away is it?",
             "A {vehicle} has a speed of {v} km per hour for {h} hours and of {w} km per hour for the next {k} hours. "
             "Compute how many km it travels altogether.",
+            "Let a {vehicle} go {h} hours at {v} km per hour, and let it go {k} hours at {w} km per hour after "
+            "that. Work out the whole way.",
+            "Determine the distance in km: {h} hours with {v} km per hour, afterwards {k} hours with {w} km per hour.",
+            "Part one: {h} hours, {v} km per hour. Part two: {k} hours, {w} km per hour. Distance in km?",
+            "If {name} travels {h} hours at {v} km per hour and then changes to {w} km per hour for {k} hours, "
+            "then how many km does {name} travel?",
+            "A {vehicle} starts with {v} km per hour and keeps this up for {h} hours. Then the speed changes to "
+            "{w} km per hour, and {k} hours later it stops. How far did it go?",
+            "{name} left home and drove at {v} km per hour for {h} hours. After a rest, {name} went on at {w} km "
+            "per hour for {k} hours. Give the length of the trip in km.",
+            "How long is the road in km when its first part takes {h} hours at {v} km per hour and its last part "
+            "{k} hours at {w} km per hour?",
+            "The road to {city} was good at first, so the {vehicle} went {v} km per hour for {h} hours. Then it "
+            "was bad, and the {vehicle} went {w} km per hour for {k} hours. How many km was the road?",
+            "A driver keeps to {v} km per hour on the first day, {h} hours long, and to {w} km per hour on the "
+            "second day, {k} hours long. Work out the km of both days.",
+            "First come {h} hours of driving at {v} km per hour. Then come {k} hours of driving at {w} km per "
+            "hour. What number of km are driven?",
         ),
         unseen_wordings=(
             "For {h} hours {name} drives at {v} km per hour, and for the next {k} hours at {w} km per hour. "
@@ -96,6 +114,25 @@ FAMILIES = (
             "How many hours is it until they meet?",
             "What time in hours do two trains need to meet when they are {d} km apart and come toward each other at "
             "{u} km per hour and {v} km per hour?",
+            "Let two trains start toward each other from {d} km apart, with {u} km per hour and {v} km per hour. "
+            "Work out when they meet, in hours.",
+            "Determine the hours until two cars meet: {d} km apart, {u} km per hour and {v} km per hour, toward "
+            "each other.",
+            "Distance: {d} km. Speeds toward each other: {u} km per hour and {v} km per hour. Hours until they meet?",
+            "If two buses that are {d} km apart come toward each other with speeds of {u} km per hour and {v} km "
+            "per hour, then how long does it take before they meet, in hours?",
+            "A road of {d} km joins the homes of {name} and {name2}. Both start at once toward each other. {name}"
+            " makes {u} km per hour and {name2} makes {v} km per hour. How many hours later do they meet?",
+            "{name} leaves {city} at {u} km per hour. At the same time {name2} starts {d} km away and comes "
+            "toward {name} at {v} km per hour. Give the time in hours until both meet.",
+            "A boat makes {u} km per hour and another boat makes {v} km per hour. They are {d} km away from each "
+            "other and come closer. How many hours go by before they meet?",
+            "How long must {name} drive at {u} km per hour to meet {name2}, who is {d} km away and drives toward "
+            "{name} at {v} km per hour? Give hours.",
+            "Between two trains there are {d} km of track. The first moves at {u} km per hour toward the second, "
+            "the second at {v} km per hour toward the first. After what time in hours do they meet?",
+            "One bus drives at {u} km per hour, and one truck drives at {v} km per hour the other way, straight "
+            "toward the bus. With {d} km between them, how many hours remain until they meet? Work it out.",
         ),
         unseen_wordings=(
             "Two boats start {d} km apart, and they come toward each other. Their speeds are {u} km per hour and {v} "
@@ -150,6 +187,24 @@ FAMILIES = (
             "What time in hours do they need?",
             "{a} hours are needed by one machine alone, {b} hours by another machine alone. What time does the job "
             "take with both together?",
+            "Let one worker need {a} hours alone and let another need {b} hours alone. Work out the hours for the"
+            " two together.",
+            "Determine the time together, in hours: the first alone {a} hours, the second alone {b} hours.",
+            "First machine alone: {a} hours. Second machine alone: {b} hours. Both together?",
+            "If one pump alone fills a tank in {a} hours and another alone fills it in {b} hours, then how long "
+            "do they take side by side, in hours?",
+            "{name} can build a wall alone in {a} hours. With the help of {name2}, who alone would take {b} "
+            "hours, the wall is done sooner. After how many hours?",
+            "There is a field to clean. {name} could clean it alone in {a} hours, and {name2} could clean it "
+            "alone in {b} hours. They share the work. Give the time in hours.",
+            "How soon, in hours, is a job done by two machines at once, when the old machine alone needs {a} "
+            "hours and the new one alone {b} hours?",
+            "It takes a {job} {a} hours to finish a room alone, and a friend {b} hours to finish it alone. Both "
+            "begin at the same time in the same room. How many hours pass until it is done?",
+            "Two people share one job. By himself the first is done in {a} hours, by himself the second is done "
+            "in {b} hours. What time in hours do the two take?",
+            "A tank is filled by two pipes at once. One pipe alone would take {a} hours, the other alone would "
+            "take {b} hours. Work out how many hours the filling takes.",
         ),
         unseen_wordings=(
             "{name} and {name2} work together on a job. {name} alone would need {a} hours, {name2} alone {b} hours. "
@@ -201,6 +256,23 @@ FAMILIES = (
             "How old is the {old}?",
             "What is the age of the older one of two castles that are together {s} years old, if it is {k} years "
             "older?",
+            "Let a {old} be {k} years older than a {old2}, and let their ages have the sum {s} years. Work out "
+            "the age of the {old}.",
+            "Determine how old the {old} is: {k} years older than the {old2}, both ages together {s} years.",
+            "Sum of the ages: {s} years. The {old} is {k} years older than the {old2}. Age of the {old}?",
+            "If the {old} was built {k} years before the {old2} and their ages make {s} years together, then how "
+            "old is the {old}?",
+            "There are two bridges in {city}. Their ages give {s} years when added. One is {k} years older than "
+            "the other. How many years old is the older bridge?",
+            "Adding the age of a {old} and the age of a {old2} gives {s} years. Between them lie {k} years, and "
+            "the {old} is older. Give the age of the {old}.",
+            "A guide tells {name} that the {old} and the {old2} are {s} years old in total. The {old} is the "
+            "older one by {k} years. How many years old is it?",
+            "The difference of two ages is {k} years and their sum is {s} years. How large is the greater age?",
+            "{k} years lie between the ages of two churches, and {s} years is the sum of the ages. How old is the"
+            " church that was built first?",
+            "How many years ago was the {old} built, if it is {k} years older than the {old2} and both ages add "
+            "up to {s} years? Work it out.",
         ),
         unseen_wordings=(
             "Their ages add up to {s} years, and the {old} is older than the {old2} by {k} years. "
@@ -256,6 +328,24 @@ FAMILIES = (
             "If both are mixed, what is the percent of salt?",
             "From {p} percent acid, {a} liters are taken, and from {q} percent acid, {b} liters. They are mixed. "
             "What percent is acid then?",
+            "Let {a} liters contain {p} percent sugar and let {b} liters contain {q} percent sugar. Work out the "
+            "percent of sugar after mixing.",
+            "Determine the percent of acid in a mixture: {a} liters at {p} percent, {b} liters at {q} percent.",
+            "First bottle: {a} liters, {p} percent. Second bottle: {b} liters, {q} percent. Percent of the mixture?",
+            "If {a} liters with {p} percent acid are poured together with {b} liters with {q} percent acid, then "
+            "how many percent acid are in the new liquid?",
+            "{name} pours {a} liters of {liquid} into a pot. It is {p} percent sugar. Then {name} pours in {b} "
+            "liters that are {q} percent sugar. How many percent of the pot is sugar now?",
+            "Two cans are emptied into one bowl. There are {a} liters of {p} percent {liquid} in one can and {b} "
+            "liters of {q} percent {liquid} in the other. Give the percent of the mixture in the bowl.",
+            "How many percent salt does the water contain when {a} liters of {p} percent salt water meet {b} "
+            "liters of {q} percent salt water?",
+            "A {job} has {liquid} of {p} percent, {a} liters of it, and {liquid} of {q} percent, {b} liters of "
+            "it. All is poured into one tank. What percent is in the tank?",
+            "A factory needs a weaker acid. It takes {a} liters of the {p} percent kind and {b} liters of the {q}"
+            " percent kind and mixes them. Which percent does the result have?",
+            "In one bowl there are {a} liters, {p} percent of them sugar. In another bowl there are {b} liters, "
+            "{q} percent of them sugar. The bowls are poured together. Work out the percent of sugar.",
         ),
         unseen_wordings=(
             "A tank with {a} liters of {p} percent {liquid} gets {b} liters of {q} percent {liquid} more. "
@@ -309,6 +399,21 @@ FAMILIES = (
             "The ratio {a} to {b} is used to split {n} kg of {food} between {name} and {name2}. "
             "What is the share of {name}?",
             "If {name} and {name2} split {n} {sweet} in the ratio {a} to {b}, how many {sweet} does {name} receive?",
+            "Let {n} dollars be shared in the ratio {a} to {b}. Work out the first share.",
+            "Determine the first part when {n} {sweet} are shared in the ratio {a} to {b}.",
+            "Sum: {n} dollars. Ratio: {a} to {b}. First part?",
+            "If the shares of {name} and {name2} are in the ratio {a} to {b} and make {n} dollars together, then "
+            "how many dollars belong to {name}?",
+            "{name} and {name2} own a {shop} together. They earned {n} dollars and share them in the ratio {a} to"
+            " {b}. What amount goes to {name}?",
+            "Two numbers have the sum {n}, and they are in the ratio {a} to {b}. Give the first number.",
+            "A prize of {n} dollars is won by two {group}. They agree on the ratio {a} to {b}. How many dollars "
+            "are for the first one?",
+            "How large is the first share of {n} kg of {food} when the ratio of the two shares is {a} to {b}?",
+            "The ratio between the {sweet} of {name} and those of {name2} is {a} to {b}. In all there are {n} "
+            "{sweet}. How many {sweet} does {name} own?",
+            "A wire is {n} meters long. It is bent into two parts whose lengths have the ratio {a} to {b}. Work "
+            "out how many meters the first part has.",
         ),
         unseen_wordings=(
             "Between {name} and {name2}, {n} kg of {food} are divided in the ratio {a} to {b}. Find how much {name} "
@@ -352,6 +457,24 @@ FAMILIES = (
             "{name} has a {vehicle} that goes {k} km per liter. On {day} {name} drove {d} km. Fuel was {c} dollars a "
             "liter. How much did the fuel cost?",
             "{d} km are driven at {k} km per liter of fuel, and fuel is {c} dollars a liter. Compute the fuel cost.",
+            "Let a {vehicle} make {k} km per liter and let fuel be {c} dollars a liter. Work out the cost of "
+            "driving {d} km.",
+            "Determine the cost in dollars: distance {d} km, {k} km per liter, fuel {c} dollars a liter.",
+            "Distance: {d} km. Use: {k} km per liter. Fuel price: {c} dollars a liter. Cost?",
+            "If each liter costs {c} dollars and is enough for {k} km, then how many dollars does {name} spend to"
+            " drive {d} km?",
+            "One liter of fuel brings a {vehicle} {k} km further. {name} has {d} km to drive and buys fuel for "
+            "{c} dollars a liter. How much money does {name} spend?",
+            "The tank is empty, and {city} is {d} km away. Fuel is sold at {c} dollars a liter, and one liter is "
+            "enough for {k} km. Give the cost of the fuel.",
+            "How expensive is a drive of {d} km when the price of fuel is {c} dollars a liter and the {vehicle} "
+            "makes {k} km per liter?",
+            "A {job} drives {d} km for a customer. The {vehicle} makes {k} km per liter, and {c} dollars a liter "
+            "are paid for fuel. What amount should the customer pay for the fuel?",
+            "{c} dollars a liter is the price of fuel. With {k} km per liter, what amount of money is used up on "
+            "{d} km?",
+            "After {d} km {name} adds up the cost of the fuel. Each liter lasted {k} km and cost {c} dollars. "
+            "Work out the sum.",
         ),
         unseen_wordings=(
             "To reach {city}, {name} must drive {d} km. Fuel is {c} dollars a liter, and the {vehicle} goes {k} km per "
@@ -399,6 +522,20 @@ FAMILIES = (
             "Find how many seconds pass in {s} seconds, {m} minutes and {h} hours together.",
             "After {s} seconds, {m} minutes and {h} hours a machine stops. How many seconds did it run?",
             "Add {m} minutes, {s} seconds and {h} hours. Give the sum in seconds.",
+            "Let a film last {h} hours, {m} minutes and {s} seconds. Work out its length in seconds.",
+            "Determine the total of {s} seconds, {h} hours and {m} minutes, in seconds.",
+            "Time: {h} hours, {m} minutes, {s} seconds. In seconds?",
+            "If {name} sleeps {h} hours and {m} minutes and {s} seconds, then how many seconds does {name} sleep?",
+            "The flight to {city} takes {h} hours. Then {m} minutes and {s} seconds go by before the door opens. "
+            "Give the whole time in seconds.",
+            "A runner finishes after {m} minutes and {s} seconds on top of {h} full hours. What is the result in "
+            "seconds only?",
+            "How many seconds must {name} wait for the {event} when it starts in {h} hours, {m} minutes and {s} "
+            "seconds?",
+            "Change {m} minutes, {h} hours and {s} seconds into seconds and say how many there are.",
+            "A {job} worked for {h} hours. It took {m} more minutes and {s} more seconds to clean up. Work out "
+            "how many seconds all this took.",
+            "{s} seconds and {m} minutes are added to {h} hours. How long is that when it is counted in seconds?",
         ),
         unseen_wordings=(
             "The machine ran for {h} hours, {m} minutes and {s} seconds. What was its time in seconds?",
