@@ -125,9 +125,11 @@ def measure_faults(clean: list[dict[str, Any]], count: int, sessions: int, folde
     rng = random.Random(3)
     order = rng.sample(range(len(clean)), len(clean))
     rows, truth = [], {}
-    # Rows with two-line outputs are rare: they are given out first.
-    for kind in ("dropped output line", *(k for k in KINDS if k != "dropped output line")):
-        wanted = count // len(KINDS)
+    # Rows with outputs of several lines are rare: they are given out first, and what they fall short of is made up for
+    # by dropped lines of code.
+    short = 0
+    for kind in sorted(KINDS, key=lambda kind: (kind != "dropped output line", kind != "dropped code line")):
+        wanted = count // len(KINDS) + (short if kind == "dropped code line" else 0)
         for index in list(order):
             if not wanted:
                 break
@@ -137,6 +139,7 @@ def measure_faults(clean: list[dict[str, Any]], count: int, sessions: int, folde
                 truth[len(rows)] = kind
                 rows.append(row)
                 wanted -= 1
+        short += wanted
     faults = len(rows)
     rows += [clean[index] for index in order[:faults]]
     source = folder / "planted.jsonl"
@@ -248,16 +251,25 @@ def main() -> int:
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
     )
-    parser.add_argument("--rows", type=int, help="only the first N development rows")
+    parser.add_argument("--rows", type=int, help="a random sample of so many development rows")
     parser.add_argument("--faults", type=int, default=200, help="0: skip")
     parser.add_argument("--sample", type=int, default=60, help="rows of the comparison with Jupyter; 0: skip")
     parser.add_argument("--sessions", type=int, default=default_sessions())
     arguments = parser.parse_args()
     path = arguments.data / "mathcodeinstruct_dev.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()][: arguments.rows]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    with tempfile.TemporaryDirectory() as name:
+        if arguments.rows:
+            rows = random.Random(2).sample(rows, arguments.rows)
+            path = Path(name) / "rows.jsonl"
+            write_lines(path, rows)
+        return measure(arguments, path, rows, Path(name))
+
+
+def measure(arguments: argparse.Namespace, path: Path, rows: list[dict[str, Any]], folder: Path) -> int:
     kept = True
     report = check(
-        str(path), limits=LIMITS, sessions=arguments.sessions, first=arguments.rows,
+        str(path), limits=LIMITS, sessions=arguments.sessions,
         on_progress=lambda n: n % 512 or print(f"  {n} rows", flush=True),
     )  # fmt: skip
     share = 100 * report.equal / report.cells
@@ -269,12 +281,11 @@ def main() -> int:
         for cell in verdict.differing[:1]:
             print(f"  {Path(verdict.place).name}: {cell.cause}: {str(cell.recorded)[-90:]!r} now {cell.now[-90:]!r}")
     bad = {verdict.index for verdict in report.flagged}
-    with tempfile.TemporaryDirectory() as folder:
-        if arguments.faults:
-            clean = [row for index, row in enumerate(rows) if index not in bad]
-            kept &= measure_faults(clean, arguments.faults, arguments.sessions, Path(folder))
-        if arguments.sample:
-            kept &= measure_speed(random.Random(5).sample(rows, arguments.sample), arguments.sessions, Path(folder))
+    if arguments.faults:
+        clean = [row for index, row in enumerate(rows) if index not in bad]
+        kept &= measure_faults(clean, arguments.faults, arguments.sessions, folder)
+    if arguments.sample:
+        kept &= measure_speed(random.Random(5).sample(rows, arguments.sample), arguments.sessions, folder)
     return 0 if kept else 1
 
 
