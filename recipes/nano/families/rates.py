@@ -42,8 +42,8 @@ FAMILIES = (
             "{w} km per hour, and {k} hours later it stops. How far did it go?",
             "{name} left home and drove at {v} km per hour for {h} hours. After a rest, {name} went on at {w} km "
             "per hour for {k} hours. Give the length of the trip in km.",
-            "How long is the road in km when its first part takes {h} hours at {v} km per hour and its last part "
-            "{k} hours at {w} km per hour?",
+            "{v} km per hour is the speed of a {vehicle} until {h} hours have passed. Then it moves on with {w} km "
+            "per hour, and this lasts {k} hours. Say how long the road was in km.",
             "The road to {city} was good at first, so the {vehicle} went {v} km per hour for {h} hours. Then it "
             "was bad, and the {vehicle} went {w} km per hour for {k} hours. How many km was the road?",
             "A driver keeps to {v} km per hour on the first day, {h} hours long, and to {w} km per hour on the "
