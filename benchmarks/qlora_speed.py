@@ -1,0 +1,203 @@
+"""Our loop against TRL's SFTTrainer: supervised tokens per second, peak memory, and the loss of every step.
+
+    python benchmarks/qlora_speed.py [--base DIR] [--rows FILE] [--steps 6] [--out results.json]
+
+Same base (NF4, double quantization), adapter, initial values, rows, order, labels, rows per step and optimizer for all;
+each side runs in a process of its own, one after the other, and the order of the sides is turned round in the second of
+two rounds, because a machine warms up. TRL's sides: its padded default (batch of 8, accumulated to the same rows per
+step) and padding-free (its packed layout, whose rows see each other without flash attention). Gradient checkpointing
+is off for all. `trl` is a need of this script alone.
+
+Times are of the wall and of the processor; on a machine that others use only the second says anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+SIDES = ("ours", "trl-padded", "trl-padding-free")
+BATCH, TRL_BATCH, RATE = 16, 8, 1e-3
+
+
+def main() -> int:
+    """Run all sides and print both the figures and their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", default=str(ROOT / "recipes" / "nano" / "base"))
+    parser.add_argument("--rows", default=str(ROOT.parent / "shared" / "data" / "mathcodeinstruct_dev.jsonl"))
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--context", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.side:
+        print("\n" + json.dumps(one_side(args.side, args)))
+        return 0
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    for number in range(args.rounds):
+        for side in SIDES if number % 2 == 0 else reversed(SIDES):
+            found[side].append(run_side(side, args))
+            print(line_of(side, found[side][-1]), flush=True)
+    best = {side: min(runs, key=lambda run: run["cpu_seconds"]) for side, runs in found.items()}
+    for side in SIDES[1:]:
+        ratios = {key: best[side][key] / best["ours"][key] for key in ("seconds", "cpu_seconds", "peak_mb")}
+        apart = max(abs(a - b) for a, b in zip(best["ours"]["losses"], best[side]["losses"], strict=True))
+        print(
+            f"{side} / ours: wall {ratios['seconds']:.2f}, processor {ratios['cpu_seconds']:.2f}, "
+            f"memory {ratios['peak_mb']:.2f}, losses at most {apart:.4f} apart"
+        )
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        environment = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+        args.out.write_text(json.dumps({"environment": environment, "runs": found}, indent=1))
+    return 0
+
+
+def run_side(side: str, args: argparse.Namespace) -> dict[str, Any]:
+    """One side in a process of its own."""
+    command = [sys.executable, __file__, "--side", side, "--base", args.base, "--rows", args.rows]
+    command += ["--steps", str(args.steps), "--context", str(args.context)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{side} failed:\n{done.stderr[-2000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def line_of(side: str, run: dict[str, Any]) -> str:
+    """One run on one line."""
+    return (
+        f"{side:17} {run['supervised'] / run['seconds']:8,.0f} supervised tokens/s of wall, "
+        f"{run['supervised'] / run['cpu_seconds']:8,.0f} of processor time; peak {run['peak_mb']:,.0f} MB; "
+        f"loss {run['losses'][0]:.3f} to {run['losses'][-1]:.3f}"
+    )
+
+
+def one_side(side: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Train `args.steps` steps; the first is warm-up and not timed."""
+    from qlora.base import find_base, load_model, load_tokenizer
+    from qlora.prepare import prepare
+    from qlora.settings import DataSettings, LoraSettings, TrainSettings
+
+    options = TrainSettings(
+        backend="peft", context=args.context, batch_rows=BATCH, learning_rate=RATE, gradient_checkpointing=False,
+        attention="auto" if side == "ours" else "sdpa",
+    )  # fmt: skip
+    base = find_base(args.base)
+    tokenizer = load_tokenizer(base)
+    data = prepare(DataSettings(source=args.rows, max_rows=2 * BATCH * args.steps), tokenizer, args.context)
+    model = load_model(base, tokenizer, options, "peft")
+    run = ours if side == "ours" else trl
+    losses, seconds, cpu = run(side, model, tokenizer, data, options, LoraSettings(), args.steps)
+    supervised = int(data.supervised_per_row[BATCH : BATCH * args.steps].sum())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {"losses": losses, "seconds": seconds, "cpu_seconds": cpu, "supervised": supervised, "peak_mb": peak}
+
+
+def ours(_side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: Any, steps: int) -> Any:
+    """The loop of qlora.train, on the rows in file order."""
+    import torch
+
+    from qlora import optimizer
+    from qlora.adapter import add_adapter
+    from qlora.setup import micro_tokens
+    from qlora.step import Stepper
+
+    adapted = add_adapter(model, tokenizer, lora, options, "peft", base_name="base")
+    optim = optimizer.build(adapted, options)
+    stepper = Stepper(adapted, data, options, micro_tokens(options, adapted.device, data.table.lengths))
+    losses, started = [], (0.0, 0.0)
+    for step in range(steps):
+        if step == 1:
+            started = (time.perf_counter(), time.process_time())
+        result = stepper.gradient(range(step * BATCH, (step + 1) * BATCH))
+        torch.nn.utils.clip_grad_norm_(adapted.trainable().values(), options.max_grad_norm)
+        optim.step()
+        losses.append(result.loss)
+    return losses, time.perf_counter() - started[0], time.process_time() - started[1]
+
+
+def trl(side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: Any, steps: int) -> Any:
+    """SFTTrainer on the same rows, already tokenized and labelled, in the same order."""
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model
+    from torch.utils.data import SequentialSampler
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from qlora.adapter import linear_names
+    from qlora.tokenized import supervised_mask
+    from qlora.tokens import add_control_tokens
+
+    tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
+    ids = add_control_tokens(tokenizer)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    torch.manual_seed(options.seed)
+    config = LoraConfig(
+        task_type="CAUSAL_LM", r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, bias="none",
+        target_modules=linear_names(model),
+        trainable_token_indices={"embed_tokens": ids} if tied else {"embed_tokens": ids, "lm_head": ids},
+    )  # fmt: skip
+    peft_model = get_peft_model(model, config)
+    rows = []
+    for index in range(BATCH * steps):
+        tokens, kinds = data.table.row(index)
+        carries = supervised_mask(kinds, data.supervised)
+        labels = [int(token) if carry else -100 for token, carry in zip(tokens, carries, strict=True)]
+        rows.append({"input_ids": tokens.tolist(), "labels": labels})
+
+    class Watch(TrainerCallback):
+        def __init__(self) -> None:
+            self.losses: list[float] = []
+            self.started = self.ended = (0.0, 0.0)
+
+        def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            self.ended = (time.perf_counter(), time.process_time())
+            if state.global_step == 1:
+                self.started = self.ended
+
+        def on_log(self, _args: Any, _state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+            if logs and "loss" in logs:
+                self.losses.append(float(logs["loss"]))
+
+    class InOrder(SFTTrainer):
+        def _get_train_sampler(self, dataset: Any = None) -> Any:
+            return SequentialSampler(dataset if dataset is not None else self.train_dataset)
+
+    watch = Watch()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = InOrder(
+            model=peft_model,
+            args=SFTConfig(
+                output_dir=folder, per_device_train_batch_size=TRL_BATCH,
+                gradient_accumulation_steps=BATCH // TRL_BATCH,
+                max_steps=steps, learning_rate=RATE, lr_scheduler_type="constant", warmup_steps=0, weight_decay=0.0,
+                max_grad_norm=options.max_grad_norm, logging_steps=1, save_strategy="no", report_to="none", bf16=False,
+                use_cpu=True, gradient_checkpointing=False, dataset_kwargs={"skip_prepare_dataset": True},
+                max_length=None, padding_free=side == "trl-padding-free", disable_tqdm=True, seed=options.seed,
+                optim="adamw_torch_fused", dataloader_pin_memory=False,
+            ),
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            callbacks=[watch],
+        )  # fmt: skip
+        trainer.train()
+    return watch.losses, watch.ended[0] - watch.started[0], watch.ended[1] - watch.started[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
