@@ -13,6 +13,9 @@ from runtime.lce import Block
 SESSION_SHARE = 0.12
 """Share of documents that are random Python sessions: they teach copying of any number into any variable."""
 
+WORN_SHARE = 0.35
+"""Share of questions that lose some words, so that no single word of a wording becomes the only clue to its family."""
+
 _SESSION_NAMES = (
     "a b c n m x y total count price rate hours speed length width height first second third start end weight size "
     "score value distance age days part whole left right top bottom number base limit"
@@ -30,9 +33,17 @@ def documents(seed: int) -> Iterator[str]:
                 yield _session(rng)
             problem = draw(family, rng, held_out=False)
             blocks = problem.blocks(run_trusted)
+            question = _worn(problem.question, rng) if rng.random() < WORN_SHARE else problem.question
             # The claim "numbers used in neither stage of training" is about outputs as well as questions.
-            if not mentions_held_out_number(problem.question, blocks):
-                yield rng.choice(_STYLES)(problem.question, blocks)
+            if not mentions_held_out_number(question, blocks):
+                yield rng.choice(_STYLES)(question, blocks)
+
+
+def _worn(question: str, rng: random.Random) -> str:
+    """The question with one in ten of its words left out; words with a number in them, or beside one, stay."""
+    words = question.split(" ")
+    near = {j for i, word in enumerate(words) if any(map(str.isdigit, word)) for j in (i - 1, i, i + 1)}
+    return " ".join(word for i, word in enumerate(words) if i in near or rng.random() > 0.1)
 
 
 def _markdown(question: str, blocks: list[Block]) -> str:
