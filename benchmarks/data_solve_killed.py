@@ -3,7 +3,7 @@
     python benchmarks/data_solve_killed.py --model MODEL.gguf [--questions 500] [--slots 8] [--keep gold]
 
 Runs `mathcoder data solve` over generated problems at temperature 0 twice: once undisturbed, once in a process that is
-killed (SIGKILL) after a random few seconds and started again until it finishes. Prints how many questions were lost or
+killed (SIGKILL) at random and started again until it finishes. Prints how many questions were lost or
 doubled, whether the rows are the same bytes, and in how many questions the solutions differ. Cells and decoding run
 side by side, so a killed run decodes in other company; on a quantized model that may change a rounding, which is why
 differing solutions are listed. With `--slots 1` no such company exists.
@@ -51,17 +51,28 @@ def samples(path: Path) -> dict[str, Any]:
     return {line["id"]: (line["blocks"], line["answer"], line["status"], line["seed"]) for line in lines}
 
 
-def killed_run(words: list[str], rng: random.Random, longest: float) -> tuple[int, int]:
-    """Start, kill, start again; (kills, exit code)."""
+def killed_run(words: list[str], file: Path, rng: random.Random, most: int) -> tuple[int, int]:
+    """Start, kill, start again; (kills, exit code). A life ends some moments after 1 to `most` more samples, so that a
+    slow machine changes the duration and not whether it ends."""
     kills = 0
     while True:
         process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            return kills, process.wait(rng.uniform(0.3 * longest, longest))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
+        limit = size(file) + rng.randint(1, most)
+        while process.poll() is None and size(file) < limit:
+            time.sleep(0.05)
+        if process.poll() is None:
+            # In the middle of whatever it is doing: decoding, a cell, a write.
+            time.sleep(rng.uniform(0, 1.0))
+        if process.poll() is not None:
+            return kills, process.returncode
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+
+
+def size(file: Path) -> int:
+    """Whole lines of `file`."""
+    return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def main() -> int:
@@ -72,14 +83,17 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--kills", type=int, default=10, help="about how often to kill")
     parser.add_argument("--keep", choices=("gold",), default="gold")
+    parser.add_argument("--out", type=Path, help="keep the files here, and what of an earlier call is there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = arguments.out or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
         questions = folder / "questions.jsonl"
-        problems = held_out("numbers", arguments.questions, seed=11)
-        write_lines(
-            questions, ({"id": f"n{i}", "question": p.question, "gold": p.gold} for i, p in enumerate(problems))
-        )
+        if not questions.exists():
+            problems = held_out("numbers", arguments.questions, seed=11)
+            write_lines(
+                questions, ({"id": f"n{i}", "question": p.question, "gold": p.gold} for i, p in enumerate(problems))
+            )
         whole, killed = folder / "whole.jsonl", folder / "killed.jsonl"
         begun = time.monotonic()
         code = subprocess.run(
@@ -87,10 +101,9 @@ def main() -> int:
         ).returncode
         seconds = time.monotonic() - begun
         print(f"undisturbed: {arguments.questions} questions in {seconds:.0f} s, exit code {code}", flush=True)
-        # A life has to be long enough to load the model, and short enough to be ended about so often.
-        kills, code = killed_run(
-            command(arguments, questions, killed), random.Random(1), max(2.0, 1.6 * seconds / arguments.kills) + 4
-        )
+        words = command(arguments, questions, killed)
+        most = max(1, 2 * arguments.questions // arguments.kills)
+        kills, code = killed_run(words, samples_path(killed), random.Random(1), most)
         one, two = samples(samples_path(whole)), samples(samples_path(killed))
         doubled = len(samples_path(killed).read_text(encoding="utf-8").splitlines()) - len(two)
         lost = set(one) - set(two)

@@ -99,7 +99,8 @@ def _solve(args: argparse.Namespace) -> int:
             args.out,
             settings=settings,
             samples=samples,
-            source={"source": args.questions, "sha256": sha256_of(files_of(args.questions))},
+            # The name alone: a run may go on from another folder, and the hash tells files apart.
+            source={"source": Path(args.questions).name, "sha256": sha256_of(files_of(args.questions))},
             limits=limits,
             slots=args.slots,
             shard=shard,
