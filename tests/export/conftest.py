@@ -51,7 +51,7 @@ def llama_export(tmp_path_factory: pytest.TempPathFactory, converter: Any) -> Ex
     from tests.export.factory import make_run
 
     folder = tmp_path_factory.mktemp("llama")
-    model = make_run(folder)
+    model = make_run(folder, steps=30)
     settings = ExportSettings(quant=("F16", "Q8_0", "Q4_K_M"), keep_merged=True, llama_cpp=converter.folder)
     return Exported(folder / "run", folder / "out", model, export(folder / "run", settings, folder / "out"))
 
@@ -64,6 +64,6 @@ def qwen2_export(tmp_path_factory: pytest.TempPathFactory, converter: Any) -> Ex
     from tests.export.factory import make_run
 
     folder = tmp_path_factory.mktemp("qwen2")
-    model = make_run(folder, "qwen2", tied=True)
+    model = make_run(folder, "qwen2", tied=True, steps=40)
     settings = ExportSettings(quant=("Q8_0",), llama_cpp=converter.folder)
     return Exported(folder / "run", folder / "out", model, export(folder / "run", settings, folder / "out"))

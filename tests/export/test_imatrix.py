@@ -60,7 +60,9 @@ def test_a_matrix_from_rows_covers_every_layer_and_changes_the_file(llama_export
     assert (tmp_path / "with.gguf").read_bytes() != (tmp_path / "without.gguf").read_bytes()
 
 
-def test_a_type_llama_cpp_cannot_write_leaves_no_file(llama_export: Exported, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="could not write IQ1_S"):
-        quantize(llama_export.summary.files["F16"], tmp_path / "x.gguf", "IQ1_S", ExportSettings())
-    assert list(tmp_path.iterdir()) == []
+def test_a_file_llama_cpp_cannot_read_leaves_no_result(llama_export: Exported, tmp_path: Path) -> None:
+    whole = llama_export.summary.files["F16"].read_bytes()
+    (tmp_path / "cut.gguf").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ExportError, match="could not write Q8_0"):
+        quantize(tmp_path / "cut.gguf", tmp_path / "x.gguf", "Q8_0", ExportSettings())
+    assert [path.name for path in tmp_path.iterdir()] == ["cut.gguf"]
