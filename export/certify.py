@@ -331,10 +331,15 @@ def write_certificate(certificate: dict[str, Any], target: Path) -> None:
 
 def certificate_table(certificate: dict[str, Any]) -> Table:
     """The certificate for people."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     rows = certificate["rows"]
     table = Table(
+        box=SIMPLE_HEAD,
+        # Nine columns of figures on eighty characters: the names wrap, the figures never do.
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
         title=f"Certificate of {certificate['name']}",
         caption=f"{rows['compared']} held-out rows, {rows['positions']:,} supervised positions; KL in nats per token",
     )
@@ -352,7 +357,7 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
         "",
     ]
     for heading in headings:
-        table.add_column(heading, justify="left" if heading == "" else "right")
+        table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=heading != "")
     for name, entry in certificate["models"].items():
         speed = entry.get("tokens_per_second", {}).get("generation")
         perplexity = entry.get("perplexity", {})
