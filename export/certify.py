@@ -337,7 +337,7 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
     rows = certificate["rows"]
     table = Table(
         box=SIMPLE_HEAD,
-        # Nine columns of figures on eighty characters: the names wrap, the figures never do.
+        # All these columns of figures on eighty characters: the names wrap, the figures never do.
         padding=(0, 1, 0, 0),
         pad_edge=False,
         title=f"Certificate of {certificate['name']}",
@@ -358,6 +358,8 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
     ]
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=heading != "")
+    table.columns[0].min_width = 8
+    table.columns[-1].no_wrap = True
     for name, entry in certificate["models"].items():
         speed = entry.get("tokens_per_second", {}).get("generation")
         perplexity = entry.get("perplexity", {})
