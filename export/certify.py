@@ -353,7 +353,7 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
         "ppl code",
         *(["solved"] if solved else []),
         "size",
-        "tokens/s",
+        "tok/s",
         "",
     ]
     for heading in headings:
