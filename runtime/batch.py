@@ -8,6 +8,7 @@ given up and read again later, and nothing else changes for it.
 
 from __future__ import annotations
 
+import os
 import queue
 import time
 from collections import deque
@@ -150,6 +151,11 @@ def solve_batch(
         batch.close()
 
 
+def _processors() -> int:
+    """Cells that run at once: more than there are processors would only eat into each other's time limit."""
+    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+
+
 class _Batch:
     def __init__(
         self,
@@ -164,7 +170,7 @@ class _Batch:
         self.dialect = choose(settings.dialect, engine)
         self.on_event, self.on_execution = on_event, on_execution
         self.decoder: Decoder = engine.open(slots)
-        self.cells = _Cells(limits, threads=slots)
+        self.cells = _Cells(limits, threads=min(slots, _processors()))
         self.writing: list[_Lane] = []
         self.parked: deque[_Lane] = deque()
         self.finished: list[tuple[Item, Solution]] = []

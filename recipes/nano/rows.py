@@ -15,7 +15,7 @@ from runtime.errors import DataError
 from runtime.files import atomic_path, cache_folder, sha256_file
 from runtime.sandbox import Limits, Sandbox
 
-ROWS = 4000
+ROWS = 3600
 """Rows that the nano recipe trains on."""
 
 SESSIONS = 3
