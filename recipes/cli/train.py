@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from recipes.cli.command import Parser
@@ -27,7 +28,7 @@ def parser() -> Parser:
 A run that was stopped, by Ctrl-C, a kill or a power cut, goes on where it was when the same command is
 given again. The run folder holds the adapter, the tokenizer, the recipe, the log and run.json.
 
-Packaged recipes: {", ".join(built_in())}.""",
+{fill(f"Packaged recipes: {', '.join(built_in())}.", 100, break_on_hyphens=False)}""",
         examples=[
             ("mathcoder train nano", "the embedded base, on any machine"),
             ("mathcoder train nano --data rows.jsonl train.epochs=1", "the same base on rows of your own"),
