@@ -6,7 +6,9 @@ Same base (NF4, double quantization), adapter, initial values, rows, order, labe
 each side runs in a process of its own, one after the other, and the order of the sides is turned round in the second of
 two rounds, because a machine warms up. TRL's sides: its padded default (batch of 8, accumulated to the same rows per
 step) and padding-free (its packed layout, whose rows see each other without flash attention). Gradient checkpointing
-is off for all. `trl` is a need of this script alone.
+is off for all. TRL 1.15 computes its loss in a Triton kernel, which a CPU cannot run, from a head without trained
+rows; its sides therefore use the model's own loss. `trl` is a need of this script
+alone.
 
 Times are of the wall and of the processor; on a machine that others use only the second says anything.
 """
@@ -177,6 +179,12 @@ def trl(side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: An
     class InOrder(SFTTrainer):
         def _get_train_sampler(self, dataset: Any = None) -> Any:
             return SequentialSampler(dataset if dataset is not None else self.train_dataset)
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            outputs = model(**inputs, use_cache=False, num_items_in_batch=num_items_in_batch)
+            return (outputs.loss, outputs) if return_outputs else outputs.loss
 
     watch = Watch()
     with tempfile.TemporaryDirectory() as folder:

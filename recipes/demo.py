@@ -46,7 +46,7 @@ class Scale:
     small: int
 
 
-FULL = Scale(rows=None, check_rows=100, max_steps=None, problems=200, small=50)
+FULL = Scale(rows=None, check_rows=100, max_steps=None, problems=200, small=40)
 FAST = Scale(rows=96, check_rows=16, max_steps=4, problems=4, small=2)
 TARGETS: dict[str, float] = {"numbers": 0.95, "wording": 0.80}
 """What the full demo is expected to reach, by kind."""
@@ -238,8 +238,12 @@ def _exams(story: Story, scale: Scale, base: Path, files: dict[str, Path]) -> No
         engine = _load(file)
         try:
             for kind in KINDS:
-                with _bar(story, f"{condition}: {kind}", count) as advance:
-                    paper = _sit(engine, kind, count, execution, on_execution, advance)
+                # F16 stands beside the kinds that have a target; families of no stage are asked only a few times.
+                if condition == "F16" and kind not in TARGETS:
+                    continue
+                asked = min(count, scale.small) if kind == "never" else count
+                with _bar(story, f"{condition}: {kind}", asked) as advance:
+                    paper = _sit(engine, kind, asked, execution, on_execution, advance)
                 results.setdefault(kind, {})[condition] = paper
         finally:
             engine.close()
@@ -278,7 +282,7 @@ def _table(story: Story, results: dict[str, dict[str, Paper]]) -> None:
     facts: dict[str, Any] = {}
     for kind, papers in results.items():
         target = TARGETS.get(kind)
-        row = [_share(papers[name]) for name in ("before", "after", "F16", "execution off")]
+        row = [_share(papers.get(name)) for name in ("before", "after", "F16", "execution off")]
         table.add_row(f"{kind}: {KINDS[kind]}", *row, f"{target:.0%}" if target else "")  # type: ignore[index]
         facts[kind] = {
             name: {"solved": paper.solved, "of": len(paper.problems)}
@@ -312,7 +316,9 @@ def _compare_packaged(story: Story, scale: Scale, made: Paper) -> None:
     story.say(f"The packaged model solves {paper.solved} of {scale.small} of the first kind, the one made here {here}.")
 
 
-def _share(paper: Paper) -> str:
+def _share(paper: Paper | None) -> str:
+    if paper is None:
+        return ""
     return f"{paper.solved}/{len(paper.problems)} = {paper.solved / len(paper.problems):.1%}"
 
 
