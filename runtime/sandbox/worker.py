@@ -51,6 +51,7 @@ def _serve(shell: Any, number: int, code: str) -> None:
     # A fork copies one thread only. Where user code left threads behind (a pool, say), a copy would hang on them, so
     # the cell runs right here, and the last snapshot stays the one to return to.
     if _threads() == 0:
+        _reap()
         generator = _getstate()  # Python reseeds `random` in a child, which would undo the user's own seed.
         child = _fork()
         if child:
@@ -73,6 +74,16 @@ def _serve(shell: Any, number: int, code: str) -> None:
     _signal(signal.SIGINT, signal.SIG_IGN)
     images = [_b64encode(image).decode("ascii") for image in shell.images]
     _report({"event": "done", "n": number, "status": "ok" if ok else "error", "images": images})
+
+
+def _reap() -> None:
+    """Wait for what the last cell forked and the supervisor killed: until then it counts against the process limit, and
+    the fork of the next cell may find no room."""
+    try:
+        while _waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return
 
 
 def _set_up_streams() -> None:

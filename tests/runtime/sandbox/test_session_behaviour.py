@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no sandbox 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Sandbox]:
     """One session for the tests that leave nothing behind."""
-    with Sandbox(Limits(cell_seconds=20)) as sandbox:
+    with Sandbox(Limits(cell_seconds=60)) as sandbox:
         yield sandbox
 
 
@@ -169,7 +169,7 @@ def test_reset_gives_a_fresh_session() -> None:
     ],
 )
 def test_state_from_before_the_cell_survives_the_death_of_its_process(code: str, status: str) -> None:
-    with Sandbox(Limits(cell_seconds=20)) as sandbox:
+    with Sandbox(Limits(cell_seconds=60)) as sandbox:
         sandbox.run("x = 'kept'")
         result = sandbox.run("x = 'changed'\n" + code)
         assert result.status == status
