@@ -2,7 +2,8 @@
 
 Prints, for every file, the problems solved of each kind with Wilson 95 % intervals; for the first file also what is
 left with code execution switched off, and how often a wrong execution result changes the answer. `--before FILE` names
-a GGUF of the base before fine-tuning. The figures go to benchmarks/results/nano_quality.json.
+a GGUF of the base before fine-tuning. Each target stands beside its figure, and the exit code is 1 where one is missed.
+The figures go to benchmarks/results/nano_quality.json.
 """
 
 from __future__ import annotations
@@ -27,9 +28,16 @@ CONTEXT = 8 * 1024
 
 RESULTS = Path(__file__).parent / "results" / "nano_quality.json"
 
+SOLVED = {"numbers": 0.95, "wording": 0.80}
+"""Least share of held-out problems solved, by kind."""
+AT_MOST_WITHOUT = 0.20
+"""Most that may be solved before fine-tuning, and with code execution switched off."""
+CHANGED = 0.90
+"""Least share of solutions whose answer follows a wrong execution result."""
 
-def main() -> None:
-    """Measure and print."""
+
+def main() -> int:
+    """Measure and print; 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("models", nargs="*", type=Path, default=[PACKAGED_MODEL], help="default: the packaged one")
     parser.add_argument("--before", type=Path, help="GGUF of the base before fine-tuning")
@@ -39,27 +47,66 @@ def main() -> None:
     args = parser.parse_args()
     console = Console()
     results: dict[str, Any] = {"n": args.n, "seed": args.seed, "models": {}}
-    first: list[Paper] = []
+    sat: list[list[Paper]] = []
     for path in args.models:
         began = time.perf_counter()
         engine = load(path, n_ctx=CONTEXT)
         papers = [sit(engine, kind, args.n, seed=args.seed) for kind in KINDS]
-        first = first or papers
+        sat.append(papers)
         seconds = time.perf_counter() - began
         tokens = sum(solution.tokens["generated"] for paper in papers for solution in paper.solutions)
         _record(console, results, path, papers, {"seconds": round(seconds, 1), "generated": tokens})
         _show_wrong(console, papers, args.show)
+    first = sat[0]
     engine = load(args.models[0], n_ctx=CONTEXT)
     off = [sit(engine, kind, args.n, seed=args.seed, code_execution=False) for kind in KINDS]
     _record(console, results, args.models[0], off, {}, suffix=" execution off")
     wrong = [sit(engine, kind, args.n, seed=args.seed, on_execution=tampered) for kind in KINDS]
-    results["tampered"] = {paper.kind: _changed(paper, other) for paper, other in zip(first, wrong, strict=True)}
-    console.print(f"answers changed by a wrong execution result: {results['tampered']}")
+    pairs = [_changed(paper, other) for paper, other in zip(first, wrong, strict=True)]
+    changed, counted = (sum(column) for column in zip(*pairs, strict=True))
+    results["tampered"] = {paper.kind: f"{a} of {b}" for paper, (a, b) in zip(first, pairs, strict=True)}
+    without = [("execution off", off)]
     if args.before:
-        _record(
-            console, results, args.before, [sit(load(args.before, n_ctx=CONTEXT), kind, args.n) for kind in KINDS], {}
+        before = [sit(load(args.before, n_ctx=CONTEXT), kind, args.n, seed=args.seed) for kind in KINDS]
+        _record(console, results, args.before, before, {}, suffix=" before fine-tuning")
+        without.append(("before fine-tuning", before))
+
+    targets = [
+        (
+            f"{paper.kind} solved",
+            _share(paper),
+            f"at least {SOLVED[paper.kind]:.0%}",
+            _share(paper) >= SOLVED[paper.kind],
         )
+        for paper in first
+        if paper.kind in SOLVED
+    ]
+    for path, papers in zip(args.models[1:], sat[1:], strict=True):
+        apart = max(200 * abs(_share(a) - _share(b)) for a, b in zip(first, papers, strict=True) if a.kind in SOLVED)
+        targets.append((f"apart from {path.name}, problems of 200", apart, "at most 1", round(apart, 6) <= 1))
+    for name, papers in without:
+        most = max(map(_share, papers))
+        targets.append((f"{name}, best kind", most, f"at most {AT_MOST_WITHOUT:.0%}", most <= AT_MOST_WITHOUT))
+    follows = changed / counted
+    targets.append(
+        (
+            f"answer follows a wrong result, {changed} of {counted}",
+            follows,
+            f"at least {CHANGED:.0%}",
+            follows >= CHANGED,
+        )
+    )
+    results["targets"] = [
+        {"what": what, "value": round(value, 4), "target": target, "met": met} for what, value, target, met in targets
+    ]
+    for what, value, target, met in targets:
+        console.print(f"{'met   ' if met else 'MISSED'} {what}: {value:.3g} ({target})")
     write_text(RESULTS, json.dumps(results, indent=1) + "\n")
+    return 0 if all(met for *_, met in targets) else 1
+
+
+def _share(paper: Paper) -> float:
+    return paper.solved / len(paper.problems)
 
 
 def _record(
@@ -92,10 +139,10 @@ def _record(
     }
 
 
-def _changed(paper: Paper, other: Paper) -> str:
-    """Of the solutions that ran code, how many end in another answer when the model reads a wrong result."""
+def _changed(paper: Paper, other: Paper) -> tuple[int, int]:
+    """(changed, counted): solutions that ran code, and how many end in another answer on a wrong result."""
     pairs = [(a, b) for a, b in zip(paper.solutions, other.solutions, strict=True) if a.cells]
-    return f"{sum(a.answer != b.answer for a, b in pairs)} of {len(pairs)}"
+    return sum(a.answer != b.answer for a, b in pairs), len(pairs)
 
 
 def _show_wrong(console: Console, papers: list[Paper], count: int) -> None:
@@ -110,4 +157,4 @@ def _show_wrong(console: Console, papers: list[Paper], count: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

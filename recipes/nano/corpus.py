@@ -8,18 +8,34 @@ from collections.abc import Iterator
 from recipes.nano.families import FAMILIES
 from recipes.nano.family import UNIT_NUMBERS, is_held_out_number
 from recipes.nano.problems import draw, mentions_held_out_number, run_trusted
+from recipes.nano.words import NAMES
 from runtime.lce import Block
 
-SESSION_SHARE = 0.12
-"""Share of documents that are random Python sessions: they teach copying of any number into any variable."""
+SESSION_SHARE = 0.3
+"""Sessions per problem: they teach to copy any number to the variable it was told for, whatever the wording."""
 
 WORN_SHARE = 0.35
 """Share of questions that lose some words, so that no single word of a wording becomes the only clue to its family."""
 
 _SESSION_NAMES = (
     "a b c n m x y total count price rate hours speed length width height first second third start end weight size "
-    "score value distance age days part whole left right top bottom number base limit"
+    "score value distance age days part whole left right top bottom number base limit hats shirts shoes adult child "
+    "people people2 speed1 speed2 hours1 hours2 price1 price2 count1 count2 red blue green brown black white yellow "
+    "pink goal percent principal years months weeks minutes seconds boys girls men women rows seats boxes bags crates "
+    "loose inner outer step power modulus exponent percent2 friends tip wage sold bought saved spent weight1 weight2 "
+    "cows ducks legs heads buses pupils pens books cups lamps coins toys apples bread milk team players points"
 ).split()
+"""Names of variables, nearly all of them words of the problems."""
+
+_TOLD = (
+    *("{n} is {v}", "{n} = {v}", "{n}: {v}", "{v} {n}", "{v} is the {n}", "the {n} is {v}", "{v} for {n}"),
+    *("one of {v} {n}", "{v} per {n}", "each {n} costs {v} dollars", "{v} dollars per {n}", "{v} dollars for each {n}"),
+    *("a {n} of {v}", "the {n} has {v}", "{v} of them {n}", "{n} {v}", "there are {v} {n}", "{v} km per hour for {n}"),
+    *("{n} with {v}", "{v} different {n}", "{v} hours of {n}", "{v} dollars are {n}", "{n} takes {v} hours"),
+)
+"""Ways in which a sentence ties a value `{v}` to a name `{n}`."""
+
+_BETWEEN = (", ", ", ", "; ", ". ", " and ", ", and ")
 
 
 def documents(seed: int) -> Iterator[str]:
@@ -83,10 +99,13 @@ _STYLES = (_markdown, _script, _notebook, _forum)
 def _session(rng: random.Random) -> str:
     """Variables introduced in prose, assigned in code, combined, printed and repeated."""
     names = rng.sample(_SESSION_NAMES, rng.randint(2, 4))
-    values = [_session_number(rng) for _ in names]
-    pairs = list(zip(names, values, strict=True))
-    told = rng.sample(pairs, len(pairs))
-    prose = ", ".join(rng.choice(("{} is {}", "{} = {}", "{}: {}")).format(name, value) for name, value in told)
+    pairs = [(name, _session_number(rng)) for name in names]
+    # Either one form for all, where only the neighbouring word tells values apart, or a form for each.
+    forms = rng.choices(_TOLD, k=len(pairs)) if rng.random() < 0.5 else [rng.choice(_TOLD)] * len(pairs)
+    told = [form.format(n=n, v=v) for form, (n, v) in zip(forms, rng.sample(pairs, len(pairs)), strict=True)]
+    prose = told[0] + "".join(rng.choice(_BETWEEN) + each for each in told[1:])
+    if rng.random() < 0.5:
+        prose = f"{rng.choice(NAMES)} {rng.choice(('has', 'knows', 'sees', 'wants', 'reads'))} {prose}."
     expression = f" {rng.choice('+-*')} ".join(names)
     code = "\n".join(f"{name} = {value}" for name, value in pairs)
     output = run_trusted([f"{code}\n{expression}"])[0]
