@@ -17,12 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runtime.attempt import Attempt, check_room
 from runtime.dialect import choose
 from runtime.engine import ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError
 from runtime.engine_native import stop_on_sigint
 from runtime.errors import MathCoderError
 from runtime.settings import SolverSettings, derived_seed
-from runtime.solver import Attempt, Event, OnExecution, Solution, check_room, failed
+from runtime.solution import Event, OnExecution, Solution, failed
 
 if TYPE_CHECKING:
     from runtime.sandbox import CellResult, Limits, Sandbox
@@ -167,7 +168,7 @@ class _Batch:
         on_execution: OnExecution | None,
     ) -> None:
         self.engine, self.settings = engine, settings
-        self.dialect = choose(settings.dialect, engine)
+        self.dialect = choose(settings.dialect, engine, settings.mode)
         self.on_event, self.on_execution = on_event, on_execution
         self.decoder: Decoder = engine.open(slots)
         self.cells = _Cells(limits, threads=min(slots, _processors()))
@@ -306,7 +307,7 @@ class _Batch:
 
     def _execute(self, lane: _Lane) -> None:
         lane.attempt.execution_started()
-        if self.settings.code_execution:
+        if self.settings.runs_cells:
             self.cells.run(lane)
             return
         self._append(lane, None, 0.0)

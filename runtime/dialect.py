@@ -20,6 +20,7 @@ from runtime.lce import (
     CONTROL_TOKENS,
     END_OF_BLOCK,
     END_OF_MESSAGE,
+    EXECUTION,
     Block,
     BlockType,
     Segment,
@@ -27,6 +28,7 @@ from runtime.lce import (
     conversation,
     segments,
 )
+from runtime.modes import Mode, printed_answer
 
 Signal = Literal["code", "end"] | None
 """What a token means for the loop: nothing, a code block is complete, or the model is done."""
@@ -71,6 +73,10 @@ class Reader(Protocol):
         """What is put into the sequence after the code block just completed."""
         ...
 
+    def imagine(self) -> list[Segment]:
+        """Open an execution block that the model itself writes; returns what is put into the sequence to begin it."""
+        ...
+
     def cut(self) -> None:
         """Close an open block with what it holds, because a budget ended the solution."""
         ...
@@ -93,6 +99,10 @@ class Dialect(Protocol):
         """Control tokens the model must have."""
         ...
 
+    def in_mode(self, mode: Mode) -> Dialect:
+        """The same dialect for solutions of `mode`."""
+        ...
+
     def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
         """Everything up to where the model writes."""
         ...
@@ -112,6 +122,13 @@ class BlockFormat:
     name = "lce"
     needs = CONTROL_TOKENS
 
+    def __init__(self, mode: Mode = "full") -> None:
+        self._mode: Mode = mode
+
+    def in_mode(self, mode: Mode) -> BlockFormat:
+        """See the protocol."""
+        return BlockFormat(mode)
+
     def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
         """See the protocol."""
         messages = conversation("", system=system)[:1]
@@ -124,17 +141,17 @@ class BlockFormat:
         """See the protocol."""
         if vocabulary is None:
             raise ModelError("the block format needs token ids", "", "choose the dialect with `runtime.dialect.choose`")
-        return BlockReader(vocabulary, listener)
+        return BlockReader(vocabulary, listener, self._mode)
 
     def answer(self, blocks: Seq[Block]) -> str | None:
         """See the protocol."""
-        return final_answer(blocks)
+        return printed_answer(blocks) if self._mode == "program-of-thought" else final_answer(blocks)
 
 
 class BlockReader:
     """Blocks delimited by control tokens, compared by id: their text is empty, so no stop string could see them."""
 
-    def __init__(self, vocabulary: Vocabulary, listener: Listener | None) -> None:
+    def __init__(self, vocabulary: Vocabulary, listener: Listener | None, mode: Mode = "full") -> None:
         ids = {name: vocabulary.control_id(name) for name in CONTROL_TOKENS}
         control = {token for token in ids.values() if token is not None}
         self._is_end = vocabulary.is_end
@@ -144,11 +161,20 @@ class BlockReader:
         text, code = ids[BLOCK_TOKENS["text"]], ids[BLOCK_TOKENS["code"]]
         self._types: dict[int | None, BlockType] = {text: "text", code: "code"}
         # Between blocks: begin text or code, or end. The model can never begin an execution block: that is the
-        # runtime's to write.
+        # runtime's to write, or, where executions are imagined, to open.
         between = {text, code, self._end_of_message}
-        self._between = frozenset(token for token in between if token is not None)
         # Inside a block: anything but a control token other than the block's end and the end of everything.
-        self._inside = frozenset(control - {self._end_of_block, self._end_of_message})
+        inside = control - {self._end_of_block, self._end_of_message}
+        self._then: frozenset[int] | None = None
+        if mode == "chain-of-thought":
+            between.discard(code)
+        elif mode == "program-of-thought":
+            # Exactly one program: at most one text before it, and no end without it.
+            between.discard(self._end_of_message)
+            inside |= {token for token in (self._end_of_message,) if token is not None}
+            self._then = frozenset(token for token in (code,) if token is not None)
+        self._between = frozenset(token for token in between if token is not None)
+        self._inside = frozenset(inside)
         self._open: BlockType | None = None
         self._parts: list[bytes] = []
         self._decode = codecs.getincrementaldecoder("utf-8")("replace")
@@ -204,6 +230,8 @@ class BlockReader:
         self._decode.reset()
         self._open, self._parts = None, []
         self.blocks.append(block)
+        if self._then is not None:
+            self._between = self._then
         self._constrain(self._between, frozenset())
         if self._listener is not None:
             self._listener.closed(block)
@@ -211,6 +239,12 @@ class BlockReader:
     def execution(self, output: str) -> list[Segment]:
         """See the protocol."""
         return assistant_block_segments("execution", output)
+
+    def imagine(self) -> list[Segment]:
+        """See the protocol."""
+        self._open, self.block_tokens = "execution", 0
+        self._constrain(None, self._inside)
+        return [Segment("execution", EXECUTION, True)]
 
     def _constrain(self, only: frozenset[int] | None, forbidden: frozenset[int]) -> None:
         if self._sequence is not None:
@@ -235,8 +269,8 @@ def _all() -> dict[str, Dialect]:
 DIALECTS: dict[str, Dialect] = _all()
 
 
-def choose(name: str, engine: Engine) -> Dialect:
-    """The dialect called `name`, or for `auto` the block format where the model has it.
+def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
+    """The dialect called `name`, or for `auto` the block format where the model has it, for solutions of `mode`.
 
     Raises:
         InputError: no dialect has that name.
@@ -244,7 +278,7 @@ def choose(name: str, engine: Engine) -> Dialect:
     """
     if name != "auto" and name not in DIALECTS:
         raise InputError(f"there is no dialect {name!r}", "", f"choose one of auto, {', '.join(DIALECTS)}")
-    dialect = DIALECTS["lce" if name == "auto" else name]
+    dialect = DIALECTS["lce" if name == "auto" else name].in_mode(mode)
     vocabulary = engine.vocabulary
     if vocabulary is None:
         if dialect.name == "lce":
@@ -268,7 +302,3 @@ def choose(name: str, engine: Engine) -> Dialect:
             f"try --dialect {fits[0]}, or a model exported with `mathcoder export`",
         )
     return dialect
-
-
-def _has_all(vocabulary: Vocabulary, tokens: Iterable[str]) -> bool:
-    return all(vocabulary.control_id(token) is not None for token in tokens)

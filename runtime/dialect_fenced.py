@@ -8,11 +8,12 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from runtime.grade import final_answer, last_boxed
 from runtime.lce import DEFAULT_SYSTEM, Block, BlockType, Segment
+from runtime.modes import Mode, printed_answer
 
 if TYPE_CHECKING:
     from runtime.dialect import Listener, Turn
@@ -33,18 +34,29 @@ class FencedDialect:
         needs: control tokens of the chat template.
         system: system text these models were trained with, used unless the user sets another.
         frame: role -> pieces before and after its content; a piece that is one of `needs` is a control token.
+        plain_system: in its place where no code is wanted.
+        mode: what the solutions are restricted to. Fences are ordinary text and cannot be forbidden: a chain of thought
+            may show code, but then it is text, nobody runs it, and where the model goes on to an output block that
+            nobody produced, the solution is over.
     """
 
     name: str
     needs: tuple[str, ...]
     system: str
     frame: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    plain_system: str = ""
+    mode: Mode = "full"
+
+    def in_mode(self, mode: Mode) -> FencedDialect:
+        """See the protocol."""
+        return replace(self, mode=mode)
 
     def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
         """See the protocol."""
         result: list[Segment] = []
         if "system" in self.frame:
-            result += self._framed("system", self.system if system == DEFAULT_SYSTEM else system)
+            own = self.plain_system if self.mode == "chain-of-thought" else self.system
+            result += self._framed("system", own if system == DEFAULT_SYSTEM else system)
         for earlier, blocks in history:
             result += self._framed("user", earlier) + self._framed("assistant", fenced(blocks))
         return result + self._framed("user", question) + self._pieces(self.frame["assistant"][0])
@@ -58,10 +70,12 @@ class FencedDialect:
 
     def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> FencedReader:
         """See the protocol."""
-        return FencedReader(vocabulary, listener)
+        return FencedReader(vocabulary, listener, self.mode)
 
     def answer(self, blocks: Seq[Block]) -> str | None:
         r"""See the protocol. These models box the answer within a sentence, so `\boxed{}` comes first."""
+        if self.mode == "program-of-thought":
+            return printed_answer(blocks)
         if not blocks or blocks[-1].type != "text":
             return None
         return last_boxed(blocks[-1].content) or final_answer(blocks)
@@ -70,7 +84,8 @@ class FencedDialect:
 class FencedReader:
     """Blocks delimited by Markdown fences at the start of a line."""
 
-    def __init__(self, vocabulary: Vocabulary | None, listener: Listener | None) -> None:
+    def __init__(self, vocabulary: Vocabulary | None, listener: Listener | None, mode: Mode = "full") -> None:
+        self._no_code = mode == "chain-of-thought"
         self._is_end = vocabulary.is_end if vocabulary is not None else (lambda _: False)
         self._listener = listener
         self._decode = codecs.getincrementaldecoder("utf-8")("replace")
@@ -94,10 +109,10 @@ class FencedReader:
         self.block_tokens += 1
         text = self._decode.decode(piece)
         for number, character in enumerate(text):
-            if self._take(character):
+            if signal := self._take(character):
                 # What the token holds beyond the closing fence is in the model's context, but in no block.
                 self._line_ended = text[number + 1 :].startswith("\n")
-                return "code"
+                return signal
         return None
 
     def execution(self, output: str) -> list[Segment]:
@@ -105,29 +120,42 @@ class FencedReader:
         start = "" if self._line_ended else "\n"
         return [Segment("execution", f"{start}{_FENCE}output\n{output}\n{_FENCE}\n", False)]
 
-    def _take(self, character: str) -> bool:
-        """Add one character; True when it completes a code block."""
+    def imagine(self) -> list[Segment]:
+        """See the protocol. The model writes up to the closing fence."""
+        self._open, self._content, self.block_tokens = "execution", "", 0
+        start = "" if self._line_ended else "\n"
+        return [Segment("execution", f"{start}{_FENCE}output\n", False)]
+
+    def _take(self, character: str) -> Signal:
+        """Add one character; says so when it completes a code block, or ends a chain of thought."""
         if character == "\n":
-            self._take_line_end()
-            return False
+            return self._take_line_end()
         self._line += character
-        if self._open == "code" and self._line.rstrip() == _FENCE:
+        if self._open in ("code", "execution") and self._line.rstrip() == _FENCE:
+            kind = self._open
             self._close()
-            return True
+            return "code" if kind == "code" else None
         if not self._line.startswith(_FENCE[: len(self._line)]):
             self._flush("")
-        return False
+        return None
 
-    def _take_line_end(self) -> None:
+    def _take_line_end(self) -> Signal:
         line = self._line
-        if self._open != "code" and line.startswith(_FENCE) and line[3:].strip().lower() in _CODE_LANGUAGES:
-            if self._open == "text":
-                self._close()
-            self._line, self._flushed = "", 0
-            self._begin("code")
-            return
+        if self._open not in ("code", "execution") and line.startswith(_FENCE):
+            language = line[3:].strip().lower()
+            if self._no_code and language == "output":
+                self._line = ""
+                self.end()
+                return "end"
+            if not self._no_code and language in _CODE_LANGUAGES:
+                if self._open == "text":
+                    self._close()
+                self._line, self._flushed = "", 0
+                self._begin("code")
+                return None
         self._flush("\n")
         self._line, self._flushed = "", 0
+        return None
 
     def _flush(self, end: str) -> None:
         """The line is no fence: what of it was held back is content."""
@@ -153,7 +181,7 @@ class FencedReader:
 
     def _close(self) -> None:
         assert self._open is not None
-        content = self._content.rstrip("\n") if self._open == "code" else self._content.strip()
+        content = self._content.strip() if self._open == "text" else self._content.rstrip("\n")
         block = Block(self._open, content)
         self._open, self._content, self._line, self._flushed = None, "", "", 0
         self.blocks.append(block)
@@ -187,6 +215,7 @@ QWEN_MATH = FencedDialect(
     needs=_CHATML,
     system="Please integrate natural language reasoning with programs to solve the problem above, "
     "and put your final answer within \\boxed{}.",
+    plain_system="Please reason step by step, and put your final answer within \\boxed{}.",
     frame={role: (("<|im_start|>", f"{role}\n"), ("<|im_end|>", "\n")) for role in ("system", "user", "assistant")},
 )
 TORA = FencedDialect(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runtime.lce import DEFAULT_SYSTEM
+from runtime.modes import WITHOUT_CELLS, Mode
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 Switch = Literal["auto", "on", "off"]
@@ -58,6 +59,8 @@ class SolverSettings(SamplingSettings):
     """System text of the block format; fenced dialects bring their own where this is left as it is."""
     dialect: str = "auto"
     """auto: the block format where the model has its tokens, else the fenced dialect its chat template fits."""
+    mode: Mode = "full"
+    """The full loop or a baseline, see `runtime.modes`."""
     code_execution: bool = True
     """False: cells are not run and the execution block says so; used to measure what execution is worth."""
     max_blocks: int = Field(default=32, ge=1)
@@ -71,6 +74,17 @@ class SolverSettings(SamplingSettings):
     """Wall-clock seconds of one solution, executions included."""
     max_repeated_errors: int = Field(default=3, ge=1)
     """The same cell failing with the same output this many times ends the solution."""
+
+    @model_validator(mode="after")
+    def _a_program_is_run(self) -> Self:
+        if self.mode == "program-of-thought" and not self.code_execution:
+            raise ValueError("mode program-of-thought answers with what its code prints, and code_execution is off")
+        return self
+
+    @property
+    def runs_cells(self) -> bool:
+        """Whether code is run, so that a sandbox is needed."""
+        return self.code_execution and self.mode not in WITHOUT_CELLS
 
 
 def derived_seed(base: int, index: int, sample: int) -> int:
