@@ -16,7 +16,8 @@ from export.adapter import Adapter
 from export.convert import conversion_error, run_worker
 from export.llamacpp import find
 from export.settings import ExportSettings
-from export.source import open_source
+from export.source import Source, open_source
+from export.tokenizer import vocabulary_size
 from runtime.errors import InputError
 from runtime.files import atomic_path
 
@@ -29,7 +30,7 @@ def export_adapter(
     """Write `DIR/NAME-adapter.gguf` and return its path.
 
     Raises:
-        InputError: the adapter does something that an adapter GGUF cannot hold.
+        InputError: the adapter does something that an adapter GGUF on the base as it is cannot hold.
         ModelError: base or adapter cannot be used.
         ExportError: llama.cpp's converter refuses the adapter.
     """
@@ -37,8 +38,12 @@ def export_adapter(
     source = open_source(run_dir, settings)
     if source.adapter is None:
         raise InputError(f"{run_dir} holds no adapter", "there is nothing to export alone", "export without it")
-    if reason := why_not_alone(source.adapter):
-        raise InputError(reason, "an adapter GGUF would lose it", "export the merged model instead (no --adapter-only)")
+    if reason := why_not_alone(source.adapter) or _grown(source):
+        raise InputError(
+            reason,
+            "on an untouched base GGUF it would be missing; nothing was written",
+            f"merge it instead, which keeps everything: mathcoder export {run_dir} --quant Q8_0",
+        )
     llama_cpp = find(settings.llama_cpp)
     target = Path(out_dir if out_dir is not None else Path(run_dir) / "export") / f"{source.name}-adapter.gguf"
     with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch, atomic_path(target) as temporary:
@@ -81,3 +86,11 @@ def why_not_alone(adapter: Adapter) -> str | None:
     if len({pair.scale for pair in adapter.low_rank.values()}) > 1:
         return "the adapter's modules have different scales"
     return None
+
+
+def _grown(source: Source) -> str | None:
+    """Why the base GGUF cannot carry the adapter: tokens that training added and did not train are no part of it."""
+    config = source.base_config.get("text_config") or source.base_config
+    rows = config.get("vocab_size")
+    added = 0 if rows is None else vocabulary_size(source.tokenizer) - int(rows)
+    return f"the run's tokenizer has {added} tokens more than the base has rows" if added > 0 else None

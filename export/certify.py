@@ -305,10 +305,16 @@ def pick(certificate: dict[str, Any], share: float) -> str:
     """The smallest certified type whose solve rate is at least `share` of the unquantized file's.
 
     Raises:
-        ExportError: there is none.
+        ExportError: there is none, or no problem was solved at all, which would make every type as good as any.
     """
     models = certificate["models"]
     wide = next(entry for name, entry in models.items() if name in UNQUANTIZED)
+    if wide["solved"]["correct"] == 0:
+        raise ExportError(
+            f"the unquantized file solves none of {wide['solved']['of']} problems, so solve rates tell nothing apart",
+            "nothing was picked; all files were kept",
+            "leave --pick away, or raise certify.problems",
+        )
     needed = share * wide["solved"]["correct"]
     fit = [
         (models[name]["bytes"], name)

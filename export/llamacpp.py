@@ -11,6 +11,7 @@ first on its path: nothing of the distribution is executed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -27,6 +28,9 @@ from runtime.files import sha256_file
 PACKAGE = "llama-cpp-python"
 SHA256 = {"0.3.36": "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"}
 """SHA-256 of the source distributions this project knows; others are refused unless given by hand."""
+
+TREES = {"0.3.36": "95c409163187f6e9d29fb6d426d5578c8c71e685e4788d70e8c89f0d2bbe1cdb"}
+"""`tree_hash` of the converter in each of these distributions, for a folder that a person unpacked."""
 
 _NEEDED = ("convert_hf_to_gguf.py", "convert_lora_to_gguf.py", "conversion", "gguf-py/gguf")
 _WANTED = (*_NEEDED, "LICENSE", "models/ggml-vocab-llama-bpe.gguf.inp")
@@ -45,11 +49,13 @@ def prepare_metadata_for_build_wheel(folder, config_settings=None):
 
 @dataclass(frozen=True)
 class LlamaCpp:
-    """A folder with llama.cpp's converter, and where it is from."""
+    """A folder with llama.cpp's converter, where it is from, and what is odd about it."""
 
     folder: Path
     version: str
     origin: str
+    mismatch: str | None = None
+    """Why it may not be the converter that belongs to the installed llama.cpp; said to the person, no error."""
 
     @property
     def converter(self) -> Path:
@@ -81,18 +87,18 @@ def find(given: Path | None = None) -> LlamaCpp:
     """The converter: `given` (a folder, or a source distribution's .tar.gz), else the cache, else fetched by pip.
 
     Raises:
-        InputError: `given` holds no converter.
+        InputError: `given` holds no converter, or is the source distribution of another version.
         ExportError: there is no network, or what came does not have the known hash.
     """
     wanted = installed_version()
     if given is not None and given.is_dir():
         for folder in (given, given / "vendor" / "llama.cpp"):
             if _is_complete(folder):
-                return LlamaCpp(folder, wanted, str(given))
+                return LlamaCpp(folder, wanted, str(given), _mismatch(folder, wanted))
         raise InputError(
             f"{given} holds no llama.cpp converter (convert_hf_to_gguf.py, conversion/ and gguf-py/)",
             "nothing was converted",
-            f"point --llama-cpp at vendor/llama.cpp of the source distribution of {PACKAGE} {wanted}",
+            f"point --llama-cpp at the source distribution of {PACKAGE} {wanted}, unpacked or as it is (.tar.gz)",
         )
     target = cache_folder() / f"llama.cpp-{wanted}"
     if given is not None:
@@ -111,6 +117,24 @@ def is_at_hand() -> bool:
 
 def _is_complete(folder: Path) -> bool:
     return all((folder / name).exists() for name in _NEEDED)
+
+
+def tree_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of the converter's Python files: what a folder would run."""
+    digest = hashlib.sha256()
+    for name in _NEEDED:
+        files = sorted((folder / name).rglob("*.py")) if (folder / name).is_dir() else [folder / name]
+        for file in files:
+            digest.update(f"{file.relative_to(folder).as_posix()} {sha256_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _mismatch(folder: Path, wanted: str) -> str | None:
+    if wanted not in TREES:
+        return f"no converter of {PACKAGE} {wanted} is known to compare {folder} with"
+    if tree_hash(folder) == TREES[wanted]:
+        return None
+    return f"{folder} differs from the converter of {PACKAGE} {wanted}, which is installed"
 
 
 def _fetch(target: Path, wanted: str) -> None:
@@ -153,6 +177,12 @@ def _download(scratch: Path, wanted: str) -> Path:
 
 def _unpack(archive: Path, target: Path, wanted: str) -> None:
     """Unpack the converter atomically: a folder under the final name is always whole."""
+    if (other := _version_in(archive)) not in (None, wanted):
+        raise InputError(
+            f"{archive.name} is the source distribution of {PACKAGE} {other}; {wanted} is installed",
+            "converter and llama.cpp would not belong together; nothing was converted",
+            f"give the source distribution of {PACKAGE} {wanted}",
+        )
     digest = sha256_file(archive)
     if wanted in SHA256 and digest != SHA256[wanted]:
         raise ExportError(
@@ -180,6 +210,17 @@ def _unpack(archive: Path, target: Path, wanted: str) -> None:
             os.replace(scratch, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _version_in(archive: Path) -> str | None:
+    """Version in the name of a source distribution's one folder; None where there is no such name."""
+    try:
+        with tarfile.open(archive) as tar:
+            first = tar.next()
+    except (tarfile.TarError, EOFError, OSError):
+        return None  # `_unpack` says what is wrong with it
+    name, dash, found = (first.name if first else "").partition("/")[0].rpartition("-")
+    return found if dash and name.replace("_", "-") == PACKAGE else None
 
 
 def _renamed(member: tarfile.TarInfo, name: str) -> tarfile.TarInfo:

@@ -22,7 +22,7 @@ from export.gguf_file import read_gguf
 from export.imatrix import collect_imatrix, is_rows, write_imatrix
 from export.settings import ExportSettings
 from export.source import fast_hash
-from runtime.errors import ExportError, ModelError
+from runtime.errors import ExportError, InputError, ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -172,6 +172,10 @@ def export(
     clock = Clock(console)
     with clock.stage("look") as report:
         source = open_source(run_dir, settings)
+        if settings.pick is not None and source.held_out is None:
+            raise InputError(
+                f"{run_dir} has no held-out rows to solve", "nothing could be picked", "give rows with export.held_out"
+            )
         into = source.merge_into if settings.merge_into == "auto" else settings.merge_into
         tokenizer = load_tokenizer(source.tokenizer)
         facts = tokenizer_facts(source.tokenizer, tokenizer)
@@ -181,6 +185,8 @@ def export(
         refuse_unless_it_fits(sizes, out, settings)
         report("find the converter", 0.5)
         llama_cpp = find(settings.llama_cpp)
+    if llama_cpp.mismatch:
+        clock.say(f"[yellow]note:[/] {llama_cpp.mismatch}; the certificate tells whether its files are right")
     job = Job(source, settings, out, source.fingerprint(settings, into), facts, into, layout, plan)
     clock.say(
         f"[bold]{source.name}[/]: {plan.items / 1e6:,.1f} M parameters, "

@@ -77,7 +77,8 @@ class ExportSettings(Settings):
     keep_merged: bool = Field(default=False, description="leave the merged Hugging Face folder beside the GGUF files")
     shard_mb: int = Field(default=2000, ge=1, description="size of a merged shard")
     llama_cpp: Path | None = Field(
-        default=None, description="folder with llama.cpp's converter instead of the fetched one"
+        default=None,
+        description="llama.cpp's converter (folder, or .tar.gz source distribution) instead of the fetched",
     )
     threads: int | None = Field(default=None, ge=1, description="default: the processor's cores")
     certify: CertifySettings = CertifySettings()
@@ -101,6 +102,8 @@ class ExportSettings(Settings):
                 raise ValueError(problem)
         if self.pick is not None and self.certify.problems == 0:
             raise ValueError("pick compares solve rates; set certify.problems to the number of problems to solve")
+        if self.pick is not None and self.certify.rows == 0:
+            raise ValueError("pick chooses among certified files; it needs a certificate (certify.rows above 0)")
         return self
 
 

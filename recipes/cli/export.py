@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.cli.command import Parser, positive_int
+from recipes.cli.command import Parser, positive_int, say
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
     from export.settings import ExportSettings
+
+PICK_PROBLEMS = 100
+"""Held-out questions that --pick solves with every type, unless certify.problems says otherwise."""
 
 
 def parser() -> Parser:
@@ -22,14 +25,19 @@ def parser() -> Parser:
         details="""\
 RUN is a run folder, an adapter folder of plain peft or unsloth, or a merged model folder. Written are
 DIR/NAME-TYPE.gguf for each type, one DIR/NAME.certificate.json, a model card and an Ollama Modelfile.
-A call that was stopped goes on where it was. The exit code is 1 where the certificate does not hold.""",
+A call that was stopped goes on where it was. The exit code is 1 where the certificate does not hold.
+
+With --adapter-only the adapter alone becomes DIR/NAME-adapter.gguf, for a GGUF of its base. That needs an adapter
+without trained token rows: where training added the block tokens to the base, only a merge has them.""",
         examples=[
             ("mathcoder export runs/nano-1a2b3c4d", "the types that the run's recipe names"),
             ("mathcoder export runs/nano-1a2b3c4d --quant Q4_K_M,Q8_0 --out models", "two types, elsewhere"),
+            ("mathcoder export runs/x --adapter-only", "the adapter alone, for a base GGUF that is there already"),
             ("mathcoder export --check model.gguf", "what is in a GGUF file, and what the solver will do with it"),
         ],
         see_also=["train", "solve", "models"],
         usage="mathcoder export RUN [--quant A,B] [--out DIR] [options] [key=value ...]\n"
+        "       mathcoder export RUN --adapter-only [--out DIR] [--json]\n"
         "       mathcoder export --check FILE.gguf [--json]",
     )
     result.add_argument("run", nargs="?", metavar="RUN", help="run, adapter or merged folder")
@@ -37,11 +45,16 @@ A call that was stopped goes on where it was. The exit code is 1 where the certi
     result.add_argument("--quant", metavar="A,B", help="llama.cpp types, e.g. Q4_K_M,Q8_0,F16 (default: the recipe's)")
     result.add_argument("--out", type=Path, metavar="DIR", help="where the files go (default RUN/export)")
     result.add_argument(
-        "--pick", type=float, metavar="SHARE", help="keep the smallest type that solves this share of F16's"
+        "--pick", type=float, metavar="SHARE", help="keep the smallest type that solves this share of F16's problems"
     )
     result.add_argument(
-        "--llama-cpp", type=Path, metavar="DIR", help="a copy of llama.cpp's converter (default: fetched once)"
+        "--llama-cpp",
+        type=Path,
+        metavar="PATH",
+        help="llama.cpp's converter: a folder, or the .tar.gz source distribution of llama-cpp-python "
+        "(default: fetched once)",
     )
+    result.add_argument("--adapter-only", action="store_true", help="write the adapter alone, merge nothing")
     result.add_argument("--threads", type=positive_int, metavar="N", help="threads for quantizing (default: all cores)")
     result.add_argument("--no-certificate", action="store_true", help="do not compare the files with the trained model")
     result.add_argument("--check", type=Path, metavar="FILE", help="look at a GGUF file instead")
@@ -57,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         return _check(args.check, as_json=args.json)
     if args.run is None:
         raise InputError("RUN is missing", "nothing was exported", "give a run folder, e.g. one below runs/")
+    if args.adapter_only:
+        return _adapter_only(args)
     from rich.console import Console
 
     from export.pipeline import export
@@ -80,6 +95,26 @@ def run(args: argparse.Namespace) -> int:
     return 0 if summary.ok else 1
 
 
+def _adapter_only(args: argparse.Namespace) -> int:
+    given = [name for name in ("quant", "pick") if getattr(args, name) is not None]
+    if given:
+        raise InputError(
+            f"--adapter-only and --{given[0]} exclude each other",
+            "nothing was exported",
+            f"an adapter has one form; leave --{given[0]} away, or leave --adapter-only away to merge",
+        )
+    from export.adapter_gguf import export_adapter
+
+    path = export_adapter(args.run, settings_of(args), args.out)
+    if args.json:
+        print(json.dumps({"adapter": str(path)}, indent=2))
+        return 0
+    say(f"{path}  {path.stat().st_size / 1e6:.1f} MB; not certified: what it computes depends on the base's GGUF")
+    say(f"Next: mathcoder chat BASE.gguf --lora {path}")
+    say(f"or:   llama-server -m BASE.gguf --lora {path}")
+    return 0
+
+
 def settings_of(args: argparse.Namespace) -> ExportSettings:
     """Export settings: those of the run's recipe, then the command line.
 
@@ -99,6 +134,8 @@ def settings_of(args: argparse.Namespace) -> ExportSettings:
             values[name] = value
     if args.llama_cpp is not None:
         values["llama_cpp"] = args.llama_cpp
+    if args.pick is not None and not (values.get("certify") or {}).get("problems"):
+        values["certify"] = {**(values.get("certify") or {}), "problems": PICK_PROBLEMS}
     if args.no_certificate:
         values["certify"] = {**(values.get("certify") or {}), "rows": 0}
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -24,13 +25,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def archive(path: Path, *, without: str = "") -> Path:
+def archive(path: Path, *, without: str = "", version: str | None = None) -> Path:
     """A source distribution in small."""
+    top = f"llama_cpp_python-{version or llamacpp.installed_version()}"
     names = [*SMALL, "src/x.cpp"]
     with tarfile.open(path, "w:gz") as tar:
         for name in names:
             if name != without:
-                info = tarfile.TarInfo(f"llama_cpp_python-9/vendor/llama.cpp/{name}")
+                info = tarfile.TarInfo(f"{top}/vendor/llama.cpp/{name}")
                 info.size = 4
                 tar.addfile(info, io.BytesIO(b"test"))
     return path
@@ -85,6 +87,39 @@ def test_a_cut_archive_is_refused(cache: Path, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ExportError, match=r"no readable \.tar\.gz|holds no vendor"):
         llamacpp.find(file)
     assert not any(cache.glob("llama.cpp-*"))
+
+
+def test_an_archive_of_another_version_is_named_and_refused(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = archive(tmp_path / "x.tar.gz", version="0.3.9")
+    know(monkeypatch, file)
+    with pytest.raises(InputError, match=rf"0\.3\.9; {llamacpp.installed_version()} is installed"):
+        llamacpp.find(file)
+    assert not any(cache.glob("llama.cpp-*"))
+
+
+def test_a_folder_that_differs_from_the_known_converter_says_so(converter: Any, tmp_path: Path) -> None:
+    assert llamacpp.find(converter.folder).mismatch is None
+    copy = tmp_path / "copy"
+    shutil.copytree(converter.folder, copy)
+    with open(copy / "conversion" / "base.py", "a", encoding="utf-8") as handle:
+        handle.write("# patched\n")
+    assert "differs from the converter of llama-cpp-python" in str(llamacpp.find(copy).mismatch)
+
+
+def test_a_folder_is_not_compared_with_a_version_nobody_knows(converter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llamacpp, "TREES", {})
+    assert "is known to compare" in str(llamacpp.find(converter.folder).mismatch)
+
+
+def test_the_command_line_hands_a_folder_or_an_archive_on(tmp_path: Path) -> None:
+    from recipes.cli.export import parser, settings_of
+
+    for path in (tmp_path, tmp_path / "llama_cpp_python-0.3.36.tar.gz"):
+        args = parser().read(["run", "--llama-cpp", str(path)])
+        assert args is not None
+        assert settings_of(args).llama_cpp == path
 
 
 def test_a_given_folder_is_used_and_a_wrong_one_refused(tmp_path: Path) -> None:

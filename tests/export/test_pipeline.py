@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from export.check import check_gguf
 from export.gguf_file import read_gguf
 from export.pipeline import export
 from export.settings import CertifySettings, ExportSettings
-from runtime.errors import ExportError, InputError
+from runtime.errors import ExportError
 from runtime.files import sha256_file
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
 from tests.export.conftest import Exported
@@ -169,41 +168,3 @@ def test_a_merged_folder_is_its_own_reference(llama_export: Exported, converter:
     assert summary.ok
     assert "the merged model" in certificate["reference"]
     assert "adapter model" not in certificate["models"]
-
-
-def test_adapter_only_refuses_what_it_would_lose_and_names_it(llama_export: Exported) -> None:
-    from export.adapter_gguf import export_adapter
-
-    with pytest.raises(InputError, match=r"trained 16 token rows.*export the merged model instead"):
-        export_adapter(llama_export.run)
-
-
-def test_an_adapter_alone_computes_on_the_base_what_the_merge_computes(tmp_path: Path, converter: Any) -> None:
-    """rsLoRA, whose scale llama.cpp does not know by name."""
-    import torch
-
-    from export.adapter_gguf import export_adapter
-    from export.measure_worker import Measured
-    from tests.export.factory import make_run
-
-    model = make_run(tmp_path, nf4=False, steps=0, trainable_token_indices=None, use_rslora=True, noise=0.2)
-    settings = ExportSettings(llama_cpp=converter.folder, certify=CertifySettings(rows=0), quant=("F16",))
-    adapter = export_adapter(tmp_path / "run", settings, tmp_path / "out")
-    ids = list(range(3, 60))
-    with torch.inference_mode():
-        wanted = model(input_ids=torch.tensor([ids])).logits[0]
-    # The base alone, as a merged folder with the run's tokenizer.
-    plain = tmp_path / "plain"
-    model.unload().save_pretrained(str(plain))
-    for file in (tmp_path / "run" / "tokenizer").iterdir():
-        shutil.copyfile(file, plain / file.name)
-    base = export(plain, settings, tmp_path / "out").files["F16"]
-    measured = Measured(str(base), n_ctx=96, threads=1)
-    without = torch.from_numpy(measured.decode(ids, 0, set(range(len(ids)))))
-    measured.forget()
-    handle = measured.lib.llama_adapter_lora_init(measured.model, str(adapter).encode())
-    adapters = (measured.lib.llama_adapter_lora_p_ctypes * 1)(handle)
-    assert measured.lib.llama_set_adapters_lora(measured.context, adapters, 1, (ctypes.c_float * 1)(1.0)) == 0
-    together = torch.from_numpy(measured.decode(ids, 0, set(range(len(ids)))))
-    assert float((together - wanted).abs().max()) < 0.03
-    assert float((without - wanted).abs().max()) > 10 * float((together - wanted).abs().max())
