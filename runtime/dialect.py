@@ -169,7 +169,7 @@ class BlockReader:
         if mode == "chain-of-thought":
             between.discard(code)
         elif mode == "program-of-thought":
-            # Exactly one program: at most one text before it, and no end without it.
+            # One program: at most one text before it, and no end of the message without it.
             between.discard(self._end_of_message)
             inside |= {token for token in (self._end_of_message,) if token is not None}
             self._then = frozenset(token for token in (code,) if token is not None)

@@ -43,6 +43,7 @@ __all__ = [
     "grade_file",
     "inspect_file",
     "load_set",
+    "mode_of",
     "report_file",
     "run_eval",
     "settings_for_mode",
@@ -52,8 +53,8 @@ __all__ = [
 MODES = {
     "full": "text, code and real executions",
     "chain-of-thought": "text alone, no code",
-    "program-of-thought": "one code block, whose output is the answer",
-    "imagined": "the model writes its own execution results",
+    "program-of-thought": "one code block, and what it printed is the answer",
+    "imagined": "no code is run; the model writes the execution results itself",
     "no-execution": "code is written, executions say that they are disabled",
 }
 """The full loop and its baselines; `imagined` is the paper's ablation."""
@@ -65,21 +66,22 @@ def settings_for_mode(settings: SolverSettings, mode: str) -> SolverSettings:
     """Solver settings that make a solution one of `mode`.
 
     Raises:
-        InputError: an unknown mode, or one that the solver does not have.
+        InputError: an unknown mode, or one that these settings exclude.
     """
     if mode not in MODES:
         raise InputError(f"unknown mode {mode!r}", "nothing was evaluated", f"the modes are {', '.join(MODES)}")
-    if mode == "full":
-        return settings
-    if mode == "no-execution":
-        return settings.model_copy(update={"code_execution": False})
-    if "mode" not in type(settings).model_fields:
+    changes = {"mode": "full", "code_execution": False} if mode == "no-execution" else {"mode": mode}
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **changes})
+    except ValueError as error:
         raise InputError(
-            f"the solver has no mode {mode!r}",
-            "nothing was evaluated",
-            "use mode full or no-execution with this version",
-        )
-    return type(settings).model_validate({**settings.model_dump(), "mode": mode})
+            f"mode {mode} does not go with these settings: {error}", "nothing was evaluated", "leave code_execution on"
+        ) from error
+
+
+def mode_of(settings: SolverSettings) -> str:
+    """The key of MODES that these settings make a solution of, whoever set them."""
+    return "no-execution" if settings.mode == "full" and not settings.code_execution else settings.mode
 
 
 def evaluation_line(item: Item, solution: Solution, *, question_set: str, question: Question) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def run_eval(
 
         engine = load(model)
     try:
-        facts = _facts(engine, loaded, settings, limits, mode, samples, limit, seed, slots)
+        facts = _facts(engine, loaded, settings, limits, samples, limit, seed, slots)
         results = Path(out) / RESULTS
         if fresh:
             results.unlink(missing_ok=True)
@@ -175,24 +177,26 @@ def _facts(
     sets: Sequence[QuestionSet],
     settings: SolverSettings,
     limits: Limits | None,
-    mode: str,
     samples: int,
     limit: int | None,
     seed: int,
     slots: int,
 ) -> dict[str, Any]:
+    from runtime.dialect import choose
     from runtime.sandbox import Limits
 
-    facts = dict(engine.facts()) if hasattr(engine, "facts") else {}
+    facts = dict(engine.facts())
     return {
         **facts,
-        "mode": mode,
+        # Before anything is written, so that a model which cannot be talked to leaves no file behind.
+        "dialect": choose(settings.dialect, engine, settings.mode).name,
+        "mode": mode_of(settings),
         "samples": samples,
         "seed": seed,
         "parallel_sequences": slots,
         "settings": settings.model_dump(mode="json"),
         "limits": (limits or Limits()).model_dump(mode="json"),
-        "sandbox_tier": _tier(limits) if settings.code_execution else "none",
+        "sandbox_tier": _tier(limits) if settings.runs_cells else "none",
         "data": {chosen.name: {**chosen.facts(), "limit": limit} for chosen in sets},
         "grader_sha256": grader_hash(),
         "versions": {**facts.get("versions", {}), **_versions()},

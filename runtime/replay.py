@@ -21,7 +21,8 @@ from runtime.settings import SamplingSettings
 from runtime.solver import Solution
 
 Script = Callable[[str], Iterable[Block]]
-"""question -> the blocks to write; execution blocks in it are left out, since the runtime writes those."""
+"""question -> the blocks to write; of its execution blocks the runtime writes all, or, where they are imagined, the
+beginning."""
 
 
 class ByteVocabulary:
@@ -48,13 +49,17 @@ class ByteVocabulary:
         return token == self.control_id(END_OF_MESSAGE)
 
 
-def script_tokens(vocabulary: Vocabulary, blocks: Iterable[Block], *, end: bool = True) -> list[int]:
-    """The ids a model would have drawn to write `blocks` (its own ones: executions are left out)."""
+def script_tokens(
+    vocabulary: Vocabulary, blocks: Iterable[Block], *, end: bool = True, imagined: bool = False
+) -> list[int]:
+    """The ids a model would have drawn to write `blocks`: its own ones alone, executions only where it imagines them
+    (and then without their marker, which the runtime writes even so)."""
     ids: list[int] = []
     for block in blocks:
+        pieces = assistant_block_segments(block.type, block.content)
         if block.type == "execution":
-            continue
-        for segment in assistant_block_segments(block.type, block.content):
+            pieces = pieces[1:] if imagined else []
+        for segment in pieces:
             ids += _ids(vocabulary, segment)
     return ids + (_ids(vocabulary, Segment("control", END_OF_MESSAGE, True)) if end else [])
 
@@ -76,18 +81,26 @@ class ReplayEngine:
         vocabulary: tokenizer; the byte vocabulary where none is given.
         n_ctx: tokens one sequence may hold.
         end: draw the end of the message after the last block; otherwise the sequence fails there.
+        imagined: write the script's execution blocks too, for a solver in the mode of that name.
     """
 
     chat_template = ""
     why_text_only = ""
 
     def __init__(
-        self, script: Script, *, vocabulary: Vocabulary | None = None, n_ctx: int = 65536, end: bool = True
+        self,
+        script: Script,
+        *,
+        vocabulary: Vocabulary | None = None,
+        n_ctx: int = 65536,
+        end: bool = True,
+        imagined: bool = False,
     ) -> None:
         self.script = script
         self.vocabulary: Vocabulary = vocabulary or ByteVocabulary()
         self.n_ctx = n_ctx
         self.end = end
+        self.imagined = imagined
         self.stop_flag = AbortFlag()
 
     def open(self, slots: int = 1) -> ReplayDecoder:
@@ -136,7 +149,9 @@ class ReplayDecoder:
         bos = vocabulary.bos
         ids = ([] if bos is None else [bos]) + [token for segment in segments for token in _ids(vocabulary, segment)]
         question = next(segment.text for segment in reversed(segments) if not segment.is_control)
-        script = script_tokens(vocabulary, self.engine.script(question), end=self.engine.end)
+        script = script_tokens(
+            vocabulary, self.engine.script(question), end=self.engine.end, imagined=self.engine.imagined
+        )
         return _Scripted(slot=self._live, ids=ids, script=iter(script))
 
     def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:

@@ -109,10 +109,12 @@ def solve_many(
             else:
                 print(json.dumps(_line(item, solution), ensure_ascii=False), flush=True)
         return progress.finish()
+    from runtime.dialect import choose
     from runtime.transcript import ResultsFile
 
     facts = {
         **engine.facts(),
+        "dialect": choose(settings.dialect, engine, settings.mode).name,
         "settings": settings.model_dump(mode="json"),
         "limits": limits.model_dump(mode="json"),
         "data": questions.facts,

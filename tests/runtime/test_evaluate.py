@@ -5,24 +5,28 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from runtime.errors import DataError, InputError
+from runtime.errors import DataError, InputError, ModelError
 from runtime.evaluate import (
     MODES,
     compare_files,
     grade_file,
     inspect_file,
+    load_set,
+    mode_of,
     report_file,
     settings_for_mode,
     strict_differences,
 )
 from runtime.evaluate import run_eval as _run_eval
 from runtime.lce import Block
+from runtime.replay import ByteVocabulary, ReplayEngine
 from runtime.report import as_markdown, failure, summarise
 from runtime.results import read_attempts
 from runtime.settings import SolverSettings
@@ -39,6 +43,8 @@ def run_eval(*arguments: Any, plots: bool = False, **named: Any) -> dict[str, An
 
 class Engine:
     """Knows who it is; the solver below does the work."""
+
+    vocabulary = ByteVocabulary()
 
     def __init__(self, name: str = "a") -> None:
         self.name = name
@@ -272,17 +278,73 @@ def test_plots_are_pictures(sums: str, tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
 
 
+# Modes
+
+
 def test_modes_change_the_settings_or_say_that_they_cannot() -> None:
     assert settings_for_mode(SolverSettings(), "full") == SolverSettings()
     assert settings_for_mode(SolverSettings(), "no-execution").code_execution is False
+    for mode in MODES:
+        assert mode_of(settings_for_mode(SolverSettings(max_tokens=9), mode)) == mode
+        assert settings_for_mode(SolverSettings(max_tokens=9), mode).max_tokens == 9
     with pytest.raises(InputError, match="the modes are full"):
         settings_for_mode(SolverSettings(), "fast")
-    for mode in set(MODES) - {"full", "no-execution"}:
-        if "mode" in SolverSettings.model_fields:
-            assert settings_for_mode(SolverSettings(), mode) != SolverSettings()
-        else:
-            with pytest.raises(InputError, match="no mode"):
-                settings_for_mode(SolverSettings(), mode)
+    with pytest.raises(InputError, match="code_execution is off"):
+        settings_for_mode(QUIET, "program-of-thought")
+
+
+def thinks(question: str) -> list[Block]:
+    """Knows the sum by heart, computes it with an error that only running shows, and imagines a wrong result."""
+    number = int(question.split("+")[0])
+    code, imagined = Block("code", f"print('sum')\n{number} + {number} + 1"), Block("execution", "no")
+    return [Block("text", "We add."), code, imagined, Block("text", str(2 * number))]
+
+
+@pytest.mark.parametrize(
+    ("mode", "kinds", "answers", "cells"),
+    [
+        ("full", ["text", "code", "execution", "text"], ["0", "2", "4"], 3),
+        ("no-execution", ["text", "code", "execution", "text"], ["0", "2", "4"], 0),
+        ("program-of-thought", ["text", "code", "execution"], ["1", "3", "5"], 3),
+        ("imagined", ["text", "code", "execution", "text"], ["0", "2", "4"], 0),
+    ],
+)
+def test_each_mode_is_evaluated_with_its_own_blocks_answers_and_cells(
+    mode: str, kinds: list[str], answers: list[str], cells: int, sums: str, tmp_path: Path
+) -> None:
+    engine = ReplayEngine(thinks, imagined=mode == "imagined")
+    out = tmp_path / "run"
+    chosen = load_set(sums)
+    small = replace(chosen, questions=chosen.questions[:3])
+    found = run_eval(engine, [small], out, mode=mode)
+    assert [line["answer"] for line in lines(out)] == answers
+    assert all([block["type"] for block in line["blocks"]] == kinds for line in lines(out))
+    assert sum(line["cells"] for line in lines(out)) == cells
+    assert (found["facts"]["mode"], found["facts"]["dialect"]) == (mode, "lce")
+    assert (found["facts"]["sandbox_tier"] == "none") == (cells == 0)
+
+
+def test_a_run_is_not_continued_in_another_mode(sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.evaluate._tier", lambda _: "none is started here")
+    out = tmp_path / "run"
+    for mode in MODES:
+        run_eval(Engine(), [sums], out, mode=mode, solve=solver(right), fresh=True)
+        before = (out / "results.jsonl").read_bytes()
+        for other in set(MODES) - {mode}:
+            with pytest.raises(InputError, match="begun with another settings"):
+                run_eval(Engine(), [sums], out, mode=other, solve=solver(right))
+        assert (out / "results.jsonl").read_bytes() == before
+
+
+def test_the_recorded_mode_is_what_the_settings_made_of_it(sums: str, tmp_path: Path) -> None:
+    found = run_eval(Engine(), [sums], tmp_path / "run", settings=QUIET, solve=solver(right))
+    assert found["facts"]["mode"] == "no-execution"
+
+
+def test_a_model_that_cannot_be_talked_to_leaves_no_file(sums: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="control token"):
+        run_eval(Engine(), [sums], tmp_path / "run", settings=SolverSettings(dialect="qwen-math"), solve=solver(right))
+    assert not (tmp_path / "run").exists()
 
 
 # Files of other origins
