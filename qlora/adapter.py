@@ -148,17 +148,22 @@ def linear_names(model: Any) -> list[str]:
 
 @contextmanager
 def inference(adapted: Adapted) -> Iterator[None]:
-    """Dropout off and no gradients, for sampling in the middle of training.
+    """Dropout and gradient checkpointing off and no gradients, for sampling in the middle of training.
 
     The linear layers stay in training mode: in evaluation mode bitsandbytes repacks their 4-bit weights on a CPU, for
-    good, in a layout that has no backward pass.
+    good, in a layout that has no backward pass. Decoder layers under checkpointing throw a key-value cache away without
+    an error, so they leave training mode, themselves and not what is in them.
     """
-    switched = [m for m in adapted.peft.modules() if m.training and isinstance(m, nn.Dropout)]
+    switched = [
+        module
+        for module in adapted.peft.modules()
+        if module.training and (isinstance(module, nn.Dropout) or hasattr(module, "gradient_checkpointing"))
+    ]
     for module in switched:
-        module.eval()
+        module.training = False
     try:
         with torch.no_grad():
             yield
     finally:
         for module in switched:
-            module.train()
+            module.training = True

@@ -69,14 +69,16 @@ def attention(
     if row_layout is not None:
         query, key, value = row_layout.batch(query), row_layout.batch(key), row_layout.batch(value)
     groups = query.shape[1] // key.shape[1]
-    longest = query.shape[2]
+    asked, longest = query.shape[2], key.shape[2]
     options: dict[str, Any] = {"scale": scaling, "dropout_p": dropout if module.training else 0.0}
-    if sliding_window is not None and longest > sliding_window:
-        ago = torch.arange(longest, device=query.device)
-        distance = ago[:, None] - ago[None, :]
-        options["attn_mask"] = (distance >= 0) & (distance < sliding_window)
-    else:
+    window = sliding_window if sliding_window is not None and longest > sliding_window else None
+    if window is None and asked == longest:
         options["is_causal"] = True
+    elif window is not None or asked > 1:
+        # With a cache in front the queries are the last positions, while `is_causal` counts from the first.
+        ago = torch.arange(longest, device=query.device)
+        distance = ago[longest - asked :, None] - ago[None, :]
+        options["attn_mask"] = (distance >= 0) & (distance < (window or longest))
     if groups > 1 and query.device.type == "cuda":
         options["enable_gqa"] = True
     elif groups > 1:

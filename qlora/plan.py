@@ -20,6 +20,9 @@ from qlora.setup import check_context, micro_tokens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 LIBRARIES = 0.6e9
 """Bytes that a CUDA context with cuBLAS takes on a GPU before the first tensor; from NVIDIA's own figures for H100
 class cards, not measured here."""
@@ -94,9 +97,27 @@ class Shape:
         attention = 2 * self.queries + 2 * (keys or self.keys)  # queries, keys, values and the output
         return norms + width * (inputs + slots * attention + 2 * self.inner + 7 * r)
 
-    def flops_per_token(self) -> float:
-        """Of one training step on frozen weights: 2 forward and 2 backward per weight (no weight gradients)."""
-        return 4.0 * self.linear_parameters
+    def training_flops(self, lora: LoraSettings, lengths: Sequence[int] | NDArray[np.int64], supervised: int) -> float:
+        """Floating-point operations that training on rows of these lengths needs, forward and backward.
+
+        The model FLOPs of the PaLM report (arXiv 2204.02311, appendix B) for a frozen base: per token 2 forward and 2
+        backward for each weight, since a frozen weight needs no gradient (6 for one of the adapters); the head only
+        where a token carries loss; attention only between a token and those before it, in its own row. What is computed
+        again (gradient checkpointing, dequantization) does not count.
+
+        Args:
+            lora: the adapters.
+            lengths: tokens of each row.
+            supervised: tokens that carry loss.
+        """
+        tokens, pairs = 0.0, 0.0
+        for length in lengths:
+            tokens += int(length)
+            pairs += int(length) * (int(length) + 1) / 2
+        linear = tokens * (4.0 * self.linear_parameters + 6.0 * self.lora_parameters(lora))
+        head = 4.0 * supervised * self.vocabulary * self.hidden
+        # Two products, queries with keys and weights with values, each 2 forward and 4 backward.
+        return linear + head + 12.0 * self.layers * self.queries * pairs
 
 
 @dataclass(frozen=True)
@@ -196,6 +217,7 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
     available = _device_memory() if device.type == "cuda" else None
     fits = None if available is None else memory.total <= available
     counts = data.table.tokens_per_kind()
+    supervised = sum(counts[kind] for kind in data.supervised)
     seconds = _measure(settings, base, tokenizer, data, groups, limit) if measure else None
     return Plan(
         name=settings.name,
@@ -206,7 +228,7 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
         bad=len(data.bad),
         too_long=[{"row": row.place, "tokens": tokens} for row, tokens in data.too_long],
         tokens=counts,
-        supervised=sum(counts[kind] for kind in data.supervised),
+        supervised=supervised,
         steps=steps,
         micro_tokens=limit,
         micro_batches=len(used) / len(groups),
@@ -220,7 +242,7 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
         device_memory=available,
         fits=fits,
         advice="" if fits in (True, None) else _advice(shape, settings, peak, dtype.itemsize, available or 0),
-        flops=shape.flops_per_token() * sum(counts.values()) * steps * order.batch_rows / max(1, len(data.rows)),
+        flops=shape.training_flops(settings.lora, lengths, supervised) * steps * order.batch_rows / len(data.rows),
         seconds_per_step=seconds,
         hours=None if seconds is None else seconds * steps / 3600,
     )

@@ -38,6 +38,8 @@ class Progress:
         # Away from a terminal: about twenty lines a run, and one at least every minute.
         self._line_every = max(1, steps // 20)
         self._last_line = time.monotonic()
+        self._began, self._first = self._last_line, first
+        self._sample: dict[str, float] = {}
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -47,12 +49,19 @@ class Progress:
 
     def step(self, entry: dict[str, Any]) -> None:
         """Show one line of the log."""
-        numbers = numbers_of(entry)
+        self._sample = entry.get("sample", self._sample)
+        numbers = numbers_of({**entry, "sample": self._sample})
         self._bar.update(self._task, completed=entry["step"], numbers=numbers)
         due = entry["step"] % self._line_every == 0 or entry["step"] in (1, self.steps)
         if not self.console.is_terminal and (due or time.monotonic() - self._last_line > 60):
             self._last_line = time.monotonic()
-            self.console.print(f"step {entry['step']}/{self.steps}  {numbers}", highlight=False, soft_wrap=True)
+            line = f"step {entry['step']}/{self.steps}  {numbers}  {self._left(entry['step'])}"
+            self.console.print(line.rstrip(), highlight=False, soft_wrap=True)
+
+    def _left(self, step: int) -> str:
+        """Time left at the speed of this call so far (the bar has a column of its own for it)."""
+        seconds = round((time.monotonic() - self._began) / max(1, step - self._first) * (self.steps - step))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left" if step < self.steps else ""
 
     def say(self, message: str, style: str = "") -> None:
         """A line that stays."""
@@ -64,8 +73,9 @@ def numbers_of(entry: dict[str, Any]) -> str:
     kinds = " ".join(f"{kind} {entry[kind]:.3f}" for kind in LOSS_KINDS if kind in entry)
     rate = entry["tokens"] / entry["seconds"]
     useful = entry["supervised"] / entry["seconds"]
-    memory = f" {entry['memory_gb']:.1f} GB" if "memory_gb" in entry else ""
+    sampled = "".join(f"  {name.replace('_at_', '@')} {value:.0%}" for name, value in entry.get("sample", {}).items())
     return (
         f"loss {entry['loss']:.3f} ({kinds})  lr {entry['lr']:.1e}  "
-        f"{rate:,.0f} tokens/s ({useful:,.0f} supervised, {entry['padding']:.0%} padding){memory}"
+        f"{rate:,.0f} tokens/s ({useful:,.0f} supervised, {entry['padding']:.0%} padding)  "
+        f"MFU {entry['mfu']:.0%}  {entry['memory_gb']:.1f} GB{sampled}"
     )

@@ -18,24 +18,11 @@ from qlora.adapter import Adapted
 from qlora.base import BaseModel
 from qlora.data import Row, rows_to_jsonl
 from qlora.quiet import quiet_libraries
-from qlora.settings import QloraSettings
+from qlora.settings import LAYOUT_KEYS, QloraSettings
 from runtime.errors import InputError, TrainError
 from runtime.files import write_text
 
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "unsloth", "tokenizers", "mathcoder-toolkit")
-
-LAYOUT_KEYS = frozenset(
-    {
-        "micro_tokens",
-        "log_every",
-        "save_every",
-        "keep_checkpoints",
-        "sample_every",
-        "tensorboard",
-        "gradient_checkpointing",
-    }
-)
-"""Keys of `train` that change how a run goes but not what it computes; a run may be continued with other values."""
 
 
 class RunFolder:
@@ -97,7 +84,7 @@ class RunFolder:
         """Remove what an earlier run wrote here, and nothing else."""
         for name in ("run.json", "log.jsonl", "held_out.jsonl", "recipe.yaml"):
             (self.path / name).unlink(missing_ok=True)
-        for name in ("checkpoints", "adapter", "tokenizer", "plots", "tensorboard"):
+        for name in ("checkpoints", "adapter", "tokenizer", "plots", "samples", "tensorboard"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def write_inputs(self, settings: QloraSettings, tokenizer: Any, base: BaseModel, held_out: Sequence[Row]) -> None:

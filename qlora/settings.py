@@ -100,8 +100,28 @@ class TrainSettings(Settings):
     log_every: int = Field(default=1, ge=1)
     save_every: int = Field(default=100, ge=1, description="steps between checkpoints")
     keep_checkpoints: int = Field(default=2, ge=1)
-    sample_every: int = Field(default=0, ge=0, description="steps between calls of the sampling callback; 0: never")
+    sample_every: int = Field(
+        default=0, ge=0, description="steps between samples, held-out rows solved with execution; 0: never"
+    )
+    sample_rows: int = Field(default=8, ge=1, description="held-out rows solved in a sample")
+    sample_tokens: int = Field(default=512, ge=1, description="tokens the model may write for one of them")
     tensorboard: bool = False
+
+
+LAYOUT_KEYS = frozenset(
+    {
+        "micro_tokens",
+        "log_every",
+        "save_every",
+        "keep_checkpoints",
+        "sample_every",
+        "sample_rows",
+        "sample_tokens",
+        "tensorboard",
+        "gradient_checkpointing",
+    }
+)
+"""Keys of `train` that change how a run goes but not what it computes; a run may be continued with other values."""
 
 
 class QloraSettings(Settings):

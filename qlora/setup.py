@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from qlora.peak import Peak
     from qlora.train import RunSummary
 
 MICRO_TOKENS = {"cpu": 4096, "cuda": 8192}
@@ -184,12 +186,12 @@ def refuse_nan(loss: float, norm: float, step: int, rows: Sequence[Row], last: P
 
 
 def log_entry(
-    done: int, result: StepResult, rate: float, norm: float, seconds: float, adapted: Adapted
+    done: int, result: StepResult, rate: float, norm: float, seconds: float, mfu: float, device: torch.device
 ) -> dict[str, Any]:
-    """One line of `log.jsonl`."""
+    """One line of `log.jsonl`. `memory_gb` is the peak so far: reserved on a GPU, of the whole process without one."""
     entry: dict[str, Any] = {"step": done, "loss": round(result.loss, 6)}
     entry |= {kind: round(value, 6) for kind, value in result.per_kind().items()}
-    entry |= {
+    return entry | {
         "lr": rate,
         "grad_norm": round(norm, 6),
         "tokens": result.tokens,
@@ -197,17 +199,26 @@ def log_entry(
         "padding": round(1 - result.tokens / result.slots, 4),
         "micro_batches": result.micro_batches,
         "seconds": round(seconds, 4),
+        "mfu": round(mfu, 4),
+        "memory_gb": round(peak_memory(device) / 1e9, 3),
     }
-    if adapted.device.type == "cuda":
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes held at the worst moment so far."""
+    if device.type == "cuda":
         import torch
 
-        entry["memory_gb"] = round(torch.cuda.max_memory_reserved() / 1e9, 3)
-    return entry
+        return int(torch.cuda.max_memory_reserved())
+    import resource
+
+    # Kilobytes everywhere but on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def announce(
     console: Console, base: BaseModel, data: Prepared, adapted: Adapted, backend: tuple[str, str],
-    options: TrainSettings, steps: int, done: int, world: int,
+    options: TrainSettings, steps: int, done: int, world: int, peak: Peak,
 ) -> None:  # fmt: skip
     """What is about to happen, in numbers."""
     counts = data.table.tokens_per_kind()
@@ -227,6 +238,7 @@ def announce(
         f"{min(options.warmup_steps, math.ceil(steps / 10))}"
         + (f"; {world} processes" if world > 1 else "")
         + (f"; going on after step {done}" if done else ""),
+        f"peak      {peak.flops / 1e12:,.2f} TFLOP/s ({peak.source}), which MFU is held against",
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
@@ -246,10 +258,12 @@ def closing(
     stepper: Stepper,
 ) -> dict[str, Any]:  # fmt: skip
     """`run.json` as it stands when a run ends or is interrupted."""
+    log = folder.log()
     return run | {
         "status": status,
         "steps": done,
-        "loss": loss_history(folder.log()),
+        "loss": loss_history(log),
+        "sample": next((entry["sample"] for entry in reversed(log) if entry.get("sample")), {}),
         "seconds": round(seconds, 2),
         "tokens_seen": tokens,
         "supervised_seen": supervised,

@@ -96,7 +96,7 @@ def train(
         out_dir: the run folder (see `qlora.runfolder`).
         console: where progress is shown; default: standard output.
         fresh: start over even if the folder holds a run.
-        on_sample: called every `train.sample_every` steps.
+        on_sample: called every `train.sample_every` steps, in the first process.
 
     Raises:
         InputError: a path that does not exist, or a folder that holds a run of another recipe.
@@ -136,6 +136,8 @@ def _run(
     from qlora.adapter import add_adapter
     from qlora.base import find_base, load_model, load_tokenizer
     from qlora.packing import RowOrder
+    from qlora.peak import peak_of
+    from qlora.plan import Shape
     from qlora.plots import plot_run
     from qlora.prepare import prepare
     from qlora.progress import Progress
@@ -171,7 +173,8 @@ def _run(
         folder.write_inputs(settings, tokenizer, base, data.held_out)
         folder.cut_log(done)
         folder.write(run | {"status": "running", "steps": done})
-    setup.announce(console, base, data, adapted, backend, options, steps, done, processes.world)
+    shape, peak = Shape.of(base.config, len(tokenizer)), peak_of(adapted.device, adapted.dtype)
+    setup.announce(console, base, data, adapted, backend, options, steps, done, processes.world, peak)
 
     progress = Progress(console, steps, done)
     stepper.on_halved = lambda limit: progress.say(
@@ -198,14 +201,18 @@ def _run(
             done = step + 1
             stopping = processes.any(stop.is_set())
             tokens, supervised = tokens + result.tokens, supervised + result.supervised
-            entry = setup.log_entry(done, result, rate, norm, time.perf_counter() - began, adapted)
+            taken = time.perf_counter() - began
+            flops = shape.training_flops(settings.lora, data.table.lengths[rows], result.supervised)
+            mfu = flops / taken / (peak.flops * processes.world)
+            entry = setup.log_entry(done, result, rate, norm, taken, mfu, adapted.device)
             if on_sample is not None and options.sample_every and done % options.sample_every == 0:
-                entry["sample"] = dict(on_sample(Snapshot(done, adapted, tokenizer, data)))
+                if processes.first and (sample := dict(on_sample(Snapshot(done, adapted, tokenizer, data)))):
+                    entry["sample"] = sample
                 stopping = stopping or processes.any(stop.is_set())
             if processes.first:
                 folder.append_log(entry)
                 trackers(entry)
-            if done % options.log_every == 0 or done == steps:
+            if done % options.log_every == 0 or done == steps or "sample" in entry:
                 progress.step(entry)
             if done % options.save_every == 0 or done == steps or stopping:
                 if processes.first:

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from export.settings import ExportSettings
-from qlora.settings import DataSettings, LoraSettings, QloraSettings, TrainSettings
+from qlora.settings import LAYOUT_KEYS, DataSettings, LoraSettings, QloraSettings, TrainSettings
 from recipes.cli.places import built_in
 from runtime.errors import InputError, RecipeError
 from runtime.sandbox import Limits
@@ -55,6 +55,8 @@ class Recipe(BaseModel):
     def hash8(self) -> str:
         """Eight hex digits over what decides the trained weights, for the default run folder."""
         relevant = self.model_dump(mode="json", include={"name", "base", "data", "train", "lora"})
+        # What may change while a run goes on must not send it to another folder.
+        relevant["train"] = {key: value for key, value in relevant["train"].items() if key not in LAYOUT_KEYS}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
     @property

@@ -79,7 +79,18 @@ def run(args: argparse.Namespace) -> int:
     settings = recipe.qlora()
     from qlora.train import train
 
-    summary = train(settings, out, console=console, fresh=args.fresh)
+    sample = None
+    if settings.train.sample_every:
+        from recipes.sampling import HeldOutSample
+
+        sample = HeldOutSample(recipe.train, recipe.solve, recipe.sandbox, out, console)
+        sample.check()
+    summary = train(settings, out, console=console, fresh=args.fresh, on_sample=sample)
+    if console.is_terminal:
+        from qlora.plots import show_run
+        from qlora.runfolder import RunFolder
+
+        show_run(RunFolder(out).log(), console)
     # The whole recipe, so that `export` and `solve` find their sections too; training itself writes its own part.
     write_text(out / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
     if args.json:

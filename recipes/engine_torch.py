@@ -1,0 +1,283 @@
+"""A model in training as an engine: the same protocol as llama.cpp's, on torch, to solve with execution between steps.
+
+Greedy only, one sequence at a time through the model, each with a key-value cache of its own. Nothing of the model
+changes: no weights, no random numbers, no mode that outlasts a call.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable
+from collections.abc import Sequence as Seq
+from typing import Any
+
+import torch
+
+from qlora.adapter import Adapted, inference
+from qlora.tokens import segment_tokenizer
+from runtime.engine import ContextFullError, Drawn, Sequence, StoppedError
+from runtime.engine_native import AbortFlag
+from runtime.errors import EngineError, InputError, ModelError
+from runtime.lce import END_OF_MESSAGE, Segment
+from runtime.settings import SamplingSettings
+
+
+class TorchVocabulary:
+    """A transformers tokenizer as `runtime.engine.Vocabulary`: the ids are those that training sees."""
+
+    space_prefix = False
+    """Training takes the space off that SentencePiece puts before a text; see `qlora.tokens`."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        """
+        Args:
+            tokenizer: a fast tokenizer with the eight control tokens.
+
+        Raises:
+            ModelError: it is another one.
+        """
+        self._segments = segment_tokenizer(tokenizer)
+        self._names = {token: name for name, token in tokenizer.get_vocab().items()}
+        self.size = len(tokenizer)
+        self._added = {token: str(added) for token, added in tokenizer.added_tokens_decoder.items()}
+        special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+        self._special = special | set(tokenizer.all_special_ids)
+        self._control = {self._names[token]: token for token in self._special} | self._segments.control
+        self._ends = {self._segments.control[END_OF_MESSAGE], tokenizer.eos_token_id} - {None}
+        decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder"))
+        self._byte_of = _byte_of_character() if '"ByteLevel"' in decoder else None
+
+    @property
+    def bos(self) -> int | None:
+        """See the protocol."""
+        return self._segments.prefix[0] if self._segments.prefix else None
+
+    def encode(self, text: str) -> list[int]:
+        """See the protocol."""
+        return self._segments.contents([text.encode("utf-8", "replace").decode()])[0] if text else []
+
+    def piece(self, token: int) -> bytes:
+        """See the protocol."""
+        if token in self._special or token not in self._names:
+            return b""
+        if token in self._added:
+            return self._added[token].encode()
+        name = self._names[token]
+        if self._byte_of is not None:
+            return bytes(self._byte_of[character] for character in name)
+        if len(name) == 6 and name.startswith("<0x") and name.endswith(">"):
+            return bytes([int(name[3:5], 16)])
+        return name.replace("▁", " ").encode()
+
+    def control_id(self, name: str) -> int | None:
+        """See the protocol."""
+        return self._control.get(name)
+
+    def is_end(self, token: int) -> bool:
+        """See the protocol."""
+        return token in self._ends
+
+
+def _byte_of_character() -> dict[str, int]:
+    """The byte behind each character of a byte-level vocabulary: printable Latin-1 stands for itself, the rest, in
+    order, for the characters from 256 on (Radford et al. 2019, the vocabulary of GPT-2)."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+class TorchEngine:
+    """An adapted model as `runtime.engine.Engine`."""
+
+    why_text_only = ""
+
+    def __init__(self, adapted: Adapted, tokenizer: Any, *, n_ctx: int) -> None:
+        """
+        Args:
+            adapted: the model; it stays the caller's.
+            tokenizer: the one it is trained with.
+            n_ctx: tokens one solution may hold.
+        """
+        self.adapted = adapted
+        self.vocabulary = TorchVocabulary(tokenizer)
+        self.n_ctx = n_ctx
+        self.stop_flag = AbortFlag()
+        self.chat_template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
+        # Unsloth's own forward pass for a GPU takes no cache of transformers; there everything is read again each time.
+        self.cached = not (adapted.backend == "unsloth" and adapted.device.type == "cuda")
+        # Published embeddings are padded to a round number; the rows beyond the tokenizer stand for nothing.
+        self._padding = max(0, adapted.head.weight.shape[0] - self.vocabulary.size)
+
+    def open(self, slots: int = 1) -> TorchDecoder:
+        """See the protocol."""
+        return TorchDecoder(self, slots)
+
+    def facts(self) -> dict[str, Any]:
+        """See the protocol."""
+        return {
+            "engine": "torch",
+            "model": type(self.adapted.peft.get_base_model()).__name__,
+            "n_ctx": self.n_ctx,
+            "threads": torch.get_num_threads(),
+            "device": self.adapted.device.type,
+            "dtype": str(self.adapted.dtype).removeprefix("torch."),
+            "torch": torch.__version__,
+        }
+
+    def close(self) -> None:
+        """See the protocol; the model is not this engine's to free."""
+
+    def logits(self, ids: Seq[int], past: int, cache: Any) -> torch.Tensor:
+        """float32 [V] after `ids`, whose first stands at position `past`; `cache` grows by them."""
+        adapted = self.adapted
+        tokens = torch.tensor([list(ids)], device=adapted.device)
+        positions = torch.arange(past, past + len(ids), device=adapted.device)[None]
+        autocast = torch.autocast(adapted.device.type, adapted.dtype, enabled=adapted.dtype != torch.float32)
+        with inference(adapted), autocast:
+            output = adapted.backbone(
+                inputs_embeds=adapted.embed(tokens),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+            hidden = output[0][0, -1:]
+            head = adapted.head
+            logits = (hidden @ head.weight.to(hidden.dtype).T).float()[0]
+            logits[head.ids] = (hidden @ head.rows.to(hidden.dtype).T).float()[0]
+        if self._padding:
+            logits[-self._padding :] = -torch.inf
+        return logits
+
+
+class TorchDecoder:
+    """Some sequences of one engine; see `runtime.engine.Decoder` for the contract."""
+
+    def __init__(self, engine: TorchEngine, slots: int) -> None:
+        if slots < 1:
+            raise InputError(f"{slots} slots were asked for", "", "ask for at least 1")
+        self.engine, self.slots, self.n_ctx = engine, slots, engine.n_ctx
+        self._free = list(range(slots - 1, -1, -1))
+        self._live: dict[int, Sequence] = {}
+        self._caches: dict[int, Any] = {}
+
+    def start(
+        self,
+        segments: Iterable[Segment],
+        sampling: SamplingSettings,
+        seed: int,  # noqa: ARG002 - part of the protocol; greedy draws nothing at random
+        *,
+        share: bool = False,
+        after: Sequence | None = None,
+    ) -> Sequence:
+        """See the protocol.
+
+        Raises:
+            InputError: a temperature or a penalty: this engine is greedy.
+        """
+        if sampling.temperature != 0.0 or sampling.repeat_penalty != 1.0:
+            raise InputError(
+                f"temperature {sampling.temperature:g} and repeat_penalty {sampling.repeat_penalty:g} were asked for",
+                "a model in training is solved with greedily",
+                "set temperature to 0 and repeat_penalty to 1",
+            )
+        if not self._free and after is None:
+            raise EngineError(f"all {self.slots} slots are in use", "", "finish a sequence first")
+        bos = self.engine.vocabulary.bos
+        ids = ([] if bos is None else [bos]) + self._encode(segments)
+        if not ids:
+            raise EngineError("an empty prompt cannot be evaluated", "", "ask a question")
+        donors = [*self._live.values()] if share else [after] if after is not None else []
+        best = max(donors, key=lambda donor: _common(donor, ids), default=None)
+        kept = _common(best, ids) if best is not None else 0
+        cache = _cut(copy.deepcopy(self._caches.get(best.slot)), kept) if best is not None and kept else None
+        if after is not None:
+            self.finish(after)
+        sequence = Sequence(slot=self._free.pop(), ids=ids, past=kept, reused=kept)
+        self._caches[sequence.slot] = cache if cache is not None else self._new_cache()
+        self._live[sequence.slot] = sequence
+        return sequence
+
+    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
+        """See the protocol."""
+        ids = self._encode(segments)
+        sequence.ids += ids
+        return len(ids)
+
+    def _encode(self, segments: Iterable[Segment]) -> list[int]:
+        vocabulary = self.engine.vocabulary
+        ids: list[int] = []
+        for segment in segments:
+            if not segment.is_control:
+                ids += vocabulary.encode(segment.text)
+                continue
+            token = vocabulary.control_id(segment.text)
+            if token is None:
+                raise ModelError(f"the tokenizer has no control token {segment.text}", "the prompt cannot be built")
+            ids.append(token)
+        return ids
+
+    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+        """See the protocol."""
+        drawn = []
+        engine = self.engine
+        for sequence in sequences:
+            if engine.stop_flag.is_set():
+                raise StoppedError("the computation was stopped")
+            if sequence.length > self.n_ctx:
+                raise ContextFullError(
+                    f"{sequence.length} tokens do not fit in a context of {self.n_ctx}", "", "ask for a larger n_ctx"
+                )
+            cache = self._caches[sequence.slot]
+            pending = sequence.ids[sequence.past :]
+            logits = engine.logits(pending, sequence.past, cache)
+            sequence.evaluated += len(pending)
+            if cache is not None:
+                sequence.past = sequence.length
+            token = _greedy(logits, sequence)
+            sequence.ids.append(token)
+            drawn.append(Drawn(sequence, token, engine.vocabulary.piece(token)))
+        return drawn
+
+    def park(self, sequence: Sequence) -> None:
+        """See the protocol."""
+        self._caches[sequence.slot] = self._new_cache()
+        sequence.past = 0
+
+    def finish(self, sequence: Sequence) -> None:
+        """See the protocol."""
+        if self._live.pop(sequence.slot, None) is not None:
+            del self._caches[sequence.slot]
+            self._free.append(sequence.slot)
+
+    def close(self) -> None:
+        """See the protocol."""
+        for sequence in list(self._live.values()):
+            self.finish(sequence)
+
+    def _new_cache(self) -> Any:
+        from transformers import DynamicCache
+
+        # Made without the model's config, it keeps every position; a sliding window is the attention's business.
+        return DynamicCache() if self.engine.cached else None
+
+
+def _greedy(logits: torch.Tensor, sequence: Sequence) -> int:
+    if sequence.only is not None:
+        allowed = sorted(sequence.only)
+        return allowed[int(logits[allowed].argmax())]
+    if sequence.forbidden:
+        logits[sorted(sequence.forbidden)] = -torch.inf
+    return int(logits.argmax())
+
+
+def _common(donor: Sequence, ids: list[int]) -> int:
+    """Cached tokens of `donor` that `ids` begins with; the last of `ids` is always evaluated."""
+    limit = min(donor.past, len(ids) - 1)
+    return next((i for i in range(limit) if donor.ids[i] != ids[i]), limit)
+
+
+def _cut(cache: Any, length: int) -> Any:
+    for layer in cache.layers:
+        layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
+    return cache
