@@ -36,7 +36,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from recipes.data.check import OUTPUT_CHARS, check, default_sessions  # noqa: E402
+from recipes.data.check import OUTPUT_CHARS, check  # noqa: E402
+from recipes.data.journal import default_sessions  # noqa: E402
 from recipes.data.outputs import agreement, is_traceback  # noqa: E402
 from recipes.data.rows import write_lines  # noqa: E402
 from recipes.data.verdict import run_cells  # noqa: E402

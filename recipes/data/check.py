@@ -1,6 +1,6 @@
 """`data check`: every row validated and executed again, many sessions at once, resumable, with a report by cause.
 
-Verdicts go to a journal sixteen rows at a time, so that a killed check loses seconds. Repairing is a second pass over
+Verdicts go to a journal, so that a killed check loses seconds. Repairing is a second pass over
 the source with the verdicts in hand: executions become what the code really prints, and a row whose answer no longer
 follows is left out by name.
 """
@@ -8,24 +8,20 @@ follows is left out by name.
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recipes.data.journal import default_sessions, journaled
 from recipes.data.rows import Line, beside, files_of, read_lines, sha256_of, solutions_of, write_lines
 from recipes.data.verdict import EQUAL, Verdict, answer_problem, judge
-from runtime.files import cache_folder
 from runtime.lce import Block
 
 if TYPE_CHECKING:
     from runtime.sandbox import Limits
 
-CHUNK = 16
-"""Rows in one line of the journal: one wait for the disk per chunk."""
 OUTPUT_CHARS = 2_000_000
 """A recorded result is compared whole; the longest released one has 36,003 characters."""
 WRITTEN_CHARS = 4096
@@ -72,11 +68,6 @@ class CheckReport:
         }
 
 
-def default_sessions() -> int:
-    """Sessions at once: two a core, because a session waits for its process to start as long as it computes."""
-    return max(2, 2 * len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 4
-
-
 def check(
     source: str,
     *,
@@ -108,34 +99,33 @@ def check(
     import time
 
     from runtime.sandbox import Limits
-    from runtime.transcript import ResultsFile, meta_path
 
     begun = time.monotonic()
     bounds = limits or Limits(cell_seconds=10.0, output_chars=OUTPUT_CHARS)
     files = files_of(source)
-    digest = sha256_of(files)
+    known = gold or {}
     facts = {
-        "data": {"source": source, "sha256": digest, "first": first, "gold": _fingerprint(gold)},
+        "data": {"source": source, "sha256": sha256_of(files), "first": first, "gold": _fingerprint(gold)},
         "limits": bounds.model_dump(mode="json"),
     }
-    kept = journal or _journal_path(facts)
-    if fresh:
-        kept.unlink(missing_ok=True)
+
+    def work(index: int, line: Line) -> dict[str, Any]:
+        return judge(index, line.place, line.value, bounds, _gold_of(line.value, known)).as_dict()
+
     report = CheckReport()
-    with ResultsFile(kept, facts) as results:
-        done = len(results.done) * CHUNK
-        pending = ((n, c) for n, c in _chunks(read_lines(files), first) if (str(n), 0) not in results.done)
-        for number, verdicts in _judged(pending, bounds, sessions or default_sessions(), gold or {}):
-            results.append({"id": str(number), "sample": 0, "rows": [verdict.as_dict() for verdict in verdicts]})
-            done += len(verdicts)
-            if on_progress is not None:
-                on_progress(done)
-        for verdict in _read(kept):
-            report.add(verdict)
-        if journal is None:
-            # The report is what was asked for; a journal in the cache only bridges interruptions.
-            kept.unlink(missing_ok=True)
-            meta_path(kept).unlink(missing_ok=True)
+    with journaled(
+        "check",
+        read_lines(files),
+        work,
+        facts,
+        sessions=sessions or default_sessions(),
+        first=first,
+        journal=journal,
+        fresh=fresh,
+        on_progress=on_progress,
+    ) as verdicts:
+        for verdict in verdicts:
+            report.add(Verdict.from_dict(verdict))
     report.seconds = time.monotonic() - begun
     return report
 
@@ -146,58 +136,12 @@ def _fingerprint(gold: Mapping[str, str] | None) -> str | None:
     return None if gold is None else hashlib.sha256(repr(sorted(gold.items())).encode()).hexdigest()
 
 
-def _journal_path(facts: Mapping[str, Any]) -> Path:
-    import hashlib
-    import json
-
-    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    return cache_folder() / "data" / f"check-{name}.jsonl"
-
-
-def _chunks(lines: Iterable[Line], first: int | None) -> Iterator[tuple[int, list[tuple[int, Line]]]]:
-    numbered = enumerate(itertools.islice(lines, first))
-    for number in itertools.count():
-        chunk = list(itertools.islice(numbered, CHUNK))
-        if not chunk:
-            return
-        yield number, chunk
-
-
-def _judged(
-    chunks: Iterable[tuple[int, list[tuple[int, Line]]]], limits: Limits, sessions: int, gold: Mapping[str, str]
-) -> Iterator[tuple[int, list[Verdict]]]:
-    def work(number: int, chunk: list[tuple[int, Line]]) -> tuple[int, list[Verdict]]:
-        return number, [judge(i, line.place, line.value, limits, _gold_of(line.value, gold)) for i, line in chunk]
-
-    waiting: set[Future[tuple[int, list[Verdict]]]] = set()
-    pool = ThreadPoolExecutor(sessions, thread_name_prefix="check")
-    try:
-        for number, chunk in chunks:
-            waiting.add(pool.submit(work, number, chunk))
-            # Bounded, so that a source larger than memory is read as fast as it is checked.
-            if len(waiting) >= 2 * sessions:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in finished)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _gold_of(value: Any, gold: Mapping[str, str]) -> str | None:
     if not gold or not isinstance(value, Mapping) or not isinstance(value.get("messages"), list):
         return None
     from qlora.data import problem_of, question_of
 
     return gold.get(question_of(value["messages"]).strip()) if problem_of(value) is None else None
-
-
-def _read(journal: Path) -> Iterator[Verdict]:
-    from runtime.transcript import read_results
-
-    chunks = sorted(read_results(journal), key=lambda line: int(line["id"]))
-    return (Verdict.from_dict(row) for chunk in chunks for row in chunk["rows"])
 
 
 # Repair

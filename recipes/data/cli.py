@@ -258,11 +258,13 @@ def _convert_parser() -> Parser:
 
     result = Parser(
         "data convert",
-        "Rows of other formats into ours, with executions made by running the code, and ours into theirs.",
+        "Convert rows of other formats into ours, running their code, and ours into theirs.",
         details="""\
 Read, each record by what it looks like: our rows (lce), fenced Python with output blocks (fenced), ToRA's traces
 (tora), OpenAI-style tool calls (tools), question and solution with GSM8K's calculator marks (gsm8k). Written:
-lce, fenced, tools. What cannot be converted is listed beside OUT with its reason.""",
+lce, fenced, tools. What cannot be converted is listed beside OUT with its reason.
+
+OUT appears when everything is done. A call that was interrupted goes on where it stopped.""",
         examples=[
             ("mathcoder data convert gsm8k_train.jsonl --out rows.jsonl", "marks become code that was run"),
             ("mathcoder data convert rows.jsonl --to tools --out calls.jsonl", "for a trainer that knows tool calls"),
@@ -272,8 +274,11 @@ lce, fenced, tools. What cannot be converted is listed beside OUT with its reaso
     source_argument(result)
     result.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .jsonl file to write")
     result.add_argument("--to", choices=TARGETS, default="lce", help="format to write")
-    result.add_argument("--from", dest="declared", choices=FORMATS, help="format of all records (default: look)")
+    result.add_argument(
+        "--from", dest="declared", choices=FORMATS, help="format of all records (default: what each looks like)"
+    )
     result.add_argument("--keep-executions", action="store_true", help="do not run code; keep what is recorded")
+    result.add_argument("--fresh", action="store_true", help="forget what an interrupted call has converted")
     result.add_argument("--sessions", type=positive_int, metavar="N", help="sessions at once (default: two a core)")
     result.add_argument("--show", type=int, default=10, metavar="N", help="reasons to print")
     result.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -292,6 +297,7 @@ def _convert(args: argparse.Namespace) -> int:
         declared=args.declared,
         run=run,
         sessions=args.sessions,
+        fresh=args.fresh,
         on_progress=Ticker("records"),
     )
     told = report.as_dict()

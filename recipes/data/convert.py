@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from qlora.data import problem_of
 from qlora.sources import BadLine
 from recipes.data.formats import Dialogue, Format, FormatError, detect, read
+from recipes.data.journal import default_sessions, journaled
 from recipes.data.outputs import agreement
-from recipes.data.rows import Line, beside, files_of, read_lines, write_lines
+from recipes.data.rows import Line, beside, files_of, read_lines, sha256_of, write_lines
 from recipes.data.verdict import run_cells
 from runtime.lce import Block
 
@@ -49,9 +49,9 @@ class ConvertReport:
 
 @dataclass
 class _Result:
-    """One record's outcome: `value` to be written, or `reason`."""
+    """One record's outcome: `value` to be written, or `reason`. `place` names the record to people."""
 
-    line: Line
+    place: str
     format: str
     value: Any = None
     reason: str = ""
@@ -69,63 +69,66 @@ def convert(
     run: bool | None = None,
     limits: Limits | None = None,
     sessions: int | None = None,
+    journal: Path | None = None,
+    fresh: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> ConvertReport:
     """Convert every record of `source`; what cannot be converted is listed with its reason in `out`'s `left-out` file.
+
+    Both files appear whole or not at all. A call that was killed goes on where it stopped: what was converted is in a
+    journal until `out` is written.
 
     Args:
         to: the format written.
         declared: the format of all records; by default each is looked at.
         run: make executions by running the code. By default where the target is `lce` and the record is not.
+        sessions: sandbox sessions at once.
+        journal: where results are kept while the work goes on; by default in the cache, under the source's hash.
+        fresh: forget what an interrupted call has converted.
         on_progress: called with the number of records done so far.
 
     Raises:
-        InputError: no such source.
+        InputError: no such source, or another process converts it just now.
         SandboxError: code has to be run and cannot be isolated on this machine.
     """
-    from recipes.data.check import default_sessions
     from runtime.sandbox import Limits
 
     bounds = limits or Limits(cell_seconds=10.0)
+    files = files_of(source)
+    asked = {"source": source, "sha256": sha256_of(files), "to": to, "from": declared, "run": run}
+    facts = {"data": asked, "limits": bounds.model_dump(mode="json")}
     report = ConvertReport()
     left_out: list[dict[str, Any]] = []
 
-    def rows() -> Iterator[Any]:
-        results = _converted(read_lines(files_of(source)), to, declared, run, bounds, sessions or default_sessions())
-        for count, result in enumerate(results, start=1):
+    def work(_: int, line: Line) -> dict[str, Any]:
+        return vars(convert_one(line, to, declared, run, bounds))
+
+    def rows(results: Iterator[dict[str, Any]]) -> Iterator[Any]:
+        for result in (_Result(**item) for item in results):
             report.read[result.format] += 1
             report.cells += result.cells
             report.failed_cells += result.failed
             report.differing += result.differing
             if result.reason:
                 report.left_out[result.reason.split(":")[0].split(" (")[0]] += 1
-                left_out.append({"place": result.line.place, "format": result.format, "reason": result.reason})
+                left_out.append({"place": result.place, "format": result.format, "reason": result.reason})
             else:
                 report.written += 1
                 yield result.value
-            if on_progress is not None:
-                on_progress(count)
 
-    write_lines(out, rows())
-    write_lines(beside(out, "left-out"), left_out)
+    with journaled(
+        "convert",
+        read_lines(files),
+        work,
+        facts,
+        sessions=sessions or default_sessions(),
+        journal=journal,
+        fresh=fresh,
+        on_progress=on_progress,
+    ) as results:
+        write_lines(out, rows(results))
+        write_lines(beside(out, "left-out"), left_out)
     return report
-
-
-def _converted(
-    lines: Iterable[Line], to: Target, declared: Format | None, run: bool | None, limits: Limits, sessions: int
-) -> Iterator[_Result]:
-    def work(line: Line) -> _Result:
-        return convert_one(line, to, declared, run, limits)
-
-    with ThreadPoolExecutor(sessions, thread_name_prefix="convert") as pool:
-        # In windows: `map` alone would read the whole source at once.
-        window: list[Line] = []
-        for line in lines:
-            window.append(line)
-            if len(window) == 32 * sessions:
-                yield from pool.map(work, window)
-                window = []
-        yield from pool.map(work, window)
 
 
 def convert_one(line: Line, to: Target, declared: Format | None, run: bool | None, limits: Limits) -> _Result:
@@ -134,9 +137,9 @@ def convert_one(line: Line, to: Target, declared: Format | None, run: bool | Non
 
     value = line.value
     if isinstance(value, BadLine):
-        return _Result(line, "unreadable", reason=value.reason)
+        return _Result(line.place, "unreadable", reason=value.reason)
     found = declared or detect(value)
-    result = _Result(line, found or "unknown")
+    result = _Result(line.place, found or "unknown")
     try:
         dialogue = read(value, declared)
         wanted = run if run is not None else (to == "lce" and found != "lce")

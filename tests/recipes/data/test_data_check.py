@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rows_factory import good_row, read, row, write
 
-import recipes.data.check as checking
+import recipes.data.journal as journal_module
 from recipes.data.check import check, repair
 from recipes.data.outputs import agreement
 from recipes.data.rows import read_lines
@@ -126,7 +126,7 @@ def test_a_repaired_file_is_clean_and_names_what_was_left_out(tmp_path: Path) ->
 def test_a_killed_check_goes_on_where_it_stopped_and_reports_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checking, "CHUNK", 2)
+    monkeypatch.setattr(journal_module, "CHUNK", 2)
     values = [good_row(n, 5) for n in range(2, 8)]
     values[3] = faulty("changed number")
     source = write(tmp_path / "rows.jsonl", values)

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows_factory import good_row, read, row, write
 
+import recipes.data.convert as converting
+import recipes.data.journal as journal_module
 from recipes.data import fenced, gsm8k, tools
 from recipes.data.convert import convert
 from recipes.data.formats import FormatError, detect
@@ -112,6 +114,37 @@ def test_executions_come_from_running_the_code_and_what_the_record_claimed_is_co
         "not JSON",
         "of no known format",
     ]
+
+
+def test_a_killed_conversion_goes_on_where_it_stopped_and_writes_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "CHUNK", 2)
+    monkeypatch.setenv("MATHCODER_CACHE", str(tmp_path / "cache"))
+    records: list[Any] = [
+        {"question": f"{n} + 1?", "answer": f"<<{n}+1={n + 1}>>{n + 1}\n#### {n + 1}"} for n in range(6)
+    ]
+    records[3] = {"question": "?"}
+    source = write(tmp_path / "gsm8k.jsonl", records)
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "rows.jsonl"
+    expected = convert(source, whole, limits=QUICK, sessions=1)
+
+    def kill(done: int) -> None:
+        raise KeyboardInterrupt(done)
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, out, limits=QUICK, sessions=1, on_progress=kill)
+    assert not out.exists(), "half a conversion is never taken for a whole one"
+    [journal] = (tmp_path / "cache" / "data").glob("convert-????????????????.jsonl")
+    with journal.open("a") as handle:
+        handle.write('{"id": "1", "sample": 0, "ro')  # the line a SIGKILL cut
+    ran: list[str] = []
+    run_again = converting.convert_one
+    monkeypatch.setattr(converting, "convert_one", lambda line, *a: ran.append(line.place) or run_again(line, *a))
+    assert convert(source, out, limits=QUICK, sessions=1) == expected
+    assert 0 < len(ran) < len(records), "what the journal held was not converted again"
+    assert out.read_bytes() == whole.read_bytes()
+    assert not list((tmp_path / "cache" / "data").iterdir()), "the journal goes when the rows are written"
 
 
 def test_code_that_never_ends_leaves_its_record_out(tmp_path: Path) -> None:
