@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
-import shlex
-import subprocess
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,17 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from runtime.errors import InputError
-from runtime.lce import Block
-from runtime.render import (
-    answer_text,
-    block_renderables,
-    clean,
-    duration,
-    execution_panel,
-    show_end,
-    why_table,
-)
+from runtime.render import answer_text, clean, execution_panel, why_table
+from runtime.repl_edit import edit_code, edit_question, forget_through
 from runtime.repl_log import newest, read_log
+from runtime.repl_registry import COMMANDS, Command, command, run_command
 
 if TYPE_CHECKING:
     from runtime.repl import Chat
@@ -35,80 +22,22 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 Model = TypeVar("Model", bound=BaseModel)
 
-NAMES_ONLY = frozenset({"clear", "reset", "undo", "retry", "quit", "vars", "stats", "sandbox", "why"})
 
-
-@dataclass(frozen=True)
-class Command:
-    """One slash command.
-
-    Attributes:
-        name: without the slash.
-        usage: its arguments.
-        summary: one line.
-        details: what `/help NAME` adds.
-        run: does it; given the chat and what stands behind the name.
-        completes: what its argument is: a file, a model, another command.
-        choices: fixed words for completion.
-    """
-
-    name: str
-    usage: str
-    summary: str
-    details: str
-    run: Callable[[Chat, str], None]
-    completes: str = ""
-    choices: tuple[str, ...] = ()
-
-
-COMMANDS: dict[str, Command] = {}
-
-
-def _command(
-    name: str, usage: str, summary: str, details: str = "", *, completes: str = "", choices: tuple[str, ...] = ()
-) -> Callable[[Callable[[Chat, str], None]], Callable[[Chat, str], None]]:
-    def register(run: Callable[[Chat, str], None]) -> Callable[[Chat, str], None]:
-        COMMANDS[name] = Command(name, usage, summary, details, run, completes, choices)
-        return run
-
-    return register
-
-
-def run_command(chat: Chat, line: str) -> None:
-    """Run the command in `line`, which begins with a slash.
-
-    Raises:
-        InputError: there is no such command, or its arguments are wrong.
-    """
-    name, _, rest = line[1:].partition(" ")
-    name, newline, below = name.partition("\n")
-    rest = f"{rest}{newline}{below}" if newline else rest
-    command = COMMANDS.get(name)
-    if command is None:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        raise InputError(
-            f"there is no command /{name}", "", f"Did you mean /{near[0]}?" if near else "/help lists the commands"
-        )
-    if name in NAMES_ONLY and rest.strip():
-        raise InputError(f"/{name} takes no argument", "", f"/help {name} explains it")
-    command.run(chat, rest.strip("\n") if name == "run" else rest.strip())
-
-
-@_command("help", "[COMMAND]", "what can be typed here", completes="command")
+@command("help", "[COMMAND]", "what can be typed here", completes="command")
 def _help(chat: Chat, rest: str) -> None:
     console = chat.console
     if rest:
-        command = COMMANDS.get(rest.lstrip("/"))
-        if command is None:
+        found = COMMANDS.get(rest.lstrip("/"))
+        if found is None:
             raise InputError(f"there is no command {rest}", "", "/help lists the commands")
-        console.print(Text(f"/{command.name} {command.usage}".rstrip(), style="bold"))
-        console.print(Text(f"{command.summary[:1].upper()}{command.summary[1:]}. {command.details}".rstrip()))
+        console.print(Text(f"/{found.name} {found.usage}".rstrip(), style="bold"))
+        console.print(Text(f"{found.summary[:1].upper()}{found.summary[1:]}. {found.details}".rstrip()))
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
-    for command in COMMANDS.values():
-        table.add_row(Text(f"/{command.name} {command.usage}".rstrip()), Text(command.summary))
+    for known in COMMANDS.values():
+        table.add_row(Text(f"/{known.name} {known.usage}".rstrip()), Text(known.summary))
     console.print(table)
     console.print(
         Text(
@@ -119,7 +48,7 @@ def _help(chat: Chat, rest: str) -> None:
     )
 
 
-@_command(
+@command(
     "model",
     "[NAME]",
     "show the model, or go on with another",
@@ -134,7 +63,7 @@ def _model(chat: Chat, rest: str) -> None:
     chat.switch_model(rest)
 
 
-@_command(
+@command(
     "samples",
     "[N]",
     "how many solutions vote on each answer",
@@ -147,7 +76,7 @@ def _samples(chat: Chat, rest: str) -> None:
     chat.say("one solution to each question" if count == 1 else f"{count} solutions vote on each answer")
 
 
-@_command(
+@command(
     "temperature",
     "[T]",
     "how freely the next token is drawn; 0 is greedy and repeatable",
@@ -161,7 +90,7 @@ def _temperature(chat: Chat, rest: str) -> None:
     chat.say(f"temperature {value:g}" + (" (greedy)" if value == 0 else ""))
 
 
-@_command(
+@command(
     "limits",
     "[KEY=VALUE …]",
     "show or change what a cell and a solution may use",
@@ -194,7 +123,7 @@ def _limits(chat: Chat, rest: str) -> None:
         chat.say(f"{name} = {item:g}")
 
 
-@_command("vars", "", "the variables of the Python session")
+@command("vars", "", "the variables of the Python session")
 def _vars(chat: Chat, _: str) -> None:
     result = chat.conversation.variables()
     rows = [line.split("\t", 2) for line in clean(result.output).split("\n") if line.count("\t") >= 2]
@@ -209,7 +138,7 @@ def _vars(chat: Chat, _: str) -> None:
     chat.console.print(table)
 
 
-@_command(
+@command(
     "run",
     "CODE",
     "run Python in the session that the model's code uses",
@@ -225,7 +154,7 @@ def _run(chat: Chat, rest: str) -> None:
         chat.images(data)
 
 
-@_command(
+@command(
     "verify",
     "[N]",
     "solve the last question N more times and show the vote",
@@ -248,7 +177,7 @@ def _verify(chat: Chat, rest: str) -> None:
         chat.say("the vote confirms the first answer" if agreed else f"the first answer was {answer_text(before)}")
 
 
-@_command(
+@command(
     "edit",
     "[question|code]",
     "open the last question, or code block, in your editor and go on from there",
@@ -263,51 +192,12 @@ def _edit(chat: Chat, rest: str) -> None:
     if turn is None:
         raise InputError("there is nothing to edit yet", "", "ask a question first")
     if rest == "code":
-        _edit_code(chat)
+        edit_code(chat)
         return
-    question = edit_text(turn.question, ".md", chat.options.editor).strip()
-    if not question or question == turn.question:
-        chat.say("unchanged" if question else "empty; nothing was asked")
-        return
-    _forget_through(chat, turn.question)
-    chat.show_question(question)
-    chat.ask(question)
+    edit_question(chat, turn.question)
 
 
-def _edit_code(chat: Chat) -> None:
-    conversation = chat.conversation
-    turn = conversation.turns[-1]
-    position = max((at for at, block in enumerate(turn.blocks) if block.type == "code"), default=None)
-    if position is None:
-        raise InputError("the last solution has no code block", "", "/edit question opens the question")
-    if turn.question and conversation.solver.dialect.name != "lce":
-        raise InputError(
-            f"a solution in the {conversation.solver.dialect.name} dialect cannot be continued from the middle",
-            "",
-            "change the code and run it with /run",
-        )
-    old = turn.blocks[position].content
-    code = edit_text(f"{old}\n", ".py", chat.options.editor).rstrip("\n")
-    if not code.strip() or code == old.rstrip("\n"):
-        chat.say("unchanged" if code.strip() else "empty; nothing was run")
-        return
-    conversation.undo()
-    if not turn.question:  # code of the user's own
-        run_command(chat, f"/run {code}")
-        return
-    before = list(turn.blocks[:position])
-    for block in before:
-        if block.type == "code":
-            conversation.sandbox.run(block.content)
-    with chat.working("running"):
-        result = conversation.sandbox.run(code)
-    prefix = [*before, Block("code", code), Block("execution", result.output)]
-    for item in block_renderables(prefix[-2:], chat.console):
-        chat.console.print(item)
-    chat.ask(turn.question, prefix=prefix)
-
-
-@_command(
+@command(
     "retry",
     "",
     "solve the last question again",
@@ -319,12 +209,12 @@ def _retry(chat: Chat, _: str) -> None:
         raise InputError("there is nothing to retry yet", "", "ask a question first")
     if chat.conversation.settings.temperature == 0 and turn.status == "answered":
         chat.say("temperature is 0, so the same solution is to be expected; /temperature 0.7 gives others")
-    _forget_through(chat, turn.question)
+    forget_through(chat, turn.question)
     chat.show_question(turn.question)
     chat.ask(turn.question)
 
 
-@_command("undo", "", "forget the last question with its answer and what its code defined")
+@command("undo", "", "forget the last question with its answer and what its code defined")
 def _undo(chat: Chat, _: str) -> None:
     turn = chat.conversation.undo()
     if turn is None:
@@ -332,19 +222,19 @@ def _undo(chat: Chat, _: str) -> None:
     chat.say(f"forgotten: {_title(turn.question) or 'your /run'}")
 
 
-@_command("clear", "", "forget the conversation, keep the variables")
+@command("clear", "", "forget the conversation, keep the variables")
 def _clear(chat: Chat, _: str) -> None:
     chat.conversation.clear()
     chat.say("the conversation is forgotten, the variables are kept")
 
 
-@_command("reset", "", "forget the conversation and the variables")
+@command("reset", "", "forget the conversation and the variables")
 def _reset(chat: Chat, _: str) -> None:
     chat.conversation.reset()
     chat.say("the conversation and the variables are forgotten")
 
 
-@_command(
+@command(
     "save",
     "FILE",
     "save the conversation to a file that /load reads",
@@ -358,7 +248,7 @@ def _save(chat: Chat, rest: str) -> None:
     chat.say(f"saved to {target}")
 
 
-@_command(
+@command(
     "load",
     "FILE",
     "go on with a saved conversation",
@@ -377,7 +267,7 @@ def _load(chat: Chat, rest: str) -> None:
     chat.take(read_log(path), str(path))
 
 
-@_command(
+@command(
     "export",
     "FILE",
     "write the conversation as .md, .html, .ipynb or .json",
@@ -390,19 +280,19 @@ def _export(chat: Chat, rest: str) -> None:
     chat.say(f"written to {chat.export(rest)}")
 
 
-@_command("stats", "", "tokens, times and cells of this conversation")
+@command("stats", "", "tokens, times and cells of this conversation")
 def _stats(chat: Chat, _: str) -> None:
     for name, value in chat.stats():
         chat.say(f"{name}: {value}")
 
 
-@_command("sandbox", "", "how the code is isolated")
+@command("sandbox", "", "how the code is isolated")
 def _sandbox(chat: Chat, _: str) -> None:
     for name, value in chat.sandbox_facts():
         chat.say(f"{name}: {value}")
 
 
-@_command("why", "", "why the last solution stopped, with its figures")
+@command("why", "", "why the last solution stopped, with its figures")
 def _why(chat: Chat, _: str) -> None:
     if chat.conversation.last is None:
         raise InputError("there is no solution to explain", "", "ask a question first")
@@ -411,7 +301,7 @@ def _why(chat: Chat, _: str) -> None:
         show_votes(chat)
 
 
-@_command("quit", "", "leave (also: Ctrl-D)")
+@command("quit", "", "leave (also: Ctrl-D)")
 def _quit(chat: Chat, _: str) -> None:
     chat.leaving = True
 
@@ -431,37 +321,6 @@ def show_votes(chat: Chat) -> None:
     if without:
         table.add_row(Text("no answer", style="note"), f"{without} of {total}")
     chat.console.print(table)
-
-
-def edit_text(text: str, suffix: str, editor: str | None = None) -> str:
-    """`text` after a person has edited it.
-
-    Raises:
-        InputError: there is no editor, or it failed.
-    """
-    chosen = editor or os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if not chosen:
-        raise InputError("no editor is set", "nothing was changed", "set EDITOR, e.g. `export EDITOR=nano`")
-    descriptor, name = tempfile.mkstemp(suffix=suffix, prefix="mathcoder-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-        try:
-            status = subprocess.run([*shlex.split(chosen), name], check=False).returncode
-        except (OSError, ValueError) as error:
-            raise InputError(f"the editor {chosen!r} cannot be started: {error}", "nothing was changed") from None
-        if status != 0:
-            raise InputError(f"the editor ended with status {status}", "nothing was changed")
-        return Path(name).read_text(encoding="utf-8", errors="replace")
-    finally:
-        os.unlink(name)
-
-
-def _forget_through(chat: Chat, question: str) -> None:
-    """Undo back to and including the turn that asked `question`."""
-    while (turn := chat.conversation.undo()) is not None:
-        if turn.question == question:
-            return
 
 
 def _title(text: str) -> str:
@@ -487,4 +346,4 @@ def _validated(model: Model, changes: dict[str, str]) -> Model:
         raise InputError(mistakes, "nothing was changed") from None
 
 
-__all__ = ["COMMANDS", "Command", "duration", "edit_text", "run_command", "show_end", "show_votes"]
+__all__ = ["COMMANDS", "Command", "run_command", "show_votes"]
