@@ -22,6 +22,7 @@ from runtime.repl_conversation import Conversation
 from runtime.repl_input import Reader, make_reader, no_echo
 from runtime.repl_log import ChatLog, Recorded, turn_as_json
 from runtime.sandbox import Limits, Sandbox, warm
+from runtime.sandbox.tiers import UNSAFE_WARNING
 from runtime.settings import SolverSettings
 
 if TYPE_CHECKING:
@@ -142,6 +143,13 @@ class Chat:
             self.console.print(Text(str(error), style="red"))
         except KeyboardInterrupt:
             self.console.print(Text("stopped", style="warning"))
+        if self.options.unsafe_exec and not self.leaving:
+            # Above every prompt: what was said once scrolls away.
+            self._warn()
+
+    def _warn(self) -> None:
+        """Say that cells run without isolation."""
+        self.console.print(Text(UNSAFE_WARNING, style="red"))
 
     def _read(self) -> str | None:
         """The next input; None when the person leaves."""
@@ -317,7 +325,7 @@ class Chat:
             return
         self.console.print(Text.assemble(("MathCoder", "bold"), f" with {self.model.name}"))
         if self.options.unsafe_exec:
-            self.console.print(Text("Code runs WITHOUT isolation (--unsafe-exec).", style="red"))
+            self._warn()
         self.say("Type a problem. /help lists the commands, Ctrl-D leaves.")
 
     def _decoder(self) -> Sandbox:

@@ -16,7 +16,8 @@ class Limits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cell_seconds: float = Field(default=6.0, gt=0, le=86_400)
-    """Wall-clock seconds one cell may take; then it is interrupted, half a second later killed."""
+    """Wall-clock seconds one cell may take; then it is interrupted, half a second later killed. Time for which a busy
+    machine kept the cell from running does not count while the cell is one process; four times this is the end."""
     memory_mb: int = Field(default=1024, ge=64, le=1_048_576)
     """MiB that code may allocate on top of what the interpreter and its libraries take."""
     output_chars: int = Field(default=4096, ge=64, le=100_000_000)

@@ -32,6 +32,21 @@ def cpu_seconds(pid: int) -> float:
     return 0.0
 
 
+def run_delay(pid: int) -> float:
+    """Seconds a process's first thread was ready to run and had to wait; 0 where nothing says."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/schedstat", "rb") as handle:
+        return int(handle.read().split()[1]) / 1e9
+    return 0.0
+
+
+def threads_and_child_faults(pid: int) -> tuple[int, int]:
+    """Threads of a process, and page faults of the children it has waited for: any child that ran had some."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as handle:
+        fields = handle.read().rpartition(b")")[2].split()
+        return int(fields[17]), int(fields[8])
+    return 0, 0
+
+
 def runnable(pid: int) -> bool:
     """Whether a process wants the processor."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as handle:

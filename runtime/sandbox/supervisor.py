@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import processes, protocol, reduced, watch
+from .allowance import Allowance
 from .collect import OutputBuffer
 from .protocol import ProtocolError, Reader
 
@@ -77,6 +78,7 @@ class Supervisor:
         self._next_look = 0.0
         self._too_full = False
         self._superseded: set[int] = set()
+        self._allowance: Allowance | None = None
         self._stopped_at = self._cpu_at_stop = 0.0
 
     def serve(self) -> None:
@@ -113,11 +115,15 @@ class Supervisor:
         else:
             self.notices.append("the worker does not start")
             return "killed", []
-        deadline = time.monotonic() + limit
+        begun = time.monotonic()
+        deadline = begun + limit
+        self._allowance = Allowance(self.worker.head, limit)
         interrupted: str | None = None
         killed: str | None = None
         while True:
             now = time.monotonic()
+            if interrupted is None and now >= deadline:
+                deadline = begun + limit + self._allowance.granted()
             if interrupted is None and now >= deadline:
                 interrupted = "timeout"
                 deadline = self._stop() + GRACE
@@ -335,7 +341,10 @@ class Supervisor:
         now = time.monotonic()
         if now < self._next_look:
             return None
-        if processes.below() - self._ours() and self._memory() > self.limits["memory_mb"] * 2**20:
+        company = bool(processes.below() - self._ours())
+        if self._allowance is not None:
+            self._allowance.look(company)
+        if company and self._memory() > self.limits["memory_mb"] * 2**20:
             return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
         if self.watched is not None:
             size, entries = reduced.disk_use(self.watched)

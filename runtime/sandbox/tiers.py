@@ -210,7 +210,9 @@ def refusal(failures: Sequence[tuple[str, str]]) -> SandboxError:
     error = SandboxError(
         cause,
         "no code is run",
-        " Or: ".join([*remedies(failures), "--unsafe-exec runs code without protection, at your own risk"]),
+        " Or: ".join(
+            [*remedies(failures), "--unsafe-exec (of solve and chat) runs code without protection, at your own risk"]
+        ),
     )
     error.failures = tuple(failures)  # type: ignore[attr-defined]
     return error
