@@ -1,8 +1,9 @@
 """Kill an export with SIGKILL at ten points and finish it each time: the bytes must be those of an undisturbed export.
 
-    python benchmarks/export_kill.py [--run RUN]
+    python benchmarks/export_kill.py [--run RUN] [--points 10] [--json FILE]
 
-Without RUN a tiny random one is made. The points are spread evenly over the time an undisturbed export takes.
+Without RUN a tiny random one is made. The points are spread evenly over the time an undisturbed export takes. Exit code
+1 where a finished export differs from the undisturbed one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-POINTS = 10
+from benchmarks.figures import Figures, add_json_argument
+
 _CHILD = (
     "import sys; from export.pipeline import export; from export.settings import ExportSettings, CertifySettings; "
     "export(sys.argv[1], ExportSettings(quant=('F16', 'Q8_0', 'Q4_K_M'), keep_merged=True, shard_mb=1, "
@@ -52,11 +54,16 @@ def hashes(out: Path) -> dict[str, str]:
     return {file.name: sha256_file(file) for file in sorted(out.rglob("*")) if file.suffix in (".gguf", ".safetensors")}
 
 
-def main() -> None:
+def main() -> int:
     """Compare every killed and finished export with the undisturbed one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path)
+    parser.add_argument("--points", type=int, default=10)
+    add_json_argument(parser, "export_kill")
     arguments = parser.parse_args()
+    points = arguments.points
+    figures = Figures("export_kill", run=arguments.run and arguments.run.name, points=points)
+    kills = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         run = arguments.run
@@ -69,21 +76,28 @@ def main() -> None:
         wanted = hashes(folder / "whole")
         print(f"undisturbed: {seconds:.1f} s, {len(wanted)} files")
         equal = 0
-        for point in range(1, POINTS + 1):
+        for point in range(1, points + 1):
             out = folder / "killed"
             process = start(run, out)
-            time.sleep(seconds * point / (POINTS + 1))
+            at = seconds * point / (points + 1)
+            time.sleep(at)
+            alive = process.poll() is None
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             there = sorted(file.name for file in out.rglob("*") if file.is_file()) if out.exists() else []
             again = finished(run, out)
             same = hashes(out) == wanted and not any(file.name.endswith(".tmp") for file in out.rglob("*"))
             equal += same
-            print(f"killed at {seconds * point / (POINTS + 1):5.1f} s ({len(there):2} files there), "
+            kills.append({"at": round(at, 2), "still_running": alive, "files": len(there), "equal": same})
+            print(f"killed at {at:5.1f} s{'' if alive else ', when it had ended,'} ({len(there):2} files there), "
                   f"finished in {again:5.1f} s, bytes {'equal' if same else 'DIFFER'}", flush=True)  # fmt: skip
             shutil.rmtree(out)
-        print(f"equal after a kill: {equal} of {POINTS}")
+        figures.add("undisturbed export", round(seconds, 2), unit="s")
+        figures.add("killed while running", sum(kill["still_running"] for kill in kills), at_least=max(1, points - 2))
+        figures.add("equal after a kill", equal, at_least=points)
+        figures.details["kills"] = kills
+    return figures.finish(arguments.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

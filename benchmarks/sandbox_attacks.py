@@ -1,15 +1,18 @@
 """Does the boundary hold? Runs every probe of attacks.json in a sandbox and looks at what got through.
 
-    python benchmarks/sandbox_attacks.py [--data DIR] [--tier TIER] [--only ID,ID] [--verbose]
+    python benchmarks/sandbox_attacks.py [--data DIR] [--tier TIER,TIER] [--sessions 2] [--only ID,ID] [--json FILE]
 
-Fixtures on the host, as the probes expect: a secret in the environment, two files in /tmp, a TCP listener, a unix
-and an abstract socket. One session runs all probes in order. After each: an ordinary cell runs, a variable from before
-is still there or its loss was announced, the host's files are as they were, this process has not grown.
+Without --tier every tier is tried that this machine can run. Fixtures on the host, as the probes expect: a secret in
+the environment, two files in /tmp, a TCP listener, a unix and an abstract socket. Each session runs its share of the
+probes in order. After each: an ordinary cell runs, a variable from before is still there or its loss was announced, the
+host's files are as they were, this process has not grown (what sessions at once do to the host is seen, though not
+always put down to the right probe; --sessions 1 does that).
 
 An *escape* is: `ESCAPE` in the output of a probe, a host fixture changed, a secret read, a session that does not come
 back. Prints one line per figure; exit code 1 where there was an escape, or (first tier) state kept on under 98 %.
 
-Run it as root and as an ordinary user. Nothing here runs a probe outside a sandbox.
+Run it as root and as an ordinary user, each of which has a results file of its own. Nothing here runs a probe outside a
+sandbox.
 """
 
 from __future__ import annotations
@@ -23,17 +26,24 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.figures import Figures, add_json_argument  # noqa: E402
+from runtime.errors import SandboxError  # noqa: E402
 from runtime.sandbox import CellResult, Limits, Sandbox, for_model, for_screen, host  # noqa: E402
+from runtime.sandbox.allowance import MOST  # noqa: E402
+from runtime.sandbox.supervisor import STARVED_GRACE  # noqa: E402
 
 CANARY, VICTIM = Path("/tmp/sbx_canary.txt"), Path("/tmp/sbx_victim.txt")
 FORBIDDEN = (Path("/tmp/sbx_w01"), Path("/tmp/sbx_pickled"))
 SECRET = "hunter2"
+TIERS = ("namespaces", "bubblewrap", "reduced")
 GROWTH_MB = 64
 """MiB this process may grow during one probe; a cell's own output limit is far below."""
 
@@ -109,14 +119,38 @@ def judge(probe: dict, result: CellResult) -> list[str]:
     return faults
 
 
-def run(tier: str | None, probes: list[dict], cell_seconds: float, verbose: bool) -> int:
-    """All probes in one session; 1 where something got through."""
-    escapes: list[str] = []
-    kept = attacked = 0
-    slowest = 0.0
-    limits = Limits(cell_seconds=cell_seconds)
-    with fixtures(), Sandbox(limits, tier=tier) as sandbox:
-        print(f"tier {sandbox.tier}, uid {os.getuid()}, {len(probes)} probes")
+@dataclass
+class Outcome:
+    """What the probes of one session came to."""
+
+    faults: list[str] = field(default_factory=list)
+    attacked: int = 0
+    kept: int = 0
+    slowest: float = 0.0
+
+
+def run(tier: str, probes: list[dict], sessions: int, limits: Limits, verbose: bool) -> Outcome:
+    """All probes, dealt out over `sessions` sessions at once."""
+    print(f"tier {tier}, uid {os.getuid()}, {len(probes)} probes, {sessions} sessions", flush=True)
+    # Probes that use the processor up slow the other session's; alone, a cell has the machine to itself.
+    allowed = 2 * limits.cell_seconds + 3
+    if sessions > 1:
+        allowed = (1 + MOST) * limits.cell_seconds + STARVED_GRACE + 3
+    with fixtures(), ThreadPoolExecutor(sessions) as pool:
+        dealt = [probes[number::sessions] for number in range(sessions)]
+        outcomes = list(pool.map(lambda share: one_session(tier, share, limits, allowed, verbose), dealt))
+    return Outcome(
+        [fault for outcome in outcomes for fault in outcome.faults],
+        sum(outcome.attacked for outcome in outcomes),
+        sum(outcome.kept for outcome in outcomes),
+        max(outcome.slowest for outcome in outcomes),
+    )
+
+
+def one_session(tier: str, probes: list[dict], limits: Limits, allowed: float, verbose: bool) -> Outcome:
+    """Some probes in one session."""
+    outcome = Outcome()
+    with Sandbox(limits, tier=tier) as sandbox:
         for probe in probes:
             marker = f"kept_{probe['id']}"
             sandbox.run(f"{marker} = 'alive'")
@@ -126,15 +160,15 @@ def run(tier: str | None, probes: list[dict], cell_seconds: float, verbose: bool
             seconds = time.monotonic() - started
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
             faults = judge(probe, result)
-            if seconds > 2 * limits.cell_seconds + 3:
+            if seconds > allowed:
                 faults.append(f"took {seconds:.1f} s, with a limit of {limits.cell_seconds:g} s")
             if grown > GROWTH_MB:
                 faults.append(f"this process grew by {grown:.0f} MiB")
             after = sandbox.run(marker)
             alive = after.status == "ok" and "alive" in after.output
             if not probe["id"].startswith("C"):
-                attacked += 1
-                kept += alive
+                outcome.attacked += 1
+                outcome.kept += alive
             if not alive and not any("lost" in notice for notice in (*result.notices, *after.notices)):
                 faults.append(f"state lost without a word: {after.output[:120]!r}")
             again = sandbox.run("6 * 7")
@@ -142,18 +176,13 @@ def run(tier: str | None, probes: list[dict], cell_seconds: float, verbose: bool
                 faults.append(f"the next cell gave {again.output[:120]!r}")
             if probe["id"] == "X08":
                 faults += _daemon(sandbox)
-            slowest = max(slowest, seconds)
-            if faults:
-                escapes += [f"{probe['id']}: {fault}" for fault in faults]
+            outcome.slowest = max(outcome.slowest, seconds)
+            outcome.faults += [f"{probe['id']}: {fault}" for fault in faults]
             if verbose or faults:
                 first = " | ".join(result.output.strip().splitlines())[:110]
-                print(f"  {probe['id']:4} {result.status:8} {seconds:6.2f} s  {'!' if faults else ' '} {first}")
-    for escape in escapes:
-        print("  FAULT", escape)
-    share = kept / attacked if attacked else 1.0
-    print(f"escapes: {len(escapes)} of {len(probes)} probes; slowest {slowest:.1f} s")
-    print(f"state kept: {kept}/{attacked} = {share:.1%}")
-    return int(bool(escapes) or ((tier or "namespaces") == "namespaces" and share < 0.98))
+                line = f"  {probe['id']:4} {result.status:8} {seconds:6.2f} s  {'!' if faults else ' '} {first}"
+                print(line, flush=True)
+    return outcome
 
 
 def _daemon(sandbox: Sandbox) -> list[str]:
@@ -169,17 +198,42 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
-    parser.add_argument("--tier", default=None)
+    parser.add_argument("--tier", default=",".join(TIERS), help="default: every one that works here")
     parser.add_argument("--only", default="")
+    parser.add_argument("--sessions", type=int, default=2, help="at once")
     parser.add_argument("--seconds", type=float, default=3.0, help="time limit of a cell; more on a busy machine")
     parser.add_argument("--nice", type=int, default=19, help="niceness of workers; 0 on a busy machine")
     parser.add_argument("--verbose", action="store_true")
+    who = "root" if os.getuid() == 0 else "user"
+    add_json_argument(parser, f"sandbox_attacks_{who}")
     arguments = parser.parse_args()
     probes = json.loads((arguments.data / "attacks.json").read_text(encoding="utf-8"))
     if arguments.only:
         probes = [probe for probe in probes if probe["id"] in arguments.only.split(",")]
     host.NICE = arguments.nice
-    return run(arguments.tier, probes, arguments.seconds, arguments.verbose)
+    limits = Limits(cell_seconds=arguments.seconds)
+    figures = Figures("sandbox_attacks", user=who, probes=len(probes), cell_seconds=arguments.seconds)
+    ran = 0
+    for tier in arguments.tier.split(","):
+        try:
+            host.get(tier)
+        except SandboxError as error:
+            print(f"tier {tier} does not work here: {error.cause}")
+            figures.details[tier] = {"does not work here": str(error.cause)}
+            continue
+        ran += 1
+        outcome = run(tier, probes, min(arguments.sessions, len(probes)), limits, arguments.verbose)
+        host.close_all()
+        for fault in outcome.faults:
+            print("  FAULT", fault)
+        figures.details[tier] = {"faults": outcome.faults, "kept": outcome.kept, "of": outcome.attacked}
+        figures.add(f"{tier}: faults, escapes among them", len(outcome.faults), at_most=0)
+        figures.add(f"{tier}: slowest probe", outcome.slowest, unit="s")
+        share = outcome.kept / outcome.attacked if outcome.attacked else 1.0
+        print(f"{tier}: state kept after {outcome.kept} of {outcome.attacked}")
+        figures.add(f"{tier}: state kept, share", share, at_least=0.98 if tier == "namespaces" else None)
+    figures.add("tiers tried", ran, at_least=1)
+    return figures.finish(arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Does the sandbox print what Jupyter printed? Replays recorded solutions and compares every execution.
 
-    python benchmarks/sandbox_fidelity.py [--data DIR] [--rows N] [--threads 2] [--tier TIER] [--list FILE]
+    python benchmarks/sandbox_fidelity.py [--rows N] [--threads 3] [--tier TIER] [--list FILE] [--json FILE]
 
 The rules, fixed before the run:
 
@@ -34,6 +34,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from runtime.sandbox import Limits, Sandbox, host  # noqa: E402
 
 PROMISES = {"plain": 0.997, "type": 0.99, "last line": 0.95}
@@ -147,10 +148,11 @@ def main() -> int:
     default = os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--rows", type=int, default=0, help="a random sample of so many rows; 0: all")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=3, help="sessions at once")
     parser.add_argument("--tier", default=None)
     parser.add_argument("--seconds", type=float, default=20.0, help="time limit of a cell")
     parser.add_argument("--list", type=Path, default=None, help="write every mismatch here, one JSON a line")
+    add_json_argument(parser, "sandbox_fidelity")
     arguments = parser.parse_args()
 
     host.NICE = 0  # This is about what is printed; waiting behind everything else would only take longer.
@@ -171,31 +173,33 @@ def main() -> int:
         ):
             if done % 500 == 0:
                 print(f"  {done} rows, {time.monotonic() - started:.0f} s", file=sys.stderr)
-    return report(tally, len(rows), time.monotonic() - started, arguments.list)
+    figures = Figures("sandbox_fidelity", rows=len(rows), tier=host.get(arguments.tier).tier, seconds=arguments.seconds)
+    report(tally, figures, time.monotonic() - started, arguments.list)
+    return figures.finish(arguments.json)
 
 
-def report(tally: Tally, rows: int, seconds: float, listing: Path | None) -> int:
-    """Print the figures; 1 where a promise is broken."""
+def report(tally: Tally, figures: Figures, seconds: float, listing: Path | None) -> None:
+    """Print the figures beside what was promised, and what was left out or differed, by cause."""
     counts = tally.counts
-    print(f"{rows} rows, {counts['blocks']} blocks, {seconds:.0f} s")
+    figures.add("blocks", counts["blocks"])
+    figures.add("time", seconds, unit="s")
     for name in sorted(counts):
         if name.startswith("left out"):
-            print(f"{name}: {counts[name]}")
-    figures = {
-        "plain": (counts["plain, equal"], counts["plain"]),
-        "type": (counts["tracebacks, same type"], counts["tracebacks"]),
-        "last line": (counts["tracebacks, same last line"], counts["tracebacks"]),
-    }
-    kept = True
-    for name, (equal, total) in figures.items():
-        share = equal / total if total else 1.0
-        kept &= share >= PROMISES[name]
-        print(f"{name}: {equal}/{total} = {share:.4%} (promised {PROMISES[name]:.1%})")
-    for cause, count in collections.Counter(str(miss["cause"]) for miss in tally.misses).most_common():
+            figures.add(name, counts[name])
+    for name, equal, total in (
+        ("plain", counts["plain, equal"], counts["plain"]),
+        ("type", counts["tracebacks, same type"], counts["tracebacks"]),
+        ("last line", counts["tracebacks, same last line"], counts["tracebacks"]),
+    ):
+        print(f"{name}: {equal} of {total}")
+        figures.details[name] = {"equal": equal, "of": total}
+        figures.add(f"{name}, share equal", equal / total if total else 1.0, at_least=PROMISES[name])
+    causes = collections.Counter(str(miss["cause"]) for miss in tally.misses).most_common()
+    for cause, count in causes:
         print(f"mismatch, {cause}: {count}")
+    figures.details["mismatches"] = dict(causes)
     if listing is not None:
         listing.write_text("".join(json.dumps(miss) + "\n" for miss in tally.misses), encoding="utf-8")
-    return 0 if kept else 1
 
 
 if __name__ == "__main__":

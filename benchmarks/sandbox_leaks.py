@@ -1,6 +1,6 @@
 """Does anything stay behind? Many cells and many sessions in one process, then a look at what is left.
 
-    python benchmarks/sandbox_leaks.py [--cells 10000] [--sessions 1000] [--tier TIER]
+    python benchmarks/sandbox_leaks.py [--cells 10000] [--sessions 1000] [--tier TIER] [--json FILE]
 
 Counts, before and after: descriptors, child processes, zombies, mounts of this process, entries in the temporary
 folder, descendants of the launcher. Then an app is killed with SIGKILL in the middle of a cell that ignores everything,
@@ -22,7 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from runtime.sandbox import Limits, Sandbox, host, processes  # noqa: E402
+
+GROWTH_MB = 64
+"""MiB this process may have grown over the whole run."""
 
 APP = """
 import sys, threading
@@ -81,10 +85,12 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=1_000)
     parser.add_argument("--tier", default=None)
     parser.add_argument("--nice", type=int, default=19)
+    add_json_argument(parser, "sandbox_leaks")
     arguments = parser.parse_args()
     host.NICE = arguments.nice
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
+    clean = census()
     running = host.get(arguments.tier)
     with Sandbox(Limits(), tier=arguments.tier) as sandbox:
         sandbox.run("1")
@@ -105,18 +111,20 @@ def main() -> int:
     sessions = time.monotonic() - started
     after = settled(before)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown
-    print(
-        f"tier {running.tier}: {arguments.cells} cells in {cells:.1f} s, {arguments.sessions} sessions in {sessions:.1f} s"  # noqa: E501
-    )
-    left = {name: after[name] - before[name] for name in before}
-    print("left behind:", ", ".join(f"{count:+d} {name}" for name, count in left.items()), f"; {grown / 1024:+.1f} MiB")
+    figures = Figures("sandbox_leaks", tier=running.tier, cells=arguments.cells, sessions=arguments.sessions)
+    figures.add("cells", cells, unit="s")
+    figures.add("sessions", sessions, unit="s")
+    for name in before:
+        figures.add(f"{name} left behind", after[name] - before[name], at_most=0)
+    figures.add("growth of this process", grown / 1024, at_most=GROWTH_MB, unit="MiB")
     host.close_all()
     alone = settled({**census(), "descendants": 0})
-    print(f"after closing: {alone['descendants']} descendants, {alone['temporary entries']} temporary entries")
+    figures.add("descendants after closing", alone["descendants"], at_most=0)
+    figures.add("temporary entries after closing", alone["temporary entries"] - clean["temporary entries"], at_most=0)
     had, alive = survivors(arguments.tier)
-    print(f"SIGKILL of an app with {had} sandbox processes: {alive} alive after one second")
-    bad = any(count > 0 for count in left.values()) or alone["descendants"] or alive or grown > 64 * 1024
-    return int(bool(bad))
+    figures.add("sandbox processes of an app", had, at_least=3)
+    figures.add("of these, alive one second after its SIGKILL", alive, at_most=0)
+    return figures.finish(arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,90 @@
+"""Figures beside their targets: what a benchmark prints, what it writes as JSON, and its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from runtime.files import write_text
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def add_json_argument(parser: argparse.ArgumentParser, name: str) -> None:
+    """`--json FILE`; a full run goes to the results of this repository, a small trial is better sent elsewhere."""
+    default = RESULTS / f"{name}.json"
+    parser.add_argument(
+        "--json", type=Path, default=default, help=f"where the figures go (default results/{name}.json)"
+    )
+
+
+class Figures:
+    """Collects what one run of a benchmark measured.
+
+    Args:
+        name: of the benchmark.
+        settings: what it ran with (sizes, tier), so that a small trial is not taken for the real thing.
+    """
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        self.name, self.settings = name, settings
+        self.figures: dict[str, dict[str, Any]] = {}
+        self.details: dict[str, Any] = {}
+        self.began = time.time()
+
+    def add(
+        self, name: str, value: float, *, at_least: float | None = None, at_most: float | None = None, unit: str = ""
+    ) -> bool:
+        """Print a figure with its target and keep both; whether it is met (a figure without target always is)."""
+        met = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+        entry: dict[str, Any] = {"value": value, "unit": unit}
+        words = [f"{name}: {_text(value)}{unit and ' ' + unit}"]
+        for word, bound in (("at least", at_least), ("at most", at_most)):
+            if bound is not None:
+                entry[word.replace(" ", "_")] = bound
+                words.append(f"({word} {_text(bound)})")
+        if len(entry) > 2:
+            entry["met"] = met
+            words.append("met" if met else "MISSED")
+        self.figures[name] = entry
+        print("  ".join(words), flush=True)
+        return met
+
+    @property
+    def met(self) -> bool:
+        """Whether every target is met."""
+        return all(entry.get("met", True) for entry in self.figures.values())
+
+    def finish(self, target: Path) -> int:
+        """Write the JSON; returns the exit code, 1 where a target is missed."""
+        content = {
+            "benchmark": self.name,
+            "met": self.met,
+            "settings": self.settings,
+            "machine": {
+                "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+                "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+                "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+                "python": platform.python_version(),
+                "load_at_end": round(os.getloadavg()[0], 2),
+            },
+            "date": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(self.began)),
+            "figures": self.figures,
+            **self.details,
+        }
+        try:
+            write_text(target, json.dumps(content, indent=1, default=str) + "\n")
+        except OSError as error:
+            # An ordinary user measures from a checkout that is not theirs: the figures stand on the screen.
+            print(f"the figures were not written to {target}: {error.strerror}", file=sys.stderr)
+        return 0 if self.met else 1
+
+
+def _text(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
