@@ -19,13 +19,14 @@ DEV := $(VENV)/.installed-dev-$(KIND)
 INPUTS := pyproject.toml $(wildcard constraints/*.txt)
 PYTEST_ARGS ?= -q
 
-.PHONY: help demo demo-fast test bench lint format doctor clean
+.PHONY: help demo demo-fast test bench pictures lint format doctor clean
 
 help:
 	@echo "make demo       the whole journey with the embedded nano model (installs into $(VENV) first)"
 	@echo "make demo-fast  the same steps on a tiny scale"
 	@echo "make test       the whole test suite"
 	@echo "make bench      the measurements"
+	@echo "make pictures   the pictures in docs/pictures, from real runs with the packaged model"
 	@echo "make lint       ruff and mypy;  make format  rewrites with ruff"
 	@echo "make clean      remove $(VENV), demo-out and caches; runs/ stays"
 
@@ -42,9 +43,12 @@ test: $(DEV)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: $(DEV)
-	@status=0; for script in benchmarks/*.py; do \
+	@status=0; for script in benchmarks/[a-z]*.py; do \
 		echo "== $$script"; $(BIN)/python $$script || status=1; \
 	done; exit $$status
+
+pictures: $(DEV)
+	$(BIN)/python docs/make_pictures.py
 
 lint: $(DEV)
 	$(BIN)/ruff check .

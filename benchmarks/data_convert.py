@@ -18,32 +18,28 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _targets import ROOT, Targets
 
-from recipes.data import fenced, tools  # noqa: E402
-from recipes.data.convert import convert  # noqa: E402
-from recipes.data.formats import read  # noqa: E402
-from recipes.data.rows import read_lines  # noqa: E402
-from runtime.grade import equivalent, final_answer, strict_equal  # noqa: E402
-from runtime.lce import Block  # noqa: E402
+from recipes.data import fenced, tools
+from recipes.data.convert import convert
+from recipes.data.formats import read
+from recipes.data.rows import read_lines
+from runtime.grade import equivalent, final_answer, strict_equal
+from runtime.lce import Block
 
 
-def there_and_back(path: Path) -> bool:
+def there_and_back(path: Path, targets: Targets) -> None:
     """Print how many rows came back as they were, for each format."""
-    kept = True
     for name, module in (("fenced", fenced), ("tools", tools)):
         same = total = 0
         for line in read_lines([path]):
             total += 1
             there = json.loads(json.dumps(module.write(line.value["messages"])))
             same += read(there).messages() == line.value["messages"]
-        kept &= same == total
-        print(f"{name}: {same} of {total} rows came back with the same blocks")
-    return kept
+        targets.hold(f"{name}: development rows that come back with the same blocks", same, "==", total)
 
 
-def gsm8k(path: Path, rows: int | None, sessions: int | None) -> bool:
+def gsm8k(path: Path, rows: int | None, sessions: int | None, targets: Targets) -> None:
     """Convert with real executions and grade what was written, independently of the converter's own check."""
     lines = path.read_text(encoding="utf-8").splitlines()[:rows]
     gold = {json.loads(line)["question"]: json.loads(line)["gold"] for line in lines}
@@ -52,8 +48,9 @@ def gsm8k(path: Path, rows: int | None, sessions: int | None) -> bool:
         source.write_text("\n".join(lines) + "\n", encoding="utf-8")
         begun = time.monotonic()
         report = convert(
-            str(source), out, sessions=sessions, on_progress=lambda n: n % 500 or print(f"  {n}", flush=True)
-        )
+            str(source), out, sessions=sessions, fresh=True,
+            on_progress=lambda n: n % 512 or print(f"  {n}", flush=True),
+        )  # fmt: skip
         seconds = time.monotonic() - begun
         right = 0
         for line in read_lines([out]):
@@ -63,10 +60,10 @@ def gsm8k(path: Path, rows: int | None, sessions: int | None) -> bool:
             last = [block.content for block in blocks if block.type == "execution"][-1]
             right += strict_equal(last, answer) and equivalent(final_answer(blocks), answer)
     share = 100 * right / len(lines)
-    print(f"GSM8K: {right} of {len(lines)} rows end in an execution equal to the gold answer = {share:.2f} % "
-          f"(promised 95 %), {report.cells} cells, {report.failed_cells} failed, {seconds:.0f} s")  # fmt: skip
+    print(f"GSM8K: {right} of {len(lines)} rows, {report.cells} cells, {report.failed_cells} failed, {seconds:.0f} s")
     print(f"left out: {dict(report.left_out)}")
-    return share >= 95
+    targets.note("gsm8k", {**report.as_dict(), "right": right, "of": len(lines), "seconds": round(seconds, 1)})
+    targets.hold("GSM8K: rows whose last execution is the gold answer", share, ">=", 95, "%", 2)
 
 
 def main() -> int:
@@ -77,9 +74,10 @@ def main() -> int:
     parser.add_argument("--rows", type=int, help="only the first N solutions of GSM8K")
     parser.add_argument("--sessions", type=int, help="sandbox sessions at once")
     arguments = parser.parse_args()
-    kept = there_and_back(arguments.data / "mathcodeinstruct_dev.jsonl")
-    kept &= gsm8k(arguments.data / "questions" / "GSM8K_train.jsonl", arguments.rows, arguments.sessions)
-    return 0 if kept else 1
+    targets = Targets("data_convert", whole=arguments.rows is None)
+    there_and_back(arguments.data / "mathcodeinstruct_dev.jsonl", targets)
+    gsm8k(arguments.data / "questions" / "GSM8K_train.jsonl", arguments.rows, arguments.sessions, targets)
+    return targets.finish()
 
 
 if __name__ == "__main__":

@@ -20,12 +20,11 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _targets import ROOT, Targets
 
-from recipes.data.decontaminate import decontaminate  # noqa: E402
-from recipes.data.rows import Refused, read_questions, write_lines  # noqa: E402
-from recipes.nano.problems import training_problems  # noqa: E402
+from recipes.data.decontaminate import decontaminate
+from recipes.data.rows import Refused, read_questions, write_lines
+from recipes.nano.problems import training_problems
 
 
 def edited(text: str, rng: random.Random) -> str:
@@ -53,13 +52,14 @@ def main() -> int:
     )
     parser.add_argument("--nano", type=int, default=4000, help="generated problems")
     arguments = parser.parse_args()
-    questions, kept = str(arguments.data / "questions"), True
+    questions, targets = str(arguments.data / "questions"), Targets("data_decontaminate", whole=arguments.nano >= 4000)
 
     begun = time.monotonic()
     overlap = decontaminate(str(arguments.data / "mathcodeinstruct_dev.jsonl"), [questions])
-    kept &= len(overlap.hits) == overlap.rows
-    print(f"development rows found: {len(overlap.hits)} of {overlap.rows} {dict(overlap.by_reason)}, "
-          f"against {overlap.benchmark_questions} questions in {time.monotonic() - begun:.1f} s")  # fmt: skip
+    print(f"{dict(overlap.by_reason)}, against {overlap.benchmark_questions} questions in "
+          f"{time.monotonic() - begun:.1f} s")  # fmt: skip
+    targets.note("development_rows", dict(overlap.by_reason))
+    targets.hold("development rows found", len(overlap.hits), "==", overlap.rows)
 
     rng = random.Random(9)
     everything = [q for path in sorted(Path(questions).glob("*.jsonl")) for q in read_questions(str(path), Refused())]
@@ -68,18 +68,18 @@ def main() -> int:
         source = Path(folder) / "edited.jsonl"
         write_lines(source, ({"question": edited(text, rng)} for text in chosen))
         overlap = decontaminate(str(source), [questions])
-        kept &= len(overlap.hits) == 200
-        print(f"edited questions found: {len(overlap.hits)} of 200 {dict(overlap.by_reason)}")
+        targets.note("edited_questions", dict(overlap.by_reason))
+        targets.hold("edited questions found", len(overlap.hits), "==", len(chosen))
 
         source = Path(folder) / "nano.jsonl"
         write_lines(source, ({"question": problem.question} for problem in training_problems(arguments.nano, 1)))
         overlap = decontaminate(str(source), [questions])
         share = 100 * len(overlap.hits) / overlap.rows
-        kept &= share < 0.1
-        print(f"generated problems found: {len(overlap.hits)} of {overlap.rows} = {share:.3f} % (promised under 0.1 %)")
+        targets.note("generated_problems", {"found": len(overlap.hits), "of": overlap.rows})
+        targets.hold("generated problems found", share, "<", 0.1, "%")
         for hit in overlap.hits[:5]:
             print(json.dumps(hit.as_dict()))
-    return 0 if kept else 1
+    return targets.finish()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Does one round of self-distillation help? The loop of `recipes/self-distill.yaml` on the nano model.
 
-    python benchmarks/data_self_distill.py [--out DIR] [--rows 1200] [--unlabelled 1500] [--samples 3] [--exam 400]
+    python benchmarks/data_self_distill.py [--out DIR] [--rows 1000] [--unlabelled 700] [--samples 3] [--exam 400]
 
 1. The families of fine-tuning are cut in two. The first model is fine-tuned on executed rows of the labelled half.
 2. It samples solutions of problems of all families, whose answers it is not told; questions whose samples all agree
@@ -11,12 +11,13 @@
 Prints the solve rates and their paired difference with its 95 % interval (Newcombe) and McNemar's exact p-value, in
 all and apart for the labelled and the unlabelled families, and how many of the kept rows are right. As a control
 `--control` fine-tunes a third model on the labelled rows repeated to the same number of rows, since more steps alone
-may help. Every stage is kept in DIR and not done again.
+may help. Every stage is kept in DIR, in a folder named by the base and the sizes, and not done again.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import sys
@@ -24,19 +25,26 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _targets import ROOT, Targets
 
-from recipes.data.rows import QuestionLine, beside, read_lines, write_lines  # noqa: E402
-from recipes.data.solve import sample, samples_path, select  # noqa: E402
-from recipes.nano.families import FAMILIES  # noqa: E402
-from recipes.nano.problems import Problem, draw, mentions_held_out_number  # noqa: E402
-from recipes.nano.rows import execute_in_sandbox  # noqa: E402
-from runtime.grade import equivalent  # noqa: E402
-from runtime.settings import SolverSettings  # noqa: E402
-from runtime.stats import paired_difference, wilson  # noqa: E402
+from recipes.data.rows import QuestionLine, beside, read_lines, write_lines
+from recipes.data.solve import sample, samples_path, select
+from recipes.nano.families import FAMILIES
+from recipes.nano.problems import Problem, draw, mentions_held_out_number
+from recipes.nano.rows import execute_in_sandbox
+from runtime.files import sha256_file
+from runtime.grade import equivalent
+from runtime.settings import SolverSettings
+from runtime.stats import paired_difference, wilson
 
 SETTINGS = SolverSettings(max_tokens=400, max_blocks=9)
+
+
+def digest(arguments: argparse.Namespace) -> str:
+    """A name for what decides the result: another base or other sizes must not go on from the stages of these."""
+    base = sha256_file(ROOT / "recipes" / "nano" / "base" / "model.safetensors")
+    told = {key: value for key, value in vars(arguments).items() if key not in ("out", "control")}
+    return hashlib.sha256(json.dumps([base, told], sort_keys=True).encode()).hexdigest()[:8]
 
 
 def halves(seed: int) -> tuple[list[str], list[str]]:
@@ -99,14 +107,15 @@ def exam(out: Path, name: str, gguf: Path, asked: Sequence[Problem]) -> list[boo
     finally:
         engine.close()
     answers = {line.value["id"]: line.value["answer"] for line in read_lines([samples_path(target)])}
-    return [equivalent(answers[line.id], line.gold) for line in lines]
+    # A sample that failed has no line: it is not solved.
+    return [answers.get(line.id) is not None and equivalent(answers[line.id], line.gold) for line in lines]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path("runs/self-distill"))
-    parser.add_argument("--rows", type=int, default=1200, help="labelled rows")
-    parser.add_argument("--unlabelled", type=int, default=1500, help="problems without answers")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs" / "self-distill")
+    parser.add_argument("--rows", type=int, default=1000, help="labelled rows")
+    parser.add_argument("--unlabelled", type=int, default=700, help="problems without answers")
     parser.add_argument("--samples", type=int, default=3)
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--exam", type=int, default=400, help="held-out problems")
@@ -114,7 +123,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="which families are labelled")
     parser.add_argument("--control", action="store_true", help="also train as long on the labelled rows alone")
     arguments = parser.parse_args()
-    out: Path = arguments.out
+    out: Path = arguments.out / digest(arguments)
     out.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
 
@@ -138,16 +147,23 @@ def main() -> int:
     held = list(problems([*known, *unknown], arguments.exam, "exam", held_out=True))
     before, after = exam(out, "first", first, held), exam(out, "second", second, held)
     is_known = [problem.family.name in known for problem in held]
-    compare("all held-out problems", before, after)
+    whole = len(held) >= 400 and arguments.rows >= 1000
+    targets = Targets("data_self_distill", whole=whole)
+    targets.note("unlabelled_families", unknown)
+    targets.note("kept", kept)
+    compare("all held-out problems", before, after, targets)
     for title, wanted in (("labelled families", True), ("unlabelled families", False)):
         chosen = [index for index, value in enumerate(is_known) if value is wanted]
-        compare(title, [before[i] for i in chosen], [after[i] for i in chosen])
+        compare(title, [before[i] for i in chosen], [after[i] for i in chosen], targets)
     if arguments.control:
         more = sum(1 for _ in read_lines([distilled])) / arguments.rows
         control = model(out, "control", [first_rows], arguments.epochs * (1 + more))
-        compare("control (the labelled rows for as many steps)", before, exam(out, "control", control, held))
+        compare("control: the labelled rows for as many steps", before, exam(out, "control", control, held), targets)
     say("done")
-    return 0 if paired_difference(before, after).low > 0 else 1
+    targets.note("arguments", {key: value for key, value in vars(arguments).items() if key != "out"})
+    low = paired_difference(before, after).low
+    targets.hold("lower end of the paired 95 % interval, all held-out problems", 100 * low, ">", 0, "points", 1)
+    return targets.finish()
 
 
 def kept_rows(out: Path, gguf: Path, asked: Sequence[Problem], arguments: argparse.Namespace) -> list[str]:
@@ -165,14 +181,16 @@ def kept_rows(out: Path, gguf: Path, asked: Sequence[Problem], arguments: argpar
         engine.close()
     report = select([samples_path(target)], target, "agree")
     provenance = [line.value for line in read_lines([beside(target, "provenance")])]
+    if not provenance:
+        raise SystemExit(f"no question was kept ({dict(report.dropped)}): there is nothing to train on")
     right = sum(equivalent(entry["answer"], asked[int(entry["id"])].gold) for entry in provenance)
     return [
         f"{report.rows} of {report.questions} unlabelled questions kept ({dict(report.dropped)})",
-        f"{right} of these answers are right ({wilson(right, max(1, len(provenance))).percent()} %)",
+        f"{right} of these answers are right ({wilson(right, len(provenance)).percent()} %)",
     ]
 
 
-def compare(title: str, before: Sequence[bool], after: Sequence[bool]) -> None:
+def compare(title: str, before: Sequence[bool], after: Sequence[bool], targets: Targets) -> None:
     d = paired_difference(before, after)
     print(
         f"{title}: {100 * d.first:.1f} % -> {100 * d.second:.1f} % of {d.n}; difference {100 * d.difference:+.1f} "
@@ -180,7 +198,9 @@ def compare(title: str, before: Sequence[bool], after: Sequence[bool]) -> None:
         f"(only before {d.only_first}, only after {d.only_second})",
         flush=True,
     )
-    print(json.dumps({"title": title, "n": d.n, "before": sum(before), "after": sum(after)}))
+    interval = [round(100 * d.low, 2), round(100 * d.high, 2)]
+    points = {"difference_points": round(100 * d.difference, 2), "interval_points": interval, "p": d.p_value}
+    targets.note(title, {"n": d.n, "solved_before": sum(before), "solved_after": sum(after), **points})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Is a `data solve` that is killed at random the same as one that is left alone?
 
-    python benchmarks/data_solve_killed.py --model MODEL.gguf [--questions 500] [--slots 8] [--keep gold]
+    python benchmarks/data_solve_killed.py [--model MODEL.gguf] [--questions 500] [--slots 8]
 
 Runs `mathcoder data solve` over generated problems at temperature 0 twice: once undisturbed, once in a process that is
 killed (SIGKILL) at random and started again until it finishes. Prints how many questions were lost or
@@ -26,12 +26,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _targets import ROOT, Targets
 
-from recipes.data.rows import write_lines  # noqa: E402
-from recipes.data.solve import samples_path  # noqa: E402
-from recipes.nano.problems import held_out  # noqa: E402
+from recipes.cli.places import PACKAGED_MODEL
+from recipes.data.rows import write_lines
+from recipes.data.solve import samples_path
+from recipes.nano.problems import held_out
 
 
 def command(arguments: argparse.Namespace, questions: Path, out: Path) -> list[str]:
@@ -68,6 +68,7 @@ def killed_run(words: list[str], file: Path, rng: random.Random, most: int) -> t
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1
+        print(f"  killed {kills} times, {size(file)} samples done", flush=True)
 
 
 def size(file: Path) -> int:
@@ -77,7 +78,7 @@ def size(file: Path) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, required=True, help="a GGUF file")
+    parser.add_argument("--model", type=Path, default=PACKAGED_MODEL, help="a GGUF file (default: the packaged one)")
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
@@ -110,11 +111,18 @@ def main() -> int:
         differing = [key for key in one if key in two and one[key] != two[key]]
         rows = [len(path.read_text(encoding="utf-8").splitlines()) for path in (whole, killed)]
         same = whole.read_bytes() == killed.read_bytes()
-        print(f"killed {kills} times, exit code {code}: lost {len(lost)}, doubled {doubled} of {len(one)} questions")
-        print(f"rows {rows[0]} and {rows[1]}, the same bytes: {same}; solutions that differ: {len(differing)}")
+        print(f"killed {kills} times, exit code {code}; rows {rows[0]} and {rows[1]}; differing: {len(differing)}")
         for key in differing[:3]:
             print(f"  {key}: {one[key][1]!r} and {two[key][1]!r}")
-    return 0 if same and not lost and not doubled else 1
+        targets = Targets("data_solve_killed", whole=arguments.questions >= 500)
+        targets.note("run", {"kills": kills, "rows": rows, "slots": arguments.slots, "seconds": round(seconds, 1)})
+        targets.hold("questions answered by the undisturbed run", len(one), "==", arguments.questions)
+        targets.hold("kills", kills, ">=", 1)
+        targets.hold("questions lost", len(lost), "==", 0)
+        targets.hold("questions doubled", doubled, "==", 0)
+        targets.hold("solutions that differ", len(differing), "==", 0)
+        targets.hold("files of rows with the same bytes", int(same), "==", 1)
+        return targets.finish()
 
 
 if __name__ == "__main__":

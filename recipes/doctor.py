@@ -75,6 +75,8 @@ def examine() -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
+    from recipes.cli.places import tilde
+
     area = "machine"
     system = f"{platform.system()} {platform.release()}, {platform.machine()}"
     if sys.platform == "win32":
@@ -86,11 +88,11 @@ def _machine() -> Iterator[Finding]:
         area,
         "Python",
         "ok" if supported else "bad",
-        f"{platform.python_version()} at {sys.executable}",
+        f"{platform.python_version()} at {tilde(Path(sys.executable))}",
         "" if supported else "Python 3.11 or newer is needed.",
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding(area, "processor", "ok", f"{cores} cores for this process")
+    yield Finding(area, "processor", "ok", f"{cores} core{'s' if cores != 1 else ''} for this process")
     memory = memory_bytes()
     if memory is not None:
         total, free = (value / GIGABYTE for value in memory)
@@ -134,7 +136,7 @@ def _llama() -> Iterator[Finding]:
     facts: dict[str, Any] = build_facts()
     features = [part.strip() for part in str(facts["system_info"]).split("|") if "= 1" in part]
     names = ", ".join(part.split("=")[0].split(":")[-1].strip() for part in features)
-    yield Finding("solving", "llama.cpp built for", "ok", names or str(facts["system_info"]))
+    yield Finding("solving", "llama.cpp features", "ok", names or str(facts["system_info"]))
     if facts["gpu_offload"]:
         yield Finding("solving", "GPU offload", "ok", "built in; use --gpu-layers -1")
     elif shutil.which("nvidia-smi"):
@@ -160,8 +162,7 @@ def _sandbox() -> Iterator[Finding]:
     yield Finding(area, "isolation", "note" if weaker else "ok", report.title, remedy if weaker else "")
     for layer in report.layers:
         yield Finding(area, layer.name, "ok" if layer.active else "note", layer.detail)
-    for item in report.not_blocked:
-        yield Finding(area, "not blocked", "ok", item)
+    yield Finding(area, "not blocked", "ok", "\n".join(f"- {item}" for item in report.not_blocked))
     with Sandbox() as sandbox:
         result = sandbox.run("import sympy; sympy.factorial(12) / sympy.factorial(10)")
     right = result.output == "132"
@@ -234,7 +235,7 @@ def _package(area: str, package: str, *, needed: bool, extra: str) -> Finding:
 
 
 def _files() -> Iterator[Finding]:
-    from recipes.cli.places import settings_file, state_folder
+    from recipes.cli.places import settings_file, state_folder, tilde
     from recipes.cli.preferences import gather, preferences
 
     area = "files"
@@ -242,16 +243,16 @@ def _files() -> Iterator[Finding]:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         free = shutil.disk_usage(existing).free / GIGABYTE
         writable = os.access(existing, os.W_OK)
-        detail = f"{folder}: {free:.1f} GiB free" + ("" if writable else ", not writable")
+        detail = f"{tilde(folder)}: {free:.1f} GiB free" + ("" if writable else ", not writable")
         state: State = "ok" if writable and free >= 1 else "note"
         remedy = "" if state == "ok" else "Free some space, or set MATHCODER_CACHE to another folder."
         yield Finding(area, name, state, detail, remedy)
-    yield Finding(area, "chats", "ok", str(state_folder() / "chats"))
+    yield Finding(area, "chats", "ok", tilde(state_folder() / "chats"))
     try:
         preferences()
         _, origins = gather()
     except MathCoderError as error:
-        yield Finding(area, "settings", "bad", str(error), f"Correct {settings_file()} or the variable.")
+        yield Finding(area, "settings", "bad", str(error), f"Correct {tilde(settings_file())} or the variable.")
         return
     told = ", ".join(f"{key} from {origin}" for key, origin in origins.items())
-    yield Finding(area, "settings", "ok", told or f"none ({settings_file()} would be read)")
+    yield Finding(area, "settings", "ok", told or f"none ({tilde(settings_file())} would be read)")

@@ -7,18 +7,19 @@ imported, so that `mathcoder --help` answers at once. Results go to standard out
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from recipes.cli.command import Parser, paint, wants_colour
+from recipes.cli.command import Parser, filled, help_width, paint, wants_colour
 from runtime.errors import InputError, MathCoderError
 
 VERBS: dict[str, str] = {
     "doctor": "check this machine: what is installed, what works, what to do about the rest",
     "demo": "the whole journey with the embedded nano model, in a few minutes",
-    "data": "look at rows, check them, count them",
+    "data": "look at, check, clean, convert, grow and count training rows",
     "plan": "what a training run will need, before it is started",
     "train": "fine-tune a base model with QLoRA by a recipe",
     "export": "merge a finished run, convert it to GGUF, quantize and certify it",
@@ -39,7 +40,7 @@ Fine-tune, export and run models that solve maths by writing text, running code 
 {verbs}
 
 Examples:
-  mathcoder demo                               see everything once, with nothing but a CPU
+  mathcoder demo                               see everything once, on any CPU
   mathcoder chat nano                          talk to the packaged model
   mathcoder solve nano "What is 12! / 10!?"    one answer
   mathcoder train nano                         fine-tune the embedded base
@@ -54,8 +55,7 @@ Options:
 Settings: a command-line option wins over an environment variable (MATHCODER_MODEL, ...), which wins over the settings
 file ({settings}), which wins over the built-in default.
 
-Exit codes: 0 done, 1 the work failed (or any item of a batch), 2 the call was wrong, 130 interrupted.
-"""
+Exit codes: 0 done, 1 the work failed (or any item of a batch), 2 the call was wrong, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,11 +137,14 @@ def verb_module(name: str) -> ModuleType:
 
 def overview() -> str:
     """The text of `mathcoder --help`."""
-    from recipes.cli.places import settings_file
+    from recipes.cli.places import settings_file, tilde
 
+    verbs = "\n".join(f"  {name:<8} {summary}" for name, summary in VERBS.items())
+    text = filled(OVERVIEW.format(verbs=verbs, settings=tilde(settings_file())), help_width()) + "\n"
+    # Painted last: escape codes have no width.
+    words = rf"^(?:  (?:{'|'.join(VERBS)})(?=  )|[A-Z][a-z]+:$)"
     colour = wants_colour(sys.stdout)
-    verbs = "\n".join(f"  {paint(f'{name:<8}', 'bold', colour)} {summary}" for name, summary in VERBS.items())
-    return OVERVIEW.format(verbs=verbs, settings=settings_file())
+    return re.sub(words, lambda found: paint(found.group(), "bold", colour), text, flags=re.M)
 
 
 def _complain(message: str) -> None:

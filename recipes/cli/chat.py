@@ -19,7 +19,7 @@ NEWEST = "newest"
 
 def parser() -> Parser:
     """Arguments of `mathcoder chat`."""
-    from recipes.cli.places import state_folder
+    from recipes.cli.places import state_folder, tilde
     from recipes.cli.solving import add_model_arguments, add_solver_arguments
 
     result = Parser(
@@ -28,7 +28,7 @@ def parser() -> Parser:
         details=f"""\
 /help lists the commands: /retry, /undo, /edit, /verify, /vars, /run, /export and more. Ctrl-C stops a solution
 or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept as it grows, below
-{state_folder() / "chats"}; --resume goes on with the last one.""",
+{tilde(state_folder() / "chats")}; --resume goes on with the last one.""",
         examples=[
             ("mathcoder chat nano", "the packaged model"),
             ("mathcoder chat model.gguf --samples 5", "five solutions vote on every answer"),

@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import IO, NoReturn
 
@@ -37,7 +38,10 @@ def nearest(word: str, known: Iterable[str], template: str = "Did you mean {}?")
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=min(_columns(), 100))
+        super().__init__(prog, max_help_position=30, width=help_width())
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002
+        return filled(text, width)
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help or ""
@@ -46,11 +50,46 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
         return f"{text} (default %(default)s)"
 
 
-def _columns() -> int:
+def filled(text: str, width: int) -> str:
+    """`text` in at most `width` columns: paragraphs are filled anew, lists and examples broken line by line."""
+    result = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.split("\n")
+        if any(line.startswith(" ") for line in lines):
+            result.append("\n".join(piece for line in lines for piece in _broken(line, width)))
+        else:
+            result.append(textwrap.fill(" ".join(lines), width, break_on_hyphens=False))
+    return "\n\n".join(result)
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """One line of a list: what does not fit goes on below its second column, a command behind a backslash."""
+    if len(line) <= width:
+        return [line]
+    margin = len(line) - len(line.lstrip())
+    table = re.match(r" *\S+(?: \S+)* {2,}", line)
+    if table is None and line.lstrip().startswith("mathcoder "):
+        pieces = textwrap.wrap(
+            line, width - 2, subsequent_indent=" " * (margin + 4), break_on_hyphens=False, break_long_words=False
+        )
+        return [f"{piece} \\" for piece in pieces[:-1]] + pieces[-1:]
+    first, hang = "", margin
+    if table is not None and table.end() <= width // 2:
+        hang = table.end()
+    elif table is not None:  # the second column begins too far to the right: it gets lines of its own
+        first, line, hang = line[: table.end()].rstrip(), " " * (margin + 4) + line[table.end() :], margin + 4
+    pieces = textwrap.wrap(line, width, subsequent_indent=" " * hang, break_on_hyphens=False, break_long_words=False)
+    return [first, *pieces] if first else pieces
+
+
+def help_width() -> int:
+    """Columns of help texts: those of the terminal, never more than people like to read."""
+    named = os.environ.get("COLUMNS", "")
     try:
-        return max(40, int(os.environ.get("COLUMNS", "")) or os.get_terminal_size(sys.stdout.fileno()).columns)
+        columns = int(named) if named.isdigit() else os.get_terminal_size(sys.stdout.fileno()).columns
     except (ValueError, OSError):
         return 100
+    return min(100, max(40, columns))
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,7 +98,7 @@ class Parser(argparse.ArgumentParser):
     Args:
         verb: what follows `mathcoder` (`solve`, `data show`).
         summary: one sentence.
-        details: paragraphs that follow it, already wrapped.
+        details: paragraphs that follow it; they are filled, save for those with indented lines.
         examples: (command line, what it does) pairs.
         see_also: other verbs.
     """
@@ -92,6 +131,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.verb = verb
+        self._positionals.title = "arguments"
         self.add_argument("-h", "--help", action="store_true", help="show this text")
 
     def read(self, words: Sequence[str]) -> argparse.Namespace | None:

@@ -9,6 +9,9 @@ from typing import Any
 from recipes.cli.command import Parser, nearest
 from runtime.errors import InputError
 
+SOURCE = "a .jsonl, .jsonl.gz or .parquet file, a folder, a hub id, `nano`"
+"""What an action can read."""
+
 ACTIONS = {
     "show": "print a row, coloured by what each piece is to training",
 }
@@ -50,7 +53,7 @@ def dispatch(words: list[str]) -> int:
 
 
 def _source(result: Parser) -> None:
-    result.add_argument("source", metavar="SRC", help="file, folder, hub id, or `nano`")
+    result.add_argument("source", metavar="SRC", help=SOURCE)
 
 
 def _rows(source: str, max_bad_percent: float = 1.0) -> Any:

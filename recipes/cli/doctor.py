@@ -42,15 +42,19 @@ def run(args: argparse.Namespace) -> int:
     from runtime.render import make_console
 
     console = make_console()
+    # Wide enough for all names but the longest, and never more than a third of the screen.
+    names = min(26, max(len(finding.name) for finding in findings), console.width // 3)
     marks = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "red")}
     area = ""
     for finding in findings:
         if finding.area != area:
+            if area:
+                console.print()
             area = finding.area
             console.print(Text(area, style="bold"))
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(width=6)
-        table.add_column(width=18, overflow="fold")
+        table.add_column(width=names, overflow="fold")
         table.add_column(overflow="fold")
         word, colour = marks[finding.state]
         detail = Text(finding.detail)

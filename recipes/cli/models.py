@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.cli.command import Parser
-from recipes.cli.places import PACKAGED_MODEL, models_folder
+from recipes.cli.places import PACKAGED_MODEL, models_folder, tilde
 from recipes.cli.preferences import preferences
 from runtime.errors import InputError
 
@@ -43,7 +43,7 @@ def parser() -> Parser:
         "List the GGUF files this machine has, with their sizes and certificates.",
         details=f"""\
 Looked at: the packaged nano model, the working folder and runs/, demo-out/ and models/ below it,
-{models_folder()}, and the folders under `models` in the settings.
+{tilde(models_folder())}, and the folders under `models` in the settings.
 A model is named by its path or, from any folder, by the name in the first column.""",
         examples=[
             ("mathcoder models", "the list"),
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         table.add_column("certificate")
         table.add_column("path", overflow="fold")
         for item in found:
-            table.add_row(item.name, size_text(item.size), item.certificate, _tilde(item.path))
+            table.add_row(item.name, size_text(item.size), item.certificate, tilde(item.path))
         console.print(table)
     if sys.stdout.isatty():
         console.print(f"\n{how_to_get_one()}", style="dim")
@@ -87,7 +87,7 @@ def how_to_get_one() -> str:
     return (
         "The nano model knows the kinds of problems it was made for and little else; it shows how things work.\n"
         "Make a real one on a GPU: `mathcoder train qwen2.5-math-1.5b`, then `mathcoder export RUN --quant Q4_K_M`.\n"
-        f"Any GGUF file of a MathCoder model works too: name its path, or put it into {_tilde(models_folder())}."
+        f"Any GGUF file of a MathCoder model works too: name its path, or put it into {tilde(models_folder())}."
     )
 
 
@@ -194,9 +194,3 @@ def _verdict(content: Any, path: Path) -> str:
     if isinstance(certified, bool):
         return "holds" if certified else "does not hold"
     return "present"
-
-
-def _tilde(path: Path) -> str:
-    home = str(Path.home())
-    text = str(path)
-    return f"~{text[len(home) :]}" if text.startswith(home + os.sep) else text

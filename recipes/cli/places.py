@@ -33,6 +33,12 @@ def state_folder() -> Path:
     return _xdg("XDG_STATE_HOME", ".local/state")
 
 
+def tilde(path: Path) -> str:
+    """A path as people write it: `~` for the home folder."""
+    home, text = str(Path.home()), str(path)
+    return f"~{text[len(home) :]}" if text == home or text.startswith(home.rstrip(os.sep) + os.sep) else text
+
+
 def models_folder() -> Path:
     """Where a person keeps GGUF files that `mathcoder models` should find from any folder."""
     return _xdg("XDG_DATA_HOME", ".local/share") / "models"

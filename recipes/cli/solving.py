@@ -35,7 +35,9 @@ def add_model_arguments(parser: Parser) -> None:
         "--threads", type=positive_int, metavar="N", help="threads for decoding (default: physical cores)"
     )
     group.add_argument("--gpu-layers", type=int, metavar="N", help="layers kept on the GPU, -1 for all (default 0)")
-    group.add_argument("--flash-attention", choices=("auto", "on", "off"), help="default: on with a GPU, off without")
+    group.add_argument(
+        "--flash-attention", choices=("auto", "on", "off"), help="flash attention (default: on with a GPU, off without)"
+    )
     group.add_argument("--cache-type", metavar="TYPE", help="type of the key-value cache, e.g. q8_0 (default f16)")
     group.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA adapter in GGUF form on top of the model")
     group.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server that holds the model")

@@ -35,14 +35,17 @@ agree, which needs no gold. Rows go to OUT, where each came from to OUT's proven
 samples file: a call that was killed goes on there. Several machines take --shard I/N each, and `mathcoder data
 merge` puts their files together. With --endpoint a server draws the tokens; code always runs here.""",
         examples=[
-            ("mathcoder data solve q.jsonl --model m.gguf --keep gold --out rows.jsonl", "one greedy try a question"),
+            (
+                "mathcoder data solve q.jsonl --model m.gguf --keep gold --out rows.jsonl",
+                "one greedy solution of each question",
+            ),
             (
                 "mathcoder data solve q.jsonl --model m.gguf --samples 3 --keep agree --out rows.jsonl",
-                "self-distillation",
+                "self-distillation: keep what three samples agree on",
             ),
             (
                 "mathcoder data solve q.jsonl --model m.gguf --shard 2/4 --keep gold --out part2.jsonl",
-                "a quarter of it",
+                "the second quarter, on a second machine",
             ),
         ],
         see_also=["data merge", "data check", "solve"],
@@ -53,7 +56,10 @@ merge` puts their files together. With --endpoint a server draws the tokens; cod
     )
     _keep_arguments(result)
     result.add_argument(
-        "--samples", type=positive_int, metavar="N", help="solutions a question (default: 1 for gold, 3)"
+        "--samples",
+        type=positive_int,
+        metavar="N",
+        help="solutions of each question (default: 1 with --keep gold, 3 with agree)",
     )
     result.add_argument("--slots", type=positive_int, default=8, metavar="N", help="sequences decoded together")
     result.add_argument("--shard", metavar="I/N", help="only every N-th question, beginning with the I-th")
@@ -66,7 +72,10 @@ def _keep_arguments(result: Parser) -> None:
     result.add_argument("--keep", choices=("gold", "agree"), required=True, help="which solutions become rows")
     result.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .jsonl file of rows")
     result.add_argument(
-        "--per-question", type=positive_int, metavar="K", help="rows a question may give (default: all for gold, 1)"
+        "--per-question",
+        type=positive_int,
+        metavar="K",
+        help="rows a question may give (default: all with --keep gold, 1 with agree)",
     )
     result.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -79,7 +88,9 @@ def _solve(args: argparse.Namespace) -> int:
 
     samples = args.samples or (1 if args.keep == "gold" else 3)
     if args.keep == "agree" and samples < 2:
-        raise InputError("one sample agrees with nobody", "nothing would be filtered", "give --samples 2 or more")
+        raise InputError(
+            "--keep agree needs several samples to compare", "nothing was sampled", "give --samples 2 or more"
+        )
     shard = Shard.parse(args.shard) if args.shard is not None else None
     refused = Refused()
     questions = read_questions(args.questions, refused, need_gold=args.keep == "gold")
