@@ -90,7 +90,9 @@ def _from_hub(name: str) -> Path:
             return Path(
                 snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.jinja"])
             )
-        except Exception as error:  # the hub client has a dozen exception roots, and all of them mean this
+        except Exception as error:
+            # Not narrower: EntryNotFoundError, RevisionResolutionError and XetDownloadError of huggingface_hub, and the
+            # errors of httpx below it, share no root but Exception; whichever it is, there is no base.
             raise InputError(
                 f"the base {name} is no folder and could not be fetched ({type(error).__name__})",
                 "nothing was trained",
@@ -172,6 +174,7 @@ def load_tokenizer(base: BaseModel) -> Any:
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(base.path))
         except Exception as error:
+            # Not narrower: for a broken tokenizer.json the Rust tokenizers raise Exception itself.
             raise ModelError(
                 f"the tokenizer of {base.name} cannot be loaded ({_first_line(error)})", "", "fetch the base again"
             ) from error
@@ -205,6 +208,8 @@ def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend
         except MathCoderError:
             raise
         except Exception as error:
+            # Not narrower: SafetensorError derives from Exception alone, and a config.json that does not fit its
+            # weights fails in transformers' model code with whatever that line raises.
             raise ModelError(
                 f"the weights of {base.name} cannot be loaded ({_first_line(error)})",
                 "nothing was trained",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.progress import TaskID
 
 LOSS_KINDS = ("text", "code", "control", "execution")
@@ -26,15 +26,13 @@ class Progress:
         self._bar = Bar(
             TextColumn("step"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[numbers]}"),
+            BarColumn(bar_width=None),
             TimeRemainingColumn(),
             console=console,
-            transient=True,
-            disable=not console.is_terminal,
-            refresh_per_second=4,
+            expand=True,
         )
-        self._task: TaskID = self._bar.add_task("train", total=steps, completed=first, numbers="")
+        self._task: TaskID = self._bar.add_task("train", total=steps, completed=first)
+        self._numbers = ""
         # Away from a terminal: about twenty lines a run, and one at least every minute.
         self._line_every = max(1, steps // 20)
         self._last_line = time.monotonic()
@@ -43,15 +41,28 @@ class Progress:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Show the bar while the loop runs."""
-        with self._bar:
+        """Show the bar and, below it, the numbers while the loop runs; both go when it ends."""
+        if not self.console.is_terminal:
             yield
+            return
+        from rich.live import Live
+
+        with Live(get_renderable=self._view, console=self.console, transient=True, refresh_per_second=4):
+            yield
+
+    def _view(self) -> Group:
+        from rich.console import Group
+        from rich.text import Text
+
+        # On a line of their own: beside a bar, most of the numbers would be cut off in a window of 80 columns.
+        return Group(self._bar, Text(self._numbers))
 
     def step(self, entry: dict[str, Any]) -> None:
         """Show one line of the log."""
         self._sample = entry.get("sample", self._sample)
         numbers = numbers_of({**entry, "sample": self._sample})
-        self._bar.update(self._task, completed=entry["step"], numbers=numbers)
+        self._bar.update(self._task, completed=entry["step"])
+        self._numbers = numbers
         due = entry["step"] % self._line_every == 0 or entry["step"] in (1, self.steps)
         if not self.console.is_terminal and (due or time.monotonic() - self._last_line > 60):
             self._last_line = time.monotonic()

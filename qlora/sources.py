@@ -76,9 +76,12 @@ def _from_hub(name: str, revision: str | None) -> Path:
         folder = snapshot_download(
             name, repo_type="dataset", revision=revision, allow_patterns=[preferred] if preferred else patterns
         )
-    except Exception as error:  # the hub client has a dozen exception roots, and all of them mean this
+    except Exception as error:
+        # Not narrower: EntryNotFoundError, RevisionResolutionError and XetDownloadError of huggingface_hub, and the
+        # errors of httpx below it, share no root but Exception; whichever it is, there are no rows.
+        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         raise DataError(
-            f"the hub data set {name} could not be fetched ({type(error).__name__}: {str(error).splitlines()[0]})",
+            f"the hub data set {name} could not be fetched ({reason})",
             "there are no rows to read",
             "check the name and the network, or download the file and give its path",
         ) from error

@@ -243,7 +243,7 @@ def import_unsloth_first() -> None:
     with quiet_libraries() as said:
         try:
             import unsloth  # noqa: F401
-        except Exception as error:  # its import raises what its many needs raise
+        except Exception as error:  # not narrower: its import patches a dozen libraries and raises what they raise
             raise TrainError(
                 f"unsloth cannot be imported ({type(error).__name__}: {error})",
                 "nothing was trained",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ given again. The run folder holds the adapter, the tokenizer, the recipe, the lo
 {fill(f"Packaged recipes: {', '.join(built_in())}.", 100, break_on_hyphens=False)}""",
         examples=[
             ("mathcoder train nano", "the embedded base, on any machine"),
+            ("mathcoder train nano train.sample_every=50", "pass@1 on held-out rows every 50 steps, code executed"),
             ("mathcoder train nano --data rows.jsonl train.epochs=1", "the same base on rows of your own"),
             ("mathcoder train mathcoder-cl-7b", "MathCoder-CL 7B on MathCodeInstruct; wants a GPU and a network"),
             ("mathcoder train my.yaml --out runs/mine lora.r=32", "a recipe of your own"),
@@ -86,6 +88,9 @@ def run(args: argparse.Namespace) -> int:
         sample = HeldOutSample(recipe.train, recipe.solve, recipe.sandbox, out, console)
         sample.check()
     summary = train(settings, out, console=console, fresh=args.fresh, on_sample=sample)
+    if os.environ.get("RANK", "0") != "0":
+        # One of several processes of a launcher (torchrun, accelerate): the first one writes and talks.
+        return 0 if summary.status == "finished" else 130
     if console.is_terminal:
         from qlora.plots import show_run
         from qlora.runfolder import RunFolder
