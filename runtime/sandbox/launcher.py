@@ -26,7 +26,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         _set_up(options, control)
-    except BaseException as error:
+    except BaseException as error:  # Whatever it is, the app must hear why this tier does not work.
         fail(control, options, error)
 
 
@@ -75,7 +75,7 @@ def _set_up(options: dict[str, Any], control: socket.socket) -> None:
         elif tier == "reduced":
             reduced.give_up_root(options)
         zygote.serve(control, options)
-    except BaseException as error:
+    except BaseException as error:  # As in `main`: this fork reports and ends.
         fail(control, options, error)
 
 

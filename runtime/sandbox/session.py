@@ -103,7 +103,7 @@ class Sandbox:
         self.close()
 
     def __del__(self) -> None:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # At interpreter exit, modules are gone; there is nobody to tell.
             self._close()
 
     def _open(self) -> bool:
@@ -135,7 +135,7 @@ class Sandbox:
             self.interrupt()
             try:
                 self._receive(reader, time.monotonic() + 5)
-            except BaseException:
+            except BaseException:  # A second Ctrl-C included: the first is raised below, and the session is over.
                 self._close()
             raise
         finally:

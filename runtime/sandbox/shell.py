@@ -149,7 +149,7 @@ class Shell(InteractiveShell):
             super().showtraceback(*arguments, **options)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
+        except BaseException as error:  # The exception's own `__str__` runs here, and may raise anything.
             name = getattr(kind, "__name__", "Exception")
             self.write_out(f"{name}: <its message raised {type(error).__name__}>\n")
 
@@ -168,7 +168,7 @@ class Shell(InteractiveShell):
         self.streams.install()
         tree = self._as_python(code)
         ok = bool(self.run_cell(code, store_history=True).success) if tree is None else self._run_python(code, tree)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # User code may have put anything there.
             sys.stdout.flush()
             sys.stderr.flush()
         return ok
@@ -181,7 +181,8 @@ class Shell(InteractiveShell):
             warnings.simplefilter("ignore")
             try:
                 return self.compile.ast_parse(code + "\n", filename="<cell>")
-            except Exception:
+            except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError, Warning):
+                # What a parser raises, and warnings that user code has turned into errors: IPython shows them.
                 return None
 
     def _run_python(self, code: str, tree: ast.Module) -> bool:

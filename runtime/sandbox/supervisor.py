@@ -79,6 +79,7 @@ class Supervisor:
         self._too_full = False
         self._superseded: set[int] = set()
         self._allowance: Allowance | None = None
+        self._inherited: set[int] = set()
         self._stopped_at = self._cpu_at_stop = 0.0
 
     def serve(self) -> None:
@@ -109,6 +110,8 @@ class Supervisor:
     def _attempt(self, code: str, output: OutputBuffer) -> tuple[str, list[str]]:
         limit = float(self.limits["cell_seconds"])
         frame = protocol.pack({"n": self.number, "code": code})
+        # Taken while nothing of the user's runs. What an earlier cell left takes its time to die on a busy machine.
+        self._inherited = processes.below()
         for _ in range(3):
             if self._begin(frame):
                 break
@@ -341,10 +344,10 @@ class Supervisor:
         now = time.monotonic()
         if now < self._next_look:
             return None
-        company = bool(processes.below() - self._ours())
+        others = processes.below() - self._ours()
         if self._allowance is not None:
-            self._allowance.look(company)
-        if company and self._memory() > self.limits["memory_mb"] * 2**20:
+            self._allowance.look(company=bool(others - self._inherited))
+        if others and self._memory() > self.limits["memory_mb"] * 2**20:
             return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
         if self.watched is not None:
             size, entries = reduced.disk_use(self.watched)

@@ -108,7 +108,7 @@ def _start_proof(options: dict[str, Any]) -> int:
                     with contextlib.suppress(OSError):
                         os.rmdir(scratch)
             os.write(write, json.dumps(layers).encode())
-        except BaseException as error:
+        except BaseException as error:  # A fork must never return into the zygote's code: it reports and ends.
             os.write(write, json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
         finally:
             os._exit(0)
@@ -148,7 +148,7 @@ def _session_or_exit(
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _session(limits, descriptors, shell, options)
-    except BaseException:
+    except BaseException:  # The same: whatever it is, this fork ends here, and the app sees its socket close.
         if options.get("debug"):
             traceback.print_exc()
     finally:
@@ -189,7 +189,7 @@ def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch:
             confine(limits, options, scratch)
             worker.seed_numpy()
             worker.run_head(shell)
-        except BaseException:
+        except BaseException:  # The same once more: the supervisor sees the report pipe close.
             if options.get("debug"):
                 traceback.print_exc()
         finally:
