@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from export.certify import pick
 from export.plan import Sizes, refuse_unless_it_fits
-from export.settings import ExportSettings, file_types, parse_types
+from export.settings import CertifySettings, ExportSettings, file_types, parse_types
+from recipes.cli.export import PICK_PROBLEMS, parser, settings_of
 from runtime.errors import ExportError, InputError
 
 
@@ -39,6 +41,28 @@ def test_unknown_keys_are_mistakes() -> None:
 def test_pick_without_problems_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"certify\.problems"):
         ExportSettings(pick=0.99)
+
+
+def test_pick_without_a_certificate_is_refused() -> None:
+    with pytest.raises(ValidationError, match="needs a certificate"):
+        ExportSettings(pick=0.99, certify=CertifySettings(problems=10, rows=0))
+
+
+def test_pick_on_the_command_line_solves_problems_without_being_told_how_many() -> None:
+    def settings(*words: str) -> ExportSettings:
+        args = parser().read(["run", "--pick", "0.99", *words])
+        assert args is not None
+        return settings_of(args)
+
+    assert settings().certify.problems == PICK_PROBLEMS
+    assert settings("certify.problems=7").certify.problems == 7
+
+
+def test_where_nothing_is_solved_nothing_is_picked() -> None:
+    entry = {"bytes": 1, "solved": {"correct": 0, "of": 9}}
+    certificate = {"models": {"F16": entry, "Q8_0": entry}, "files": {"F16": True, "Q8_0": True}}
+    with pytest.raises(ExportError, match=r"solves none of 9 problems.*all files were kept"):
+        pick(certificate, 0.99)
 
 
 def sizes(disk: int) -> Sizes:

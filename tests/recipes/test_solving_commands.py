@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from recipes.cli import main
 from runtime.lce import Block
 from runtime.replay import ReplayEngine
+from runtime.sandbox.tiers import UNSAFE_WARNING
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CODE = "from math import factorial\nfactorial(12) // factorial(10)"
@@ -217,3 +219,28 @@ def test_a_gguf_file_can_be_looked_at(tiny_gguf: Path, capsys: pytest.CaptureFix
     told = json.loads(capsys.readouterr().out)
     assert code == (0 if told["ok"] else 1)
     assert set(told["control"]) >= {"<|text|>", "<|code|>", "<|endofmessage|>"}
+
+
+def test_a_session_without_isolation_says_so_and_a_chat_says_it_after_every_turn(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["solve", model, "q", "--unsafe-exec", "--answer-only"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "132\n"
+    assert UNSAFE_WARNING in captured.err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("q\nq again\n"))
+    assert main(["chat", model, "--private", "--unsafe-exec"]) == 0
+    captured = capsys.readouterr()
+    assert UNSAFE_WARNING in captured.err
+    assert " ".join(captured.out.split()).count(UNSAFE_WARNING) == 2
+
+
+@pytest.mark.parametrize("verb", ["eval", "serve", "data"])
+def test_other_verbs_run_no_cell_without_isolation(model: str, verb: str) -> None:
+    assert main([verb, model, "--unsafe-exec"]) == 2
+
+
+def test_a_batch_runs_no_cell_without_isolation(model: str, tmp_path: Path) -> None:
+    (tmp_path / "q.txt").write_text("What is 1 + 1?\n", encoding="utf-8")
+    assert main(["solve", model, "--questions", str(tmp_path / "q.txt"), "--unsafe-exec"]) == 2
+    assert main(["solve", model, "q", "--samples", "2", "--unsafe-exec"]) == 2
