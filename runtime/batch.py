@@ -92,7 +92,7 @@ class _Cells:
 
                 lane.sandbox = Sandbox(self._limits)
             result = lane.sandbox.run(lane.attempt.code)
-        except BaseException as caught:
+        except BaseException as caught:  # Whatever it is, the loop waits for this lane and decides what it means.
             error = caught
         self.done.put((lane, result, error))
 

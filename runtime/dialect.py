@@ -192,8 +192,11 @@ class BlockReader:
         """See the protocol."""
         if self._open is not None and token != self._end_of_block and piece:
             self.block_tokens += 1
-            if self._strip and not self._parts and piece.startswith(b" "):
-                piece = piece[1:]
+            if not self._parts:
+                if self._strip and piece.startswith(b" "):
+                    piece = piece[1:]
+                if self._open == "execution":
+                    self._constrain(None, self._inside)
             self._parts.append(piece)
             if self._listener is not None and (text := self._decode.decode(piece)):
                 self._listener.wrote(self._open, text)
@@ -243,7 +246,9 @@ class BlockReader:
     def imagine(self) -> list[Segment]:
         """See the protocol."""
         self._open, self.block_tokens = "execution", 0
-        self._constrain(None, self._inside)
+        # Not empty: no real execution is, and a model that was never trained to write one likes to end it at once.
+        ends = {token for token in (self._end_of_block, self._end_of_message) if token is not None}
+        self._constrain(None, self._inside | ends)
         return [Segment("execution", EXECUTION, True)]
 
     def _constrain(self, only: frozenset[int] | None, forbidden: frozenset[int]) -> None:

@@ -132,7 +132,8 @@ class Decoder(Protocol):
             after: finish this sequence, and keep of its cache what the new prompt begins with (a conversation).
 
         Raises:
-            EngineError: no slot is free, or a segment names a control token the model lacks.
+            EngineError: no slot is free.
+            ModelError: a segment names a control token the model lacks.
         """
         ...
 

@@ -12,12 +12,11 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.decoder import BaseDecoder, Opening, encode
 from runtime.engine import Drawn, Sequence, SequenceError, Vocabulary
 from runtime.engine_native import AbortFlag
-from runtime.errors import EngineError
 from runtime.grade import final_answer
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, Block, Segment, assistant_block_segments
-from runtime.settings import SamplingSettings
 from runtime.solver import Solution
 
 Script = Callable[[str], Iterable[Block]]
@@ -54,23 +53,13 @@ def script_tokens(
 ) -> list[int]:
     """The ids a model would have drawn to write `blocks`: its own ones alone, executions only where it imagines them
     (and then without their marker, which the runtime writes even so)."""
-    ids: list[int] = []
+    pieces: list[Segment] = []
     for block in blocks:
-        pieces = assistant_block_segments(block.type, block.content)
+        written = assistant_block_segments(block.type, block.content)
         if block.type == "execution":
-            pieces = pieces[1:] if imagined else []
-        for segment in pieces:
-            ids += _ids(vocabulary, segment)
-    return ids + (_ids(vocabulary, Segment("control", END_OF_MESSAGE, True)) if end else [])
-
-
-def _ids(vocabulary: Vocabulary, segment: Segment) -> list[int]:
-    if not segment.is_control:
-        return vocabulary.encode(segment.text)
-    token = vocabulary.control_id(segment.text)
-    if token is None:
-        raise EngineError(f"the vocabulary has no control token {segment.text}", "nothing can be replayed", "")
-    return [token]
+            written = written[1:] if imagined else []
+        pieces += written
+    return encode(vocabulary, pieces + ([Segment("control", END_OF_MESSAGE, True)] if end else []))
 
 
 class ReplayEngine:
@@ -121,45 +110,34 @@ class _Scripted(Sequence):
     failure: str = ""
 
 
-class ReplayDecoder:
+class ReplayDecoder(BaseDecoder):
     """See `runtime.engine.Decoder` for the contract."""
 
     def __init__(self, engine: ReplayEngine, slots: int) -> None:
-        self.engine, self.slots, self.n_ctx = engine, slots, engine.n_ctx
+        super().__init__(engine, slots)
+        self.engine: ReplayEngine = engine
         self._live = 0
 
-    def start(
-        self,
-        segments: Iterable[Segment],
-        sampling: SamplingSettings,
-        seed: int,
-        *,
-        share: bool = False,
-        after: Sequence | None = None,
-    ) -> Sequence:
-        """See the protocol. The question is the last content segment of the prompt."""
-        del sampling, seed, share
-        if after is not None:
-            self.finish(after)
-        if self._live >= self.slots:
-            raise EngineError(f"all {self.slots} slots are in use")
-        self._live += 1
-        segments = list(segments)
-        vocabulary = self.engine.vocabulary
-        bos = vocabulary.bos
-        ids = ([] if bos is None else [bos]) + [token for segment in segments for token in _ids(vocabulary, segment)]
-        question = next(segment.text for segment in reversed(segments) if not segment.is_control)
-        script = script_tokens(
-            vocabulary, self.engine.script(question), end=self.engine.end, imagined=self.engine.imagined
-        )
-        return _Scripted(slot=self._live, ids=ids, script=iter(script))
+    @property
+    def live(self) -> int:
+        """See the base."""
+        return self._live
 
-    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
-        """See the protocol."""
-        before = sequence.length
-        for segment in segments:
-            sequence.ids += _ids(self.engine.vocabulary, segment)
-        return sequence.length - before
+    def _open(self, prompt: list[Segment], asked: Opening) -> Sequence:
+        engine = self.engine
+        # The question is the last content segment of the prompt.
+        question = next(segment.text for segment in reversed(prompt) if not segment.is_control)
+        script = script_tokens(engine.vocabulary, engine.script(question), end=engine.end, imagined=engine.imagined)
+        sequence = super()._open(prompt, asked)
+        assert isinstance(sequence, _Scripted)
+        sequence.script = iter(script)
+        return sequence
+
+    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+        if asked.after is not None:
+            self.finish(asked.after)
+        self._live += 1
+        return _Scripted(slot=self._live, ids=ids)
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
         """See the protocol."""

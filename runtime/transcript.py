@@ -29,6 +29,7 @@ DECIDING = (
     "lora_sha256",
     "model",
     "endpoint",
+    "mode",
     "settings",
     "limits",
     "data",

@@ -61,15 +61,19 @@ def write_model(
     spread: float = 0.05,
     loud_control: float = 1.0,
     plain: bool = False,
+    file_type: int | None = None,
 ) -> Path:
     """Write a random Llama-architecture model to `path` and return it.
 
     `loud_control` scales the output rows of the control tokens: above 1 they are drawn far more often than by chance
     (the end of the message excepted, so that there are several blocks). `plain`: greedy decoding draws ordinary pieces
-    only, no bytes (servers hold back text while its bytes are no UTF-8) and no control tokens.
+    only, no bytes (servers hold back text while its bytes are no UTF-8) and no control tokens. `file_type`:
+    what the file says of its weights, true or not.
     """
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny random llama")
+    if file_type is not None:
+        writer.add_file_type(file_type)
     writer.add_context_length(context)
     writer.add_embedding_length(hidden)
     writer.add_block_count(layers)

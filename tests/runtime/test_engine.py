@@ -395,6 +395,14 @@ def test_facts_name_the_file_by_its_hash(engine: LlamaEngine, model: Path) -> No
     assert json.dumps(facts)
 
 
+def test_facts_tell_what_the_weights_are_stored_in(engine: LlamaEngine, tmp_path: Path) -> None:
+    assert engine.facts()["quantization"] == "F32 (guessed)", "the file does not say: llama.cpp's guess, as one"
+    for number, name in ((7, "Q8_0"), (15, "Q4_K_M"), (0, "F32")):
+        path = write_model(tmp_path / f"{name}.gguf", file_type=number)
+        with load(path, threads=1) as said:  # type: ignore[attr-defined]
+            assert said.facts()["quantization"] == name
+
+
 def test_nothing_is_printed_while_a_model_loads_and_runs(model: Path) -> None:
     """llama.cpp logs to stderr from C, so only a process of its own can show it."""
     code = textwrap.dedent(f"""

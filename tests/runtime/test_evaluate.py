@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf_factory import write_model
 from rich.console import Console
 
 from runtime.errors import DataError, InputError, ModelError
@@ -331,9 +332,18 @@ def test_a_run_is_not_continued_in_another_mode(sums: str, tmp_path: Path, monke
         run_eval(Engine(), [sums], out, mode=mode, solve=solver(right), fresh=True)
         before = (out / "results.jsonl").read_bytes()
         for other in set(MODES) - {mode}:
-            with pytest.raises(InputError, match="begun with another settings"):
+            with pytest.raises(InputError, match="begun with another mode, settings"):
                 run_eval(Engine(), [sums], out, mode=other, solve=solver(right))
         assert (out / "results.jsonl").read_bytes() == before
+
+
+def test_the_facts_of_a_real_model_name_its_quantization_and_dialect(sums: str, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.gguf", file_type=15)
+    found = run_eval(path, [sums], tmp_path / "run", settings=QUIET, solve=solver(right))
+    meta = json.loads((tmp_path / "run" / "results.meta.json").read_text("utf-8"))
+    for facts in (meta, found["facts"]):
+        assert (facts["quantization"], facts["dialect"], facts["mode"]) == ("Q4_K_M", "lce", "no-execution")
+    assert "- quantization: `Q4_K_M`" in (tmp_path / "run" / "report.md").read_text("utf-8")
 
 
 def test_the_recorded_mode_is_what_the_settings_made_of_it(sums: str, tmp_path: Path) -> None:

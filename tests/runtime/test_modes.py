@@ -132,6 +132,12 @@ def test_imagined_executions_are_written_by_the_model_and_nothing_is_run(way: Wa
     assert {event.type for event in told if isinstance(event, TextPiece)} == {"text", "code"}
 
 
+def test_an_imagined_execution_cannot_be_empty(way: Way) -> None:
+    solution, _ = solve(way, [CODE, Block("execution", ""), LAST], "imagined")
+    assert (solution.status, solution.blocks) == ("error", [CODE])
+    assert "forbids" in solution.detail
+
+
 def test_imagined_executions_do_not_count_as_blocks_but_their_tokens_do(way: Way) -> None:
     solution, _ = solve(way, [CODE, IMAGINED, CODE, IMAGINED, LAST], "imagined", max_blocks=3)
     assert solution.status == "answered"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runtime.batch import Item, solve_batch
-from runtime.errors import EngineError
+from runtime.errors import ModelError
 from runtime.lce import Block
 from runtime.replay import ByteVocabulary, ReplayEngine, ReplayReport, compare, recorded_script, script_tokens
 from runtime.settings import SolverSettings
@@ -45,6 +45,9 @@ def test_a_script_is_what_the_model_would_have_written() -> None:
     ids = script_tokens(words, blocks)
     assert len(ids) == 3 + 3 + 1
     assert words.control_id("<|execution|>") not in ids
+    # Imagined, its content and its end are the model's too; the marker never is.
+    assert len(script_tokens(words, blocks, imagined=True)) == len(ids) + len("never the model's") + 1
+    assert words.control_id("<|execution|>") not in script_tokens(words, blocks, imagined=True)
 
 
 def test_a_vocabulary_without_block_tokens_cannot_replay() -> None:
@@ -52,5 +55,5 @@ def test_a_vocabulary_without_block_tokens_cannot_replay() -> None:
         def control_id(self, name: str) -> int | None:
             del name
 
-    with pytest.raises(EngineError, match="control token"):
+    with pytest.raises(ModelError, match="control token"):
         script_tokens(Bare(), [Block("text", "x")])

@@ -1,0 +1,288 @@
+"""Sequences in a `llama_context`: batches filled, tokens drawn, cache shared and given back."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence as Seq
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from runtime.decoder import BaseDecoder, Opening
+from runtime.engine import ContextFullError, Drawn, Sequence, StoppedError
+from runtime.engine_native import captured_log, last_errors
+from runtime.errors import EngineError, InputError, ModelError
+from runtime.settings import SamplingSettings
+
+if TYPE_CHECKING:
+    from runtime.engine_llama import LlamaEngine
+
+
+class LlamaDecoder(BaseDecoder):
+    """One `llama_context` with a unified cache; see `runtime.engine.Decoder` for the contract."""
+
+    def __init__(self, engine: LlamaEngine, slots: int) -> None:
+        if not 1 <= slots <= 255:
+            raise InputError(f"{slots} slots were asked for", "", "ask for 1 to 255")
+        super().__init__(engine, slots)
+        self.engine: LlamaEngine = engine
+        self._lib = lib = engine._lib
+        self._context: Any = None
+        self._free = list(range(slots - 1, -1, -1))
+        self._live: dict[int, Sequence] = {}
+        self._context = self._new_context()
+        self._memory = lib.llama_get_memory(self._context)
+        self._batch_tokens = min(int(lib.llama_n_batch(self._context)), engine.settings.batch_tokens)
+        self._make_batch(self._batch_tokens)
+
+    def _new_context(self) -> Any:
+        engine, lib = self.engine, self._lib
+        params = lib.llama_context_default_params()
+        params.n_ctx = engine.cells(self.slots)
+        params.n_batch = params.n_ubatch = min(engine.settings.batch_tokens, params.n_ctx)
+        params.n_seq_max = self.slots
+        params.kv_unified = True
+        params.n_threads = params.n_threads_batch = engine.threads
+        params.flash_attn_type = (
+            lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if engine.flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        params.type_k = _ggml_type(lib, engine.settings.cache_type_k)
+        params.type_v = _ggml_type(lib, engine.settings.cache_type_v)
+        params.offload_kqv = engine.settings.gpu_layers != 0
+        with captured_log() as log:
+            context = lib.llama_init_from_model(engine._model, params)
+        if not context:
+            raise EngineError(
+                f"llama.cpp cannot make a context of {params.n_ctx} tokens: {last_errors(log) or 'it gave no reason'}",
+                "nothing can be solved",
+                "ask for a smaller n_ctx or fewer slots, or free memory",
+            )
+        lib.llama_set_abort_callback(context, engine.stop_flag.callback, engine.stop_flag.data)
+        if engine._adapter:
+            adapters = (lib.llama_adapter_lora_p_ctypes * 1)(engine._adapter)
+            scales = (ctypes.c_float * 1)(1.0)
+            if lib.llama_set_adapters_lora(context, adapters, 1, scales) != 0:
+                lib.llama_free(context)
+                raise ModelError(f"the adapter {engine._lora} cannot be applied", "", "check that it fits this base")
+        return context
+
+    def _make_batch(self, room: int) -> None:
+        # The arrays are ours, so that a prompt is written by slices and a token by four plain stores.
+        self._token = (ctypes.c_int32 * room)()
+        self._position = (ctypes.c_int32 * room)()
+        self._wanted = (ctypes.c_int8 * room)()
+        self._slot = (ctypes.c_int32 * room)()
+        ones = (ctypes.c_int32 * room)(*([1] * room))
+        pointer = ctypes.POINTER(ctypes.c_int32)
+        size = ctypes.sizeof(ctypes.c_int32)
+        base = ctypes.addressof(self._slot)
+        slots = (pointer * room)(*(ctypes.cast(base + i * size, pointer) for i in range(room)))
+        self._batch = self._lib.llama_batch(
+            n_tokens=0,
+            token=ctypes.cast(self._token, pointer),
+            embd=None,
+            pos=ctypes.cast(self._position, pointer),
+            n_seq_id=ctypes.cast(ones, pointer),
+            seq_id=ctypes.cast(slots, ctypes.POINTER(pointer)),
+            logits=ctypes.cast(self._wanted, ctypes.POINTER(ctypes.c_int8)),
+        )
+        self._alive = (ones, slots)
+
+    # Sequences
+
+    @property
+    def live(self) -> int:
+        """See the base."""
+        return len(self._live)
+
+    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+        if not ids:
+            raise EngineError("an empty prompt cannot be evaluated", "", "ask a question")
+        if asked.after is not None:
+            sequence = self._continue(asked.after, ids)
+        else:
+            sequence = Sequence(slot=self._free.pop(), ids=ids)
+            self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+        if asked.share:
+            self._share_prefix(sequence)
+        self._live[sequence.slot] = sequence
+        sequence.sampler = self._new_sampler(asked.sampling, asked.seed)
+        return sequence
+
+    def _continue(self, after: Sequence, ids: list[int]) -> Sequence:
+        common = _common_prefix(after.ids, ids, min(after.past, len(ids) - 1))
+        self._live.pop(after.slot)
+        self._lib.llama_sampler_free(after.sampler)
+        after.sampler = None
+        if not self._lib.llama_memory_seq_rm(self._memory, after.slot, common, -1):
+            # Some memories (recurrent ones) cannot forget a part.
+            self._lib.llama_memory_seq_rm(self._memory, after.slot, -1, -1)
+            common = 0
+        return Sequence(slot=after.slot, ids=ids, past=common, reused=common)
+
+    def _share_prefix(self, sequence: Sequence) -> None:
+        best, length = None, sequence.past
+        for donor in self._live.values():
+            common = _common_prefix(donor.ids, sequence.ids, min(donor.past, len(sequence.ids) - 1))
+            if common > length:
+                best, length = donor, common
+        if best is not None:
+            # Metadata only: both sequences point at the same cells.
+            self._lib.llama_memory_seq_cp(self._memory, best.slot, sequence.slot, 0, length)
+            sequence.past = sequence.reused = length
+
+    def park(self, sequence: Sequence) -> None:
+        """See the protocol."""
+        self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+        sequence.past = 0
+
+    def finish(self, sequence: Sequence) -> None:
+        """See the protocol."""
+        if self._live.pop(sequence.slot, None) is None:
+            return
+        self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+        self._lib.llama_sampler_free(sequence.sampler)
+        sequence.sampler = None
+        self._free.append(sequence.slot)
+
+    # The step
+
+    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+        """See the protocol."""
+        filled, parts, ready = self._fill(sequences)
+        if not filled:
+            return []
+        self._batch.n_tokens = filled
+        code = self._lib.llama_decode(self._context, self._batch)
+        if code:
+            self._roll_back(parts, code)
+        for sequence, count in parts:
+            sequence.past += count
+            sequence.evaluated += count
+        drawn = []
+        piece = self.engine.vocabulary.piece
+        for sequence, index in ready:
+            token = self._draw(sequence, index)
+            sequence.ids.append(token)
+            drawn.append(Drawn(sequence, token, piece(token)))
+        return drawn
+
+    def _fill(self, sequences: Seq[Sequence]) -> tuple[int, list[tuple[Sequence, int]], list[tuple[Sequence, int]]]:
+        """Write the batch: single tokens first, so that a long prompt never holds the others up, then prompt chunks."""
+        token, position, wanted, slot = self._token, self._position, self._wanted, self._slot
+        room = self._batch_tokens
+        filled = 0
+        parts, ready, long = [], [], []
+        for sequence in sequences:
+            past = sequence.past
+            if len(sequence.ids) - past != 1 or filled == room:
+                long.append(sequence)
+                continue
+            token[filled] = sequence.ids[past]
+            position[filled] = past
+            wanted[filled] = 1
+            slot[filled] = sequence.slot
+            parts.append((sequence, 1))
+            ready.append((sequence, filled))
+            filled += 1
+        for sequence in long:
+            past = sequence.past
+            count = min(len(sequence.ids) - past, room - filled)
+            if count <= 0:
+                continue
+            end = filled + count
+            token[filled:end] = [*sequence.ids[past : past + count]]
+            position[filled:end] = list(range(past, past + count))
+            wanted[filled:end] = [0] * count
+            slot[filled:end] = [sequence.slot] * count
+            parts.append((sequence, count))
+            filled = end
+            if past + count == len(sequence.ids):
+                wanted[end - 1] = 1
+                ready.append((sequence, end - 1))
+        return filled, parts, ready
+
+    def _roll_back(self, parts: list[tuple[Sequence, int]], code: int) -> None:
+        if code == 1:
+            raise ContextFullError(
+                "the context is full", "no further token can be evaluated", "ask for a larger n_ctx or fewer slots"
+            )
+        # After an abort or a failure some micro-batches may have been stored: back to what we counted.
+        for sequence, _ in parts:
+            self._lib.llama_memory_seq_rm(self._memory, sequence.slot, sequence.past, -1)
+        if code == 2:
+            raise StoppedError("the computation was stopped")
+        raise EngineError(
+            f"llama_decode failed with code {code}", "this solution cannot go on", "try a smaller batch_tokens or n_ctx"
+        )
+
+    def _draw(self, sequence: Sequence, index: int) -> int:
+        lib = self._lib
+        token: int = lib.llama_sampler_sample(sequence.sampler, self._context, index)
+        only = sequence.only
+        if token in sequence.forbidden if only is None else token not in only:
+            # Drawing first and masking only on a miss keeps the usual case free of any work over the vocabulary.
+            token = self._draw_masked(sequence, index)
+        return token
+
+    def _draw_masked(self, sequence: Sequence, index: int) -> int:
+        logits = np.ctypeslib.as_array(
+            self._lib.llama_get_logits_ith(self._context, index), shape=(self.engine.vocabulary.size,)
+        )
+        if sequence.only is not None:
+            allowed = sorted(sequence.only)
+            kept = logits[allowed].copy()
+            logits.fill(-np.inf)
+            logits[allowed] = kept
+        else:
+            logits[sorted(sequence.forbidden)] = -np.inf
+        token: int = self._lib.llama_sampler_sample(sequence.sampler, self._context, index)
+        return token
+
+    def _new_sampler(self, sampling: SamplingSettings, seed: int) -> Any:
+        """One chain for the whole solution: a new one per block would start its random numbers and penalties again."""
+        lib = self._lib
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+
+        def add(sampler: Any) -> None:
+            lib.llama_sampler_chain_add(chain, sampler)
+
+        if sampling.repeat_penalty != 1.0:
+            add(lib.llama_sampler_init_penalties(self.engine.vocabulary.size, 64, sampling.repeat_penalty, 0.0, 0.0))
+        if sampling.temperature == 0.0:
+            add(lib.llama_sampler_init_greedy())
+            return chain
+        if sampling.top_k:
+            add(lib.llama_sampler_init_top_k(sampling.top_k))
+        if sampling.top_p < 1.0:
+            add(lib.llama_sampler_init_top_p(sampling.top_p, 1))
+        if sampling.min_p > 0.0:
+            add(lib.llama_sampler_init_min_p(sampling.min_p, 1))
+        add(lib.llama_sampler_init_temp(sampling.temperature))
+        add(lib.llama_sampler_init_dist(seed))
+        return chain
+
+    def close(self) -> None:
+        """See the protocol."""
+        if self._context is None:
+            return
+        for sequence in list(self._live.values()):
+            self.finish(sequence)
+        self._lib.llama_free(self._context)
+        self._context = None
+
+    def __enter__(self) -> LlamaDecoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _common_prefix(first: list[int], second: list[int], limit: int) -> int:
+    if first[:limit] == second[:limit]:
+        return limit
+    return next(i for i in range(limit) if first[i] != second[i])
+
+
+def _ggml_type(lib: Any, name: str) -> int:
+    return int(getattr(lib, f"GGML_TYPE_{name.upper()}"))
