@@ -47,12 +47,12 @@ def inspect_file(
         raise InputError(f"cannot show {show!r}", "nothing was shown", f"it is one of {', '.join((*SHOW, *FAILURES))}")
     from rich.theme import Theme
 
-    from runtime.render import _STYLES, make_console
+    from runtime.render import STYLES, make_console
 
     attempts = read_attempts(path)
     console = console or make_console()
     # A console of the caller's own may not know the styles of our panels.
-    with console.use_theme(Theme(_STYLES)):
+    with console.use_theme(Theme(STYLES)):
         return _walk(attempts, console, show, limit, ask)
 
 

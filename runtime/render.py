@@ -47,7 +47,7 @@ WHY = {
 }
 """Status of a solution in words."""
 
-_STYLES = {
+STYLES = {
     "text": "none",
     "text.border": "dim",
     "code.border": "blue",
@@ -60,6 +60,7 @@ _STYLES = {
     "warning": "yellow",
     "markdown.code": "cyan",
 }
+"""Names of the styles our panels use, for a console of another make."""
 
 
 def make_console(
@@ -69,7 +70,7 @@ def make_console(
 
     `terminal` says whether `file` is one, where it cannot tell itself.
     """
-    console = Console(theme=Theme(_STYLES), highlight=False, stderr=stderr, file=file, force_terminal=terminal)
+    console = Console(theme=Theme(STYLES), highlight=False, stderr=stderr, file=file, force_terminal=terminal)
     console.code_theme = "ansi_light" if is_light(theme) else "ansi_dark"  # type: ignore[attr-defined]
     return console
 
@@ -113,9 +114,13 @@ def code_panel(content: str, console: Console) -> RenderableType:
 
 def execution_panel(output: str, status: str = "ok", seconds: float | None = None) -> RenderableType:
     """An execution result; long ones show their beginning and their end."""
-    failed = status not in ("ok", "disabled") or output.startswith("Traceback") or "Traceback (most recent" in output
+    failed = (
+        status not in ("ok", "disabled", "imagined")
+        or output.startswith("Traceback")
+        or "Traceback (most recent" in output
+    )
     note = "" if seconds is None else f" · {duration(seconds)}"
-    label = {"timeout": "time-out", "killed": "killed", "error": "error"}.get(status, "")
+    label = {"timeout": "time-out", "killed": "killed", "error": "error", "imagined": "imagined"}.get(status, "")
     title = f"execution{note}" + (f" · {label}" if label else "")
     body = Text("(no output)", style="note") if output == EMPTY_EXECUTION else Text(shortened(clean(output)))
     border = "execution.failed" if failed else "execution.border"
