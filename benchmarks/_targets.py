@@ -21,8 +21,7 @@ class Targets:
 
     Args:
         name: of the script; `benchmarks/results/NAME.json` is written.
-        whole: False for a run on a smaller scale, which proves nothing and is written to `NAME.small.json`, unless it
-            is thrown away with `write=False`.
+        whole: False for a run on a smaller scale, which proves nothing and is printed only.
     """
 
     def __init__(self, name: str, *, whole: bool = True) -> None:
@@ -52,8 +51,8 @@ class Targets:
         )
         return met
 
-    def finish(self, *, write: bool = True) -> int:
-        """Write the file; returns the exit code: 1 where a target was missed."""
+    def finish(self) -> int:
+        """Write the file of a whole run; returns the exit code: 1 where a target was missed."""
         met = all(item["met"] for item in self.targets)
         content = {
             "benchmark": self.name,
@@ -69,9 +68,11 @@ class Targets:
                 "python": platform.python_version(),
             },
         }
-        if write:
+        if self.whole:
             RESULTS.mkdir(exist_ok=True)
-            target = RESULTS / f"{self.name}{'' if self.whole else '.small'}.json"
+            target = RESULTS / f"{self.name}.json"
             target.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             print(f"written to benchmarks/results/{target.name}")
+        else:
+            print("a run on a smaller scale: nothing is written")
         return 0 if met else 1

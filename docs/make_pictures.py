@@ -151,6 +151,9 @@ def run(name: str, picture: Picture, folder: Path, theme: str) -> Terminal:
     """Run the command of a picture and return its last screen."""
     make_files(picture.words, folder / "home" / "maths")
     background = {"COLORFGBG": "0;15" if theme == "light" else "15;0"}
+    if "nano" in picture.words:
+        # So small a model is as fast on one thread, and on a busy machine several would wait for each other.
+        background["MATHCODER_THREADS"] = "1"
     if name == "chat":
         return chat(picture, folder, background)
     terminal = Terminal(list(picture.words), picture.columns, folder, **background)
@@ -236,9 +239,43 @@ def as_text(screen: Any) -> Any:
                 color=colour(fg), bgcolor=colour(bg), bold=bold, italic=italics,
                 underline=underscore, strike=strikethrough, reverse=reverse, dim=blink,
             )  # fmt: skip
-            text.append("".join(cell.data for cell in letters), style)
+            # Frames are drawn as lines: whether their letters meet depends on the font of whoever looks.
+            text.append("".join(" " if cell.data in STROKES else cell.data for cell in letters), style)
         text.append("\n" if row < last else "")
     return text
+
+
+STROKES = {
+    "─": "M0 {y}H{w}", "━": "M0 {y}H{w}", "│": "M{x} 0V{h}", "╭": "M{w} {y}H{r}Q{x} {y} {x} {b}V{h}",
+    "╮": "M0 {y}H{l}Q{x} {y} {x} {b}V{h}", "╰": "M{x} 0V{t}Q{x} {y} {r} {y}H{w}",
+    "╯": "M{x} 0V{t}Q{x} {y} {l} {y}H0", "╸": "M0 {y}H{x}", "╺": "M{x} {y}H{w}",
+}  # fmt: skip
+"""Letters of frames and bars as paths in a cell of `w` by `h` with its middle at `x`, `y`."""
+WIDTH, HEIGHT, TOP = 12.2, 24.4, 1.5
+"""A cell of rich's SVG, and where the first line begins."""
+
+
+def strokes(screen: Any, theme: Any) -> str:
+    """The frames on the screen as SVG paths."""
+    from rich.color import Color, blend_rgb
+
+    x, y, bend = WIDTH / 2, HEIGHT / 2, 5.0
+    places = {"w": WIDTH, "h": HEIGHT, "x": x, "y": y, "l": x - bend, "r": x + bend, "t": y - bend, "b": y + bend}
+    found = []
+    for row, column in itertools.product(range(screen.lines), range(screen.columns)):
+        cell = screen.buffer[row][column]
+        if cell.data not in STROKES:
+            continue
+        shade = theme.foreground_color
+        if (name := colour(cell.fg)) is not None:
+            shade = Color.parse(name).get_truecolor(theme)
+        if cell.blink:
+            shade = blend_rgb(shade, theme.background_color, 0.5)
+        path = STROKES[cell.data].format(**{key: f"{value:g}" for key, value in places.items()})
+        thick = ' stroke-width="4"' if cell.data in "━╸╺" else ""
+        at = f"{column * WIDTH:g} {row * HEIGHT + TOP:g}"
+        found.append(f'<path transform="translate({at})" d="{path}" stroke="{shade.hex}"{thick}/>')
+    return f'<g fill="none" stroke-width="1.4">{"".join(found)}</g>'
 
 
 def colour(name: str) -> str | None:
@@ -274,9 +311,9 @@ def svg(screen: Any, title: str, theme: str) -> str:
     )  # fmt: skip
     console = Console(record=True, width=screen.columns, file=io.StringIO(), force_terminal=True, color_system="256")
     console.print(as_text(screen), crop=False, soft_wrap=True)
-    return console.export_svg(
-        title=title, theme=dark if theme == "dark" else light, code_format=FORMAT, unique_id="picture"
-    )
+    shades = dark if theme == "dark" else light
+    drawn = console.export_svg(title=title, theme=shades, code_format=FORMAT, unique_id="picture")
+    return drawn.replace("<!-- frames -->", strokes(screen, shades))
 
 
 FORMAT = """\
@@ -301,6 +338,7 @@ FORMAT = """\
     <g class="{unique_id}-matrix">
     {matrix}
     </g>
+    <!-- frames -->
     </g>
 </svg>
 """

@@ -24,10 +24,21 @@ class MathCoderError(Exception):
         self.remedy = remedy
         super().__init__(" ".join(_sentence(part) for part in (cause, consequence, remedy) if part))
 
+    def for_people(self) -> str:
+        """The message as a screen shows it: consequence and remedy are sentences that begin with a capital."""
+        parts = [self.cause, *(_capital(part) for part in (self.consequence, self.remedy))]
+        return " ".join(_sentence(part) for part in parts if part)
+
 
 def _sentence(part: str) -> str:
     part = part.strip()
     return part if part.endswith((".", "!", "?", ":")) else part + "."
+
+
+def _capital(part: str) -> str:
+    # A command or a file name stays as it is typed.
+    word = part.split(" ", 1)[0]
+    return part[:1].upper() + part[1:] if word.isalpha() and word not in ("mathcoder", "pip") else part
 
 
 class InputError(MathCoderError):

@@ -41,7 +41,11 @@ def export(turns: Sequence[Turn], target: str | Path, *, title: str = "MathCoder
     try:
         write_text(target, text)
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}", "nothing was exported") from None
+        raise InputError(
+            f"{target} cannot be written: {error.strerror or error}",
+            "nothing was exported",
+            "name a file in a folder of yours",
+        ) from None
     return target
 
 

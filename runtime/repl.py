@@ -140,7 +140,7 @@ class Chat:
             else:
                 self.ask(text.strip())
         except MathCoderError as error:
-            self.console.print(Text(str(error), style="red"))
+            self.console.print(Text(error.for_people(), style="red"))
         except KeyboardInterrupt:
             self.console.print(Text("stopped", style="warning"))
         if self.options.unsafe_exec and not self.leaving:

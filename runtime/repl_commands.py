@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +15,7 @@ from runtime.errors import InputError
 from runtime.render import answer_text, clean, execution_panel, why_table
 from runtime.repl_edit import edit_code, edit_question, forget_through
 from runtime.repl_log import newest, read_log
-from runtime.repl_registry import COMMANDS, Command, command, run_command
+from runtime.repl_registry import COMMANDS, Command, command, run_command, unknown
 
 if TYPE_CHECKING:
     from runtime.repl import Chat
@@ -29,7 +30,7 @@ def _help(chat: Chat, rest: str) -> None:
     if rest:
         found = COMMANDS.get(rest.lstrip("/"))
         if found is None:
-            raise InputError(f"there is no command {rest}", "", "/help lists the commands")
+            raise unknown(rest.lstrip("/"))
         console.print(Text(f"/{found.name} {found.usage}".rstrip(), style="bold"))
         console.print(Text(f"{found.summary[:1].upper()}{found.summary[1:]}. {found.details}".rstrip()))
         return
@@ -134,7 +135,8 @@ def _vars(chat: Chat, _: str) -> None:
     for heading in ("name", "type", "value"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        # Where in memory a function lies tells a person nothing.
+        table.add_row(*(Text(re.sub(r" at 0x[0-9a-f]+", "", cell)) for cell in row))
     chat.console.print(table)
 
 
@@ -187,7 +189,9 @@ def _verify(chat: Chat, rest: str) -> None:
 )
 def _edit(chat: Chat, rest: str) -> None:
     if rest not in ("", "question", "code"):
-        raise InputError(f"/edit knows `question` and `code`, not {rest!r}")
+        raise InputError(
+            f"/edit opens `question` or `code`, not {rest!r}", "nothing was opened", "/help edit explains it"
+        )
     turn = next((turn for turn in reversed(chat.conversation.turns) if turn.question), None)
     if turn is None:
         raise InputError("there is nothing to edit yet", "", "ask a question first")
@@ -218,7 +222,7 @@ def _retry(chat: Chat, _: str) -> None:
 def _undo(chat: Chat, _: str) -> None:
     turn = chat.conversation.undo()
     if turn is None:
-        raise InputError("there is nothing to undo")
+        raise InputError("there is nothing to undo", "", "/undo takes back a question or a /run")
     chat.say(f"forgotten: {_title(turn.question) or 'your /run'}")
 
 
@@ -243,7 +247,7 @@ def _reset(chat: Chat, _: str) -> None:
 )
 def _save(chat: Chat, rest: str) -> None:
     if not rest:
-        raise InputError("a file name is missing", "", "write e.g. /save triangle.jsonl")
+        raise InputError("a file name is missing", "nothing was saved", "write e.g. /save triangle.jsonl")
     target = chat.save(Path(rest).expanduser())
     chat.say(f"saved to {target}")
 
@@ -257,12 +261,14 @@ def _save(chat: Chat, rest: str) -> None:
 )
 def _load(chat: Chat, rest: str) -> None:
     if not rest:
-        raise InputError("a file name is missing", "", "write e.g. /load triangle.jsonl")
+        raise InputError("a file name is missing", "nothing was loaded", "write e.g. /load triangle.jsonl")
     path = Path(rest).expanduser()
     if path.is_dir():
         found = newest(path)
         if found is None:
-            raise InputError(f"{path} is a folder without saved conversations")
+            raise InputError(
+                f"{path} is a folder without saved conversations", "nothing was loaded", "name a file that /save wrote"
+            )
         path = found
     chat.take(read_log(path), str(path))
 
@@ -276,7 +282,9 @@ def _load(chat: Chat, rest: str) -> None:
 )
 def _export(chat: Chat, rest: str) -> None:
     if not rest:
-        raise InputError("a file name is missing", "", "write e.g. /export solution.ipynb (or .html, .md, .json)")
+        raise InputError(
+            "a file name is missing", "nothing was written", "write e.g. /export solution.ipynb (or .html, .md, .json)"
+        )
     chat.say(f"written to {chat.export(rest)}")
 
 

@@ -17,6 +17,8 @@ from runtime.repl_registry import run_command
 if TYPE_CHECKING:
     from runtime.repl import Chat
 
+SET = "set EDITOR before the chat begins, e.g. `export EDITOR=nano`"
+
 
 def edit_question(chat: Chat, old: str) -> None:
     """Ask an edited question in place of `old`."""
@@ -82,7 +84,7 @@ def edit_text(text: str, suffix: str, editor: str | None = None) -> str:
     """
     chosen = editor or os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not chosen:
-        raise InputError("no editor is set", "nothing was changed", "set EDITOR, e.g. `export EDITOR=nano`")
+        raise InputError("no editor is set", "nothing was changed", SET)
     descriptor, name = tempfile.mkstemp(suffix=suffix, prefix="mathcoder-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
@@ -90,9 +92,11 @@ def edit_text(text: str, suffix: str, editor: str | None = None) -> str:
         try:
             status = subprocess.run([*shlex.split(chosen), name], check=False).returncode
         except (OSError, ValueError) as error:
-            raise InputError(f"the editor {chosen!r} cannot be started: {error}", "nothing was changed") from None
+            raise InputError(f"the editor {chosen!r} cannot be started: {error}", "nothing was changed", SET) from None
         if status != 0:
-            raise InputError(f"the editor ended with status {status}", "nothing was changed")
+            raise InputError(
+                f"the editor {chosen!r} ended with status {status}", "nothing was changed", "save and leave it normally"
+            )
         return Path(name).read_text(encoding="utf-8", errors="replace")
     finally:
         os.unlink(name)

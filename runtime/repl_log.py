@@ -89,7 +89,9 @@ def read_log(path: Path) -> Recorded:
     try:
         text = path.read_bytes().decode("utf-8", "replace")
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise InputError(
+            f"{path} cannot be read: {error.strerror or error}", "nothing was loaded", "name a file that /save wrote"
+        ) from None
     result = Recorded()
     open_question: str | None = None
     open_blocks: list[Block] = []
@@ -197,7 +199,9 @@ def _events(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | None]
             raise _no_transcript(path)
         if number == 1 and event is not None and event.get("format") != FORMAT:
             raise DataError(
-                f"{path} has format {event.get('format')!r}, this program reads {FORMAT}", "nothing was loaded"
+                f"{path} has format {event.get('format')!r}, this program reads {FORMAT}",
+                "nothing was loaded",
+                "open it with the version that wrote it",
             )
         yield number, event
 

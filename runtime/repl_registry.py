@@ -54,6 +54,13 @@ def command(
     return register
 
 
+def unknown(name: str) -> InputError:
+    """What to raise for a command that does not exist."""
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"Did you mean /{near[0]}?" if near else "/help lists the commands"
+    return InputError(f"there is no command /{name}", "", hint)
+
+
 def run_command(chat: Chat, line: str) -> None:
     """Run the command in `line`, which begins with a slash.
 
@@ -65,10 +72,7 @@ def run_command(chat: Chat, line: str) -> None:
     rest = f"{rest}{newline}{below}" if newline else rest
     found = COMMANDS.get(name)
     if found is None:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        raise InputError(
-            f"there is no command /{name}", "", f"Did you mean /{near[0]}?" if near else "/help lists the commands"
-        )
+        raise unknown(name)
     if name in NAMES_ONLY and rest.strip():
         raise InputError(f"/{name} takes no argument", "", f"/help {name} explains it")
     found.run(chat, rest.strip("\n") if name == "run" else rest.strip())

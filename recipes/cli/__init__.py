@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MathCoderError as error:
         if debug:
             raise
-        _complain(str(error))
+        _complain(error.for_people())
         return error.exit_code
     except KeyboardInterrupt:
         if debug:

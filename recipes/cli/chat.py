@@ -107,7 +107,9 @@ def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
         return None, fresh
     path = newest(chats) if resume == NEWEST else Path(resume).expanduser()
     if path is None:
-        raise InputError("there is no earlier conversation", "", "leave --resume away to begin one")
+        raise InputError(
+            "there is no earlier conversation", "nothing can be resumed", "leave --resume away to begin one"
+        )
     # A new transcript each time: what was saved stays as it was.
     return read_log(path), fresh
 

@@ -125,8 +125,9 @@ def resolve(name: str | None) -> Path:
         inside = sorted(path.glob("*.gguf"))
         if len(inside) == 1:
             return inside[0]
-        choice = ", ".join(str(item) for item in inside) or "it holds none"
-        raise InputError(f"{name} is a folder, not a GGUF file", "", f"GGUF files in it: {choice}")
+        choice = ", ".join(str(item) for item in inside)
+        remedy = f"name one of its files: {choice}" if inside else "there is none in it; name another folder or a file"
+        raise InputError(f"{name} is a folder, not a GGUF file", "", remedy)
     found = find() if os.sep not in name else []
     matches = [item for item in found if item.name == name or item.path.name == name]
     if len(matches) == 1:

@@ -61,7 +61,8 @@ def preferences(**command_line: Any) -> Preferences:
             lines.append(
                 f"  - {key} = {item['input']!r} ({origins.get(key, settings_file())}): {reason}. {near}".rstrip()
             )
-        raise InputError("the settings have mistakes:\n" + "\n".join(lines)) from None
+        told = "the settings have mistakes:\n" + "\n".join(lines)
+        raise InputError(told, "", "\nCorrect them; docs/terminal.md lists every setting") from None
 
 
 def gather() -> tuple[dict[str, Any], dict[str, str]]:
@@ -91,10 +92,14 @@ def _read(file: Path) -> dict[Any, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
-            f"the settings file {file} cannot be read: {' '.join(str(error).split())}", "", "correct or remove it"
+            f"the settings file {file} cannot be read: {' '.join(str(error).split())}",
+            "no setting is known",
+            "correct or remove it",
         ) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise InputError(f"the settings file {file} holds no `key: value` lines", "", "correct or remove it")
+        raise InputError(
+            f"the settings file {file} holds no `key: value` lines", "no setting is known", "correct or remove it"
+        )
     return content

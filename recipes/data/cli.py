@@ -143,7 +143,12 @@ def _check(args: argparse.Namespace) -> int:
         limits = Limits(cell_seconds=args.cell_seconds, memory_mb=args.memory_mb, output_chars=OUTPUT_CHARS)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]}: {first['msg']} (got {first['input']!r})") from None
+        flag = f"--{str(first['loc'][0]).replace('_', '-')}"
+        raise InputError(
+            f"{flag}: {first['msg']} (got {first['input']!r})",
+            "nothing was checked",
+            "see `mathcoder data check --help`",
+        ) from None
     gold = None
     if args.gold is not None:
         refused = Refused()
@@ -159,6 +164,8 @@ def _check(args: argparse.Namespace) -> int:
         fresh=args.fresh,
         on_progress=Ticker("rows"),
     )
+    if not report.rows:
+        raise InputError(f"{args.source} holds no rows", "nothing was checked", "check the path")
     outcome: dict[str, Any] = report.as_dict()
     if args.report is not None:
         write_lines(args.report, (verdict.as_dict() for verdict in report.flagged))
@@ -175,7 +182,8 @@ def _check(args: argparse.Namespace) -> int:
         return 1 if report.flagged else 0
     share = f", {outcome['equal_percent']} % agree" if report.cells else ""
     show_counts(f"{report.rows:,} rows, {report.cells:,} executions{share}:", outcome["causes"])
-    show_counts(f"{len(report.flagged):,} rows have a fault; about the row itself:", outcome["faults"])
+    faulty = f"{len(report.flagged):,} of them have a fault" if report.flagged else "No row has a fault"
+    show_counts(f"{faulty}; about the row itself:" if outcome["faults"] else f"{faulty}.", outcome["faults"])
     lines = []
     for verdict in report.flagged:
         lines += [f"{verdict.place}: {name}: {detail}" for name, detail in verdict.faults]
@@ -366,7 +374,7 @@ def _show_table(title: str, facts: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts.items():
         shown = ", ".join(f"{k} {v:,}" for k, v in value.items()) if isinstance(value, dict) else f"{value:,}"
-        table.add_row(name, Text(clean(shown)))
+        table.add_row(name, Text(clean(shown or "none")))
     make_console().print(table)
 
 

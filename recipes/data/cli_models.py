@@ -226,7 +226,9 @@ def _interpolate(args: argparse.Namespace) -> int:
     from recipes.data.rows import Refused, files_of, read_questions, sha256_of
 
     if args.solve == 1 or args.solve < 0:
-        raise InputError(f"--solve {args.solve}", "one solution agrees with nobody", "give 0, or 2 or more")
+        raise InputError(
+            "--solve 1 gives one solution, which agrees with nobody", "nothing was asked", "give 0, or 2 or more"
+        )
     refused = Refused()
     easy, hard = read_questions(args.easy, refused), read_questions(args.hard, refused)
     _refusals(refused, "the problem files")

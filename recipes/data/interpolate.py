@@ -129,7 +129,12 @@ def draw_pairs(easy: Sequence[QuestionLine], hard: Sequence[QuestionLine], n: in
         InputError: there are not so many.
     """
     if n > len(easy) * len(hard):
-        raise InputError(f"{n} pairs of {len(easy)} easy and {len(hard)} hard problems", "", "ask for fewer")
+        most = len(easy) * len(hard)
+        raise InputError(
+            f"{n:,} pairs were asked for; {len(easy):,} easy and {len(hard):,} hard problems make {most:,}",
+            "none was drawn",
+            "give a smaller --pairs, or more problems",
+        )
     chosen = random.Random(seed).sample(range(len(easy) * len(hard)), n)
     return [Pair(number, easy[c // len(hard)], hard[c % len(hard)]) for number, c in enumerate(chosen)]
 

@@ -200,7 +200,8 @@ def read_questions(source: str, refused: Refused, *, need_gold: bool = False) ->
         questions.append(QuestionLine(identity, index, text, None if gold is None else gold_text(gold), line.place))
     if not questions:
         first = f" ({refused.listed[0]})" if refused.listed else ""
-        raise InputError(f"{source} holds no usable question{first}", "there is nothing to do", "check the file")
+        wanted = "give lines with `question`" + (" and `gold`" if need_gold else "")
+        raise InputError(f"{source} holds no usable question{first}", "there is nothing to do", wanted)
     return questions
 
 

@@ -40,10 +40,16 @@ def parse_parts(text: str) -> dict[str, int]:
     for item in text.split(","):
         name, _, share = item.strip().partition("=")
         if not name or not name.replace("-", "").replace("_", "").isalnum() or not share.isdecimal() or name in parts:
-            raise InputError(f"{item.strip()!r} is no part", "", "write NAME=PERCENT,NAME=PERCENT, each name once")
+            raise InputError(
+                f"{item.strip()!r} names no part",
+                "nothing was written",
+                "write NAME=PERCENT,NAME=PERCENT, each name once",
+            )
         parts[name] = int(share)
     if sum(parts.values()) != 100:
-        raise InputError(f"the parts add up to {sum(parts.values())} %", "", "make it 100")
+        raise InputError(
+            f"the parts add up to {sum(parts.values())} %", "nothing was written", "make them add up to 100"
+        )
     return parts
 
 
@@ -54,7 +60,7 @@ def part_of(question: str, parts: Mapping[str, int]) -> str:
         if bucket < share:
             return name
         bucket -= share
-    raise InputError("the parts do not add up to 100 %")
+    raise InputError("the parts do not add up to 100 %", "some rows belong to none", "make them add up to 100")
 
 
 def split(source: str, folder: str | Path, parts: Mapping[str, int]) -> SplitReport:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from recipes.cli import VERBS, main, verb_module
+from recipes.cli import VERBS, main, overview, verb_module
+from recipes.cli.command import filled, help_width
 from recipes.cli.completion import SHELLS, options_of
+from recipes.cli.data import BUILDERS as ACTIONS
+from runtime.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEAVY = (
@@ -87,6 +90,35 @@ def test_every_option_of_a_verb_is_explained(verb: str) -> None:
     assert [action.option_strings or action.dest for action in parser._actions if not action.help] == []
 
 
+def test_help_is_never_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    texts = [overview(), *(verb_module(verb).parser().format_help() for verb in VERBS)]
+    texts += [build().format_help() for build, _ in ACTIONS.values()]
+    assert [line for text in texts for line in text.split("\n") if len(line) > 80] == []
+
+
+def test_help_asks_the_terminal_where_nobody_exports_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(os, "get_terminal_size", lambda _=0: os.terminal_size((64, 24)))
+    monkeypatch.setattr(sys.stdout, "fileno", lambda: 1, raising=False)
+    assert help_width() == 64
+
+
+def test_a_command_that_is_too_long_goes_on_behind_a_backslash() -> None:
+    shown = filled("examples:\n  mathcoder data solve questions.jsonl --model model.gguf --keep gold", 50)
+    assert shown.split("\n")[1:] == [
+        "  mathcoder data solve questions.jsonl --model \\",
+        "      model.gguf --keep gold",
+    ]
+
+
+def test_consequence_and_remedy_begin_with_a_capital_and_commands_stay_as_they_are() -> None:
+    assert InputError("x.yaml is empty", "nothing was read", "write it").for_people() == (
+        "x.yaml is empty. Nothing was read. Write it."
+    )
+    assert InputError("a", "", "mathcoder models lists them").for_people() == "a. mathcoder models lists them."
+
+
 def test_an_error_is_one_red_line_without_a_traceback() -> None:
     done = call("solve", "no-such-model.gguf", "2+2")
     assert done.returncode == 2
@@ -125,7 +157,7 @@ def test_a_wrong_call_exits_2_and_says_what_would_be_right(
     assert main(words) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert hint in captured.err
+    assert hint.lower() in captured.err.lower()
 
 
 def test_no_verb_at_all_shows_the_overview_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def test_check_stats_split_and_decontaminate_speak_json_and_exit_codes(
 
 def test_agree_with_one_sample_is_a_wrong_call(tmp_path: Path) -> None:
     source = write(tmp_path / "q.jsonl", [{"question": "What is 1 + 1?"}])
-    with pytest.raises(InputError, match="agrees with nobody"):
+    with pytest.raises(InputError, match="several samples"):
         act("solve", source, "--model", "m", "--samples", "1", "--keep", "agree", "--out", str(tmp_path / "o.jsonl"))
     with pytest.raises(InputError, match="no usable question"):
         act("solve", source, "--model", "m", "--keep", "gold", "--out", str(tmp_path / "o.jsonl"))
