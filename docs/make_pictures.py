@@ -60,7 +60,7 @@ PICTURES = {
     "help": Picture(("--help",), 100),
     "doctor": Picture(("doctor",), 100),
     "chat": Picture(("chat", "nano", "--private"), 80, "mathcoder chat nano"),
-    "eval": Picture(("eval", "nano", "--data", "problems.jsonl"), 100),
+    "eval": Picture(("eval", "nano", "--data", "problems.jsonl", "--out", "runs/eval"), 100),
     "data-check": Picture(("data", "check", "rows.jsonl"), 100),
 }
 
@@ -158,6 +158,10 @@ def run(name: str, picture: Picture, folder: Path, theme: str) -> Terminal:
         return chat(picture, folder, background)
     terminal = Terminal(list(picture.words), picture.columns, folder, **background)
     terminal.to_end()
+    terminal.child.close()
+    # 1: the rows of `data check` have faults that were put there. 2 would be the picture of a mistake.
+    if terminal.child.exitstatus not in (0, 1):
+        raise SystemExit(f"{' '.join(picture.words)} ended with {terminal.child.exitstatus}:\n{terminal.text}")
     return terminal
 
 
@@ -313,6 +317,8 @@ def svg(screen: Any, title: str, theme: str) -> str:
     console.print(as_text(screen), crop=False, soft_wrap=True)
     shades = dark if theme == "dark" else light
     drawn = console.export_svg(title=title, theme=shades, code_format=FORMAT, unique_id="picture")
+    if theme == "light":  # the window's own border is white in rich's picture
+        drawn = drawn.replace("rgba(255,255,255,0.35)", "rgba(0,0,0,0.25)")
     return drawn.replace("<!-- frames -->", strokes(screen, shades))
 
 
