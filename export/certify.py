@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,9 +190,10 @@ class Certifier:
         assert self.source.held_out is not None
         problems: Sequence[Problem] = read_problems(self.source.held_out, self.certify.problems)
         files = self.all_files()
+        solve = solve or partial(solve_with_runtime, threads=self.settings.threads or _threads(self.plan.items))
         for number, (type_name, file) in enumerate(files.items()):
             progress(f"{len(problems)} problems, {type_name}", number / len(files))
-            right = (solve or solve_with_runtime)(file, problems)
+            right = solve(file, problems)
             self.models[type_name]["solved"] = {"correct": sum(map(bool, right)), "of": len(problems)}
 
     # Judging

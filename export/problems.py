@@ -37,14 +37,14 @@ def read_problems(file: Path, count: int) -> list[Problem]:
     return [listed[int(index * step)] for index in range(min(count, len(listed)))]
 
 
-def solve_with_runtime(model: Path, problems: Sequence[Problem]) -> list[bool]:
-    """The default `Solve`: greedy, with sandboxed execution."""
+def solve_with_runtime(model: Path, problems: Sequence[Problem], *, threads: int | None = None) -> list[bool]:
+    """The default `Solve`: greedy, with sandboxed execution, on `threads` threads (default: the processor's cores)."""
     from runtime.batch import Item, solve_batch
     from runtime.engine import load
     from runtime.settings import SolverSettings
 
     right = [False] * len(problems)
-    engine = load(model)
+    engine = load(model, threads=threads)
     try:
         items = [Item(str(index), index, problem.question, problem.gold) for index, problem in enumerate(problems)]
         for item, solution in solve_batch(engine, items, SolverSettings()):
