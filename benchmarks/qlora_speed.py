@@ -8,9 +8,9 @@ missed. About four minutes on two idle cores.
 Same base (NF4, double quantization), adapter, initial values, rows, order, labels, rows per step and optimizer for
 all; each side runs in a process of its own, one after the other, and the order of the sides is turned round in the
 second of two rounds, because a machine warms up. TRL's sides: its padded default (batch of 8, accumulated to the same
-rows per step) and padding-free (its packed layout, rows kept apart by their positions and use_cache=False). Gradient checkpointing is off for all. TRL 1.15 computes its
-loss in a Triton kernel, which a CPU cannot run, from a head without trained rows; its sides therefore use the model's
-own loss. `trl` is a need of this script alone.
+rows per step) and padding-free (its packed layout, rows kept apart by their positions and use_cache=False). Gradient
+checkpointing is off for all. TRL 1.15 computes its loss in a Triton kernel, which a CPU cannot run, from a head
+without trained rows; its sides therefore use the model's own loss. `trl` is a need of this script alone.
 
 Times are of the wall and of the processor; on a machine that others use only the second says anything.
 """
