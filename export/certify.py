@@ -349,7 +349,8 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
         padding=(0, 1, 0, 0),
         pad_edge=False,
         title=f"Certificate of {certificate['name']}",
-        caption=f"{rows['compared']} held-out rows, {rows['positions']:,} supervised positions; KL in nats per token",
+        caption=f"{rows['compared']} held-out rows, {rows['positions']:,} supervised positions; KL in nats per token; "
+        "perplexity of text and code",
     )
     solved = any("solved" in entry for entry in certificate["models"].values())
     headings = [
@@ -357,8 +358,8 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
         "ids",
         "KL",
         "top-1",
-        "ppl text",
-        "ppl code",
+        "text",
+        "code",
         *(["solved"] if solved else []),
         "size",
         "tok/s",
@@ -382,7 +383,7 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
         if solved:
             cells.append("{correct}/{of}".format(**entry["solved"]) if "solved" in entry else "")
         cells += [
-            f"{entry['bytes'] / 1e6:,.1f} MB" if "bytes" in entry else "",
+            _size(entry["bytes"]) if "bytes" in entry else "",
             f"{speed:,.0f}" if speed else "",
             _verdict(entry),
         ]
@@ -392,6 +393,10 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.4g}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _verdict(entry: dict[str, Any]) -> str:

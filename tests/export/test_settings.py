@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
-from export.certify import pick
+from export.certify import certificate_table, pick
 from export.plan import Sizes, refuse_unless_it_fits
 from export.settings import CertifySettings, ExportSettings, file_types, parse_types
 from recipes.cli.export import PICK_PROBLEMS, parser, settings_of
@@ -63,6 +65,20 @@ def test_where_nothing_is_solved_nothing_is_picked() -> None:
     certificate = {"models": {"F16": entry, "Q8_0": entry}, "files": {"F16": True, "Q8_0": True}}
     with pytest.raises(ExportError, match=r"solves none of 9 problems.*all files were kept"):
         pick(certificate, 0.99)
+
+
+def test_the_certificate_names_its_models_on_eighty_columns_with_every_column_full() -> None:
+    entry = {
+        "kl": 3.6, "top1": 1.0, "perplexity": {"text": 13.16, "code": 1.014}, "solved": {"correct": 198, "of": 200},
+        "bytes": 13_500_000_000, "tokens_per_second": {"generation": 1057}, "token_ids_equal": True, "certified": False,
+    }  # fmt: skip
+    names = ("adapter model", "merged model", "Q4_K_M")
+    rows = {"compared": 64, "positions": 8192}
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(certificate_table({"name": "x", "rows": rows, "models": dict.fromkeys(names, entry)}))
+    text = console.export_text()
+    assert all(word in text for name in names for word in name.split())
+    assert text.count("13.5 GB") == text.count("198/200") == text.count("not certified") == 3
 
 
 def sizes(disk: int) -> Sizes:
