@@ -345,8 +345,9 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
     rows = certificate["rows"]
     table = Table(
         box=SIMPLE_HEAD,
-        # All these columns of figures on eighty characters: the names wrap, the figures never do.
-        padding=(0, 1, 0, 0),
+        # All these columns of figures on eighty characters: the names wrap, the figures never do. The box itself puts a
+        # space between columns; with padding too, nothing is left for the names.
+        padding=0,
         pad_edge=False,
         title=f"Certificate of {certificate['name']}",
         caption=f"{rows['compared']} held-out rows, {rows['positions']:,} supervised positions; KL in nats per token; "
