@@ -4,9 +4,9 @@
 
 Each picture is one command of `mathcoder`, run with the packaged nano model in an empty home folder; what it puts on
 the screen, colours included, is written as SVG for a dark and for a light page. Nothing is drawn by hand and nothing
-is left out; only the folder of the repository is called ~/mathcoder. A chat is asked problems of the kinds the model
-was made for, and the first one that it solves is the picture; where it solves none of them, or where a picture would
-show another path of this machine, the script fails.
+is left out; only the repository is called ~/mathcoder and the kernel has its bare version. A chat is asked problems of
+the kinds the model was made for, and the first one that it solves is the picture; where it solves none of them, or
+where a picture would show another path of this machine, the script fails.
 
 Needs the dev extra (pexpect, pyte). `--png` also writes PNG files, to look at, and needs cairosvg.
 """
@@ -20,6 +20,7 @@ import functools
 import itertools
 import json
 import os
+import platform
 import re
 import shutil
 import socket
@@ -35,6 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 ROWS = 300
 """Lines of the pretended screen: nothing scrolls away."""
+KERNEL = platform.release()
 PATIENCE = 900.0
 """Seconds for one step: a machine may be busy with other things."""
 LARGEST = 150_000
@@ -106,8 +108,10 @@ class Terminal:
         import pexpect
 
         try:
-            # The one thing that is not as it was: where on this machine the repository lies.
-            self.stream.feed(self.child.read_nonblocking(65536, timeout=seconds).replace(str(ROOT), "~/mathcoder"))
+            data = self.child.read_nonblocking(65536, timeout=seconds)
+            # What is not as it was: where the repository lies here, and whose build of the kernel this is.
+            data = data.replace(str(ROOT), "~/mathcoder").replace(KERNEL, KERNEL.partition("-")[0])
+            self.stream.feed(data)
         except pexpect.TIMEOUT:
             return True
         except pexpect.EOF:
@@ -249,12 +253,19 @@ def as_text(screen: Any) -> Any:
     return text
 
 
-STROKES = {
-    "─": "M0 {y}H{w}", "━": "M0 {y}H{w}", "│": "M{x} 0V{h}", "╭": "M{w} {y}H{r}Q{x} {y} {x} {b}V{h}",
-    "╮": "M0 {y}H{l}Q{x} {y} {x} {b}V{h}", "╰": "M{x} 0V{t}Q{x} {y} {r} {y}H{w}",
-    "╯": "M{x} 0V{t}Q{x} {y} {l} {y}H0", "╸": "M0 {y}H{x}", "╺": "M{x} {y}H{w}",
+ARMS = {
+    "─": "l1r1", "│": "u1d1", "┌": "r1d1", "┐": "l1d1", "└": "u1r1", "┘": "u1l1", "├": "u1d1r1", "┤": "u1d1l1",
+    "┬": "l1r1d1", "┴": "l1r1u1", "┼": "l1r1u1d1", "━": "l2r2", "┃": "u2d2", "┏": "r2d2", "┓": "l2d2", "┗": "u2r2",
+    "┛": "u2l2", "┣": "u2d2r2", "┫": "u2d2l2", "┳": "l2r2d2", "┻": "l2r2u2", "╋": "l2r2u2d2", "┡": "u2r2d1",
+    "┩": "u2l2d1", "╇": "l2r2u2d1", "╸": "l2", "╺": "r2",
 }  # fmt: skip
-"""Letters of frames and bars as paths in a cell of `w` by `h` with its middle at `x`, `y`."""
+"""Letters of frames, tables and bars: arms to the left, right, up and down, thin (1) or thick (2)."""
+CORNERS = {
+    "╭": "M{w} {y}H{r}Q{x} {y} {x} {b}V{h}", "╮": "M0 {y}H{l}Q{x} {y} {x} {b}V{h}",
+    "╰": "M{x} 0V{t}Q{x} {y} {r} {y}H{w}", "╯": "M{x} 0V{t}Q{x} {y} {l} {y}H0",
+}  # fmt: skip
+"""Round corners as paths in a cell of `w` by `h` with its middle at `x`, `y`."""
+STROKES = {*ARMS, *CORNERS}
 WIDTH, HEIGHT, TOP = 12.2, 24.4, 1.5
 """A cell of rich's SVG, and where the first line begins."""
 
@@ -275,10 +286,17 @@ def strokes(screen: Any, theme: Any) -> str:
             shade = Color.parse(name).get_truecolor(theme)
         if cell.blink:
             shade = blend_rgb(shade, theme.background_color, 0.5)
-        path = STROKES[cell.data].format(**{key: f"{value:g}" for key, value in places.items()})
-        thick = ' stroke-width="4"' if cell.data in "━╸╺" else ""
-        at = f"{column * WIDTH:g} {row * HEIGHT + TOP:g}"
-        found.append(f'<path transform="translate({at})" d="{path}" stroke="{shade.hex}"{thick}/>')
+        start = f'<path transform="translate({column * WIDTH:g} {row * HEIGHT + TOP:g})" stroke="{shade.hex}"'
+        if cell.data in CORNERS:
+            path = CORNERS[cell.data].format(**{key: f"{value:g}" for key, value in places.items()})
+            found.append(f'{start} d="{path}"/>')
+            continue
+        ends = {"l": "H0", "r": f"H{WIDTH:g}", "u": "V0", "d": f"V{HEIGHT:g}"}
+        for weight, thick in (("1", ""), ("2", ' stroke-width="2.8"')):
+            arms = re.findall(rf"(\w){weight}", ARMS[cell.data])
+            if arms:
+                path = "".join(f"M{x:g} {y:g}{ends[arm]}" for arm in arms)
+                found.append(f'{start} d="{path}"{thick}/>')
     return f'<g fill="none" stroke-width="1.4">{"".join(found)}</g>'
 
 
