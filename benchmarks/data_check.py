@@ -25,6 +25,7 @@ import os
 import queue
 import random
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -175,7 +176,8 @@ class Kernels:
     def start(self) -> Any:
         from jupyter_client.manager import start_new_kernel
 
-        return start_new_kernel(kernel_name="python3")
+        # Each of hundreds of kernels would warn that it talks over TCP.
+        return start_new_kernel(kernel_name="python3", stderr=subprocess.DEVNULL)
 
     def run(self, row: dict[str, Any]) -> int:
         """Cells whose output agrees with the record."""
