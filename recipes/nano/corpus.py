@@ -7,15 +7,12 @@ from collections.abc import Iterator
 
 from recipes.nano.families import FAMILIES
 from recipes.nano.family import UNIT_NUMBERS, is_held_out_number
-from recipes.nano.problems import draw, mentions_held_out_number, run_trusted
+from recipes.nano.problems import WORN_SHARE, draw, mentions_held_out_number, run_trusted, worn
 from recipes.nano.words import NAMES
 from runtime.lce import Block
 
 SESSION_SHARE = 0.3
 """Sessions per problem: they teach to copy any number to the variable it was told for, whatever the wording."""
-
-WORN_SHARE = 0.35
-"""Share of questions that lose some words, so that no single word of a wording becomes the only clue to its family."""
 
 _SESSION_NAMES = (
     "a b c n m x y total count price rate hours speed length width height first second third start end weight size "
@@ -49,17 +46,10 @@ def documents(seed: int) -> Iterator[str]:
                 yield _session(rng)
             problem = draw(family, rng, held_out=False)
             blocks = problem.blocks(run_trusted)
-            question = _worn(problem.question, rng) if rng.random() < WORN_SHARE else problem.question
+            question = worn(problem.question, rng) if rng.random() < WORN_SHARE else problem.question
             # The claim "numbers used in neither stage of training" is about outputs as well as questions.
             if not mentions_held_out_number(question, blocks):
                 yield rng.choice(_STYLES)(question, blocks)
-
-
-def _worn(question: str, rng: random.Random) -> str:
-    """The question with one in ten of its words left out; words with a number in them, or beside one, stay."""
-    words = question.split(" ")
-    near = {j for i, word in enumerate(words) if any(map(str.isdigit, word)) for j in (i - 1, i, i + 1)}
-    return " ".join(word for i, word in enumerate(words) if i in near or rng.random() > 0.1)
 
 
 def _markdown(question: str, blocks: list[Block]) -> str:

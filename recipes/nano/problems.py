@@ -6,7 +6,7 @@ import ast
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from recipes.nano.families import FAMILIES
@@ -17,6 +17,10 @@ from runtime.lce import Block, conversation
 HeldOutKind = Literal["numbers", "wording", "families", "never"]
 Executor = Callable[[list[str]], list[str]]
 """Runs the code blocks of one solution in one session and returns their outputs."""
+
+WORN_SHARE = 0.35
+"""Share of training questions that lose some words, so that no single word of a wording becomes the only clue to its
+family or to the role of a number."""
 
 _INTEGER = re.compile(r"\d+")
 
@@ -107,11 +111,19 @@ def mentions_held_out_number(question: str, blocks: Iterable[Block]) -> bool:
 
 
 def training_problems(n: int, seed: int, *, stages: tuple[Stage, ...] = ("fine_tuning",)) -> Iterator[Problem]:
-    """`n` problems with the numbers, names and wordings of training, the families in turn."""
+    """`n` problems with the numbers, names and wordings of training, the families in turn; some questions are worn."""
     rng = random.Random(f"nano training {seed}")
     families = [family for family in FAMILIES.values() if family.stage in stages]
     for index in range(n):
-        yield draw(families[index % len(families)], rng, held_out=False)
+        problem = draw(families[index % len(families)], rng, held_out=False)
+        yield replace(problem, question=worn(problem.question, rng)) if rng.random() < WORN_SHARE else problem
+
+
+def worn(question: str, rng: random.Random) -> str:
+    """The question with one in ten of its words left out; words with a number in them, or beside one, stay."""
+    words = question.split(" ")
+    near = {j for i, word in enumerate(words) if any(map(str.isdigit, word)) for j in (i - 1, i, i + 1)}
+    return " ".join(word for i, word in enumerate(words) if i in near or rng.random() > 0.1)
 
 
 def held_out(kind: HeldOutKind, n: int, seed: int = 0) -> list[Problem]:
