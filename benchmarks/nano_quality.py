@@ -50,7 +50,7 @@ def main() -> int:
     sat: list[list[Paper]] = []
     for path in args.models:
         began = time.perf_counter()
-        engine = load(path, n_ctx=CONTEXT)
+        engine = load(path, n_ctx=CONTEXT, threads=1)
         papers = [sit(engine, kind, args.n, seed=args.seed) for kind in KINDS]
         sat.append(papers)
         seconds = time.perf_counter() - began
@@ -58,7 +58,7 @@ def main() -> int:
         _record(console, results, path, papers, {"seconds": round(seconds, 1), "generated": tokens})
         _show_wrong(console, papers, args.show)
     first = sat[0]
-    engine = load(args.models[0], n_ctx=CONTEXT)
+    engine = load(args.models[0], n_ctx=CONTEXT, threads=1)
     off = [sit(engine, kind, args.n, seed=args.seed, code_execution=False) for kind in KINDS]
     _record(console, results, args.models[0], off, {}, suffix=" execution off")
     wrong = [sit(engine, kind, args.n, seed=args.seed, on_execution=tampered) for kind in KINDS]
@@ -67,7 +67,7 @@ def main() -> int:
     results["tampered"] = {paper.kind: f"{a} of {b}" for paper, (a, b) in zip(first, pairs, strict=True)}
     without = [("execution off", off)]
     if args.before:
-        before = [sit(load(args.before, n_ctx=CONTEXT), kind, args.n, seed=args.seed) for kind in KINDS]
+        before = [sit(load(args.before, n_ctx=CONTEXT, threads=1), kind, args.n, seed=args.seed) for kind in KINDS]
         _record(console, results, args.before, before, {}, suffix=" before fine-tuning")
         without.append(("before fine-tuning", before))
 

@@ -254,7 +254,8 @@ def _exams(story: Story, scale: Scale, base: Path, files: dict[str, Path]) -> No
 def _load(file: Path) -> Engine:
     from runtime.engine import load
 
-    return load(file, n_ctx=1024 * SLOTS)
+    # One thread: a model this small gains nothing from a second one, and the cells need the processors too.
+    return load(file, n_ctx=1024 * SLOTS, threads=1)
 
 
 def _sit(
