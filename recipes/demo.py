@@ -277,20 +277,22 @@ def _table(story: Story, results: dict[str, dict[str, Paper]]) -> None:
     from recipes.nano.exam import KINDS
 
     table = Table(title="held-out problems solved", title_justify="left", box=None, header_style="bold", pad_edge=False)
-    table.add_column("problems")
-    for heading in ("before", f"after ({MODEL})", "after (F16)", "execution off", "target"):
+    table.add_column("problems", no_wrap=True)
+    for heading in ("before", f"after, {MODEL}", "after, F16", "execution off", "target"):
         table.add_column(heading, justify="right")
     facts: dict[str, Any] = {}
     for kind, papers in results.items():
         target = TARGETS.get(kind)
         row = [_share(papers.get(name)) for name in ("before", "after", "F16", "execution off")]
-        table.add_row(f"{kind}: {KINDS[kind]}", *row, f"{target:.0%}" if target else "")  # type: ignore[index]
+        table.add_row(kind, *row, f"{target:.0%}" if target else "")
         facts[kind] = {
             name: {"solved": paper.solved, "of": len(paper.problems)}
             for name, paper in papers.items()
             if name != "falsified"
         }
     story.console.print(table)
+    for kind in results:
+        story.say(f"[dim]{kind}: {KINDS[kind]}")  # type: ignore[index]
     changed, counted = _follows_execution(results)
     story.facts["exams"] = facts
     story.facts["falsified"] = {"changed": changed, "of": counted}
@@ -320,7 +322,7 @@ def _compare_packaged(story: Story, scale: Scale, made: Paper) -> None:
 def _share(paper: Paper | None) -> str:
     if paper is None:
         return ""
-    return f"{paper.solved}/{len(paper.problems)} = {paper.solved / len(paper.problems):.1%}"
+    return f"{paper.solved}/{len(paper.problems)} {paper.solved / len(paper.problems):.1%}"
 
 
 def _follows_execution(results: dict[str, dict[str, Paper]]) -> tuple[int, int]:
