@@ -61,23 +61,30 @@ class TokenTable:
         """How many tokens each kind has."""
         import numpy as np
 
-        counts = np.bincount(self.kinds, minlength=len(KINDS))
-        return {kind: int(counts[number]) for kind, number in KIND_NUMBER.items()}
+        # `bincount` would first make eight bytes of every kind.
+        return {kind: int(np.count_nonzero(self.kinds == number)) for kind, number in KIND_NUMBER.items()}
 
     def supervised_per_row(self, supervised: Collection[str]) -> NDArray[np.int64]:
         """int64 [rows]: tokens of each row that carry loss."""
         import numpy as np
 
-        carries = np.concatenate([[0], np.cumsum(supervised_mask(self.kinds, supervised), dtype=np.int64)])
-        return carries[self.starts[1:]] - carries[self.starts[:-1]]
+        counts = np.zeros(len(self), np.int64)
+        filled = self.lengths > 0
+        if filled.any():
+            carries = supervised_mask(self.kinds, supervised)
+            counts[filled] = np.add.reduceat(carries, self.starts[:-1][filled], dtype=np.int64)
+        return counts
 
 
 def supervised_mask(kinds: NDArray[np.uint8], supervised: Collection[str]) -> NDArray[np.bool_]:
     """bool, like `kinds`: whether the token carries loss."""
     import numpy as np
 
-    table = np.array([kind in supervised for kind in KINDS])
-    return table[kinds]
+    # A table indexed by the kinds would first make eight bytes of every kind.
+    mask = np.zeros(kinds.shape, np.bool_)
+    for kind in supervised:
+        mask |= kinds == KIND_NUMBER[kind]
+    return mask
 
 
 def tokenize_rows(rows: Sequence[Row], tokenizer: Any) -> TokenTable:

@@ -7,6 +7,7 @@ import functools
 import os
 import platform
 import struct
+from typing import Any
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -92,6 +93,18 @@ def drop_bounding_set() -> None:
         if libc().prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) < 0:
             break
     libc().prctl(PR_CAP_AMBIENT, ctypes.c_ulong(4), 0, 0, 0)  # PR_CAP_AMBIENT_CLEAR_ALL
+
+
+@functools.cache
+def _madvise() -> Any:
+    function = libc().madvise
+    function.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    return function
+
+
+def advise(address: int, size: int, advice: int) -> bool:
+    """madvise(2); False where the kernel cannot, or the range is not mapped."""
+    return bool(_madvise()(address, size, advice) == 0)
 
 
 def kernel_version() -> tuple[int, int]:

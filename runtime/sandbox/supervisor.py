@@ -32,6 +32,8 @@ ACK_CPU = 2.0
 it is broken. Not wall-clock time: on a machine that is busy, a worker, which runs at the lowest rank, may wait long."""
 ACK = 60.0
 """The same in wall-clock seconds, in case it does not even run."""
+READY = 1.0
+"""Seconds for the head to take a snapshot in advance. It only saves time: without it, the cell takes its own."""
 LOOK_SECONDS = 0.1
 """Time between two looks at what the kernel does not bound."""
 ENTRIES_PER_MB = 64
@@ -176,7 +178,9 @@ class Supervisor:
     def _begin(self, frame: bytes) -> bool:
         """Hand the cell to the head; False where the head was broken and has been replaced."""
         worker = self.worker
-        processes.send(worker.head, signal.SIGCONT)
+        self._heed_what_happened()
+        for pid in (worker.snapshot, worker.head):
+            processes.send(pid, signal.SIGCONT)
         try:
             protocol.write_all(worker.orders, frame, timeout=ACK)
         except (OSError, TimeoutError):
@@ -195,17 +199,37 @@ class Supervisor:
             if event.get("event") == "died":
                 break
             if event.get("event") == "start":
-                runner = event.get("pid")
-                if runner != worker.head:
-                    if runner not in processes.children(worker.head):
-                        break
-                    if worker.snapshot is not None:
-                        # It waits for a child that is not to die; ending it can wait until the app has its answer.
-                        self._superseded.add(worker.snapshot)
-                    worker.snapshot, worker.head, worker.snapshot_cell = worker.head, int(runner), self.number
+                if not self._adopt(event.get("pid")):
+                    break
                 return True
+            if event.get("event") == "ready" and not self._adopt(event.get("pid")):
+                break
         self._replace_head()
         return False
+
+    def _adopt(self, pid: Any) -> bool:
+        """Take the process that says it will run the next cell as head, and its parent as snapshot; False for a lie."""
+        worker = self.worker
+        if pid == worker.head:
+            return True
+        if pid not in processes.children(worker.head):
+            return False
+        if worker.snapshot is not None:
+            # It waits for a child that is not to die; ending it can wait until the app has its answer.
+            self._superseded.add(worker.snapshot)
+        worker.snapshot, worker.head, worker.snapshot_cell = worker.head, int(pid), self.number
+        return True
+
+    def _heed_what_happened(self) -> None:
+        """Between cells: a snapshot may have come late, or the head may have died, and its snapshot knows as much."""
+        worker = self.worker
+        while isinstance(event := self._wait(0, None), dict):
+            if event.get("event") == "ready" and event.get("n") == self.number:
+                self._adopt(event.get("pid"))
+        if worker.snapshot is not None and not processes.alive(worker.head) and processes.alive(worker.snapshot):
+            worker.head, worker.snapshot = worker.snapshot, None
+            processes.send(worker.head, signal.SIGCONT)
+            self._await_death_report()
 
     def _finish(self, event: dict[str, Any], interrupted: str | None, output: OutputBuffer) -> tuple[str, list[str]]:
         status = "ok" if event.get("status") == "ok" else "error"
@@ -269,13 +293,35 @@ class Supervisor:
         self._drain(self.worker.output, output)
 
     def _after_cell(self) -> None:
-        """What need not keep the app waiting."""
-        # Threads left behind by the cell wait with it.
-        processes.send(self.worker.head, signal.SIGSTOP)
+        """What need not keep the app waiting: the snapshot for the next cell, and the end of those before it."""
+        worker = self.worker
+        if worker.head is not None and processes.threads_and_child_faults(worker.head)[0] == 1:
+            self._order_snapshot(worker)
+        # Threads and timers left behind by the cell wait with it.
+        for pid in (worker.head, worker.snapshot):
+            processes.send(pid, signal.SIGSTOP)
         for pid in self._superseded:
             processes.send(pid, signal.SIGKILL)
         self._superseded.clear()
         processes.reap()
+
+    def _order_snapshot(self, worker: Worker) -> None:
+        """Have the head fork for the next cell. Whatever goes wrong shows when that cell begins."""
+        self.number += 1
+        try:
+            protocol.write_all(worker.orders, protocol.pack({"n": self.number}), timeout=READY)
+            deadline = time.monotonic() + READY
+            while (left := deadline - time.monotonic()) > 0:
+                event = self._wait(left, None)
+                if isinstance(event, dict) and event.get("event") == "ready" and event.get("n") == self.number:
+                    self._adopt(event.get("pid"))
+                    break
+                if event is not None and not isinstance(event, dict) and event != "interrupt":
+                    break
+        except (OSError, TimeoutError):
+            return
+        finally:
+            self.number -= 1
 
     def _retire(self, worker: Worker) -> None:
         processes.kill_others({os.getpid()})

@@ -4,6 +4,9 @@ The *head* of a session waits for an order. To run a cell it forks: the child ru
 of the state from before. A child that lives through its cell becomes the head, and the supervisor ends the parent; a
 child that dies leaves the parent, which reports the death and is the head again. Nothing is replayed.
 
+Forking costs more than most cells, so the supervisor orders it in advance, once the last cell's answer is out: then the
+child is the head at once and waits for its cell. A head that was not given the time forks when the cell comes.
+
 User code shares this process, so whatever is reported from here is a claim. The supervisor measures what matters.
 """
 
@@ -17,22 +20,26 @@ import signal
 import sys
 from typing import Any
 
-from . import protocol
+from . import hot_pages, protocol
 
 ORDERS, REPORTS, OUTPUT = 60, 61, 62
 """Descriptors of the worker: orders come in, reports and output go out. All are pipes."""
+
+HOT: list[tuple[int, int]] = []
+"""(address, bytes): memory that every cell writes to; known to all sessions, because the zygote fills it in."""
 
 # User code may replace anything in these modules; the loop keeps what it needs.
 _fork, _getpid, _waitpid, _exit, _dup2, _open = os.fork, os.getpid, os.waitpid, os._exit, os.dup2, os.open
 _set_blocking, _write_all, _read_frame, _pack = os.set_blocking, protocol.write_all, protocol.read_frame, protocol.pack
 _getstate, _setstate, _signal, _threads = random.getstate, random.setstate, signal.signal, _thread._count
-_b64encode = base64.b64encode
+_b64encode, _populate = base64.b64encode, hot_pages.populate
 
 
 def run_head(shell: Any) -> None:
     """Serve cells until the supervisor closes the pipe; never returns."""
     _set_up_streams()
     shell.prepare()
+    covered = False
     try:
         while True:
             _signal(signal.SIGINT, signal.SIG_IGN)
@@ -40,25 +47,44 @@ def run_head(shell: Any) -> None:
             order = _read_frame(ORDERS, protocol.MAX_ORDER)
             if order is None:
                 break
-            _serve(shell, int(order["n"]), str(order["code"]))
+            number = int(order["n"])
+            if not covered:
+                copied = _snapshot(number)
+                if copied is None:  # The child has died, and this is the head again.
+                    continue
+                covered = copied
+            if "code" in order:
+                _serve(shell, number, str(order["code"]))
+                covered = False
+            else:
+                _report({"event": "ready", "n": number, "pid": _getpid()})
     except BaseException:
         # Whatever user code left behind broke the loop. The snapshot, or a new worker, takes over.
         _exit(70)
     _exit(0)
 
 
+def _snapshot(number: int) -> bool | None:
+    """Fork for cell `number`: True in the child; in the parent, None once the child has died.
+
+    False where there can be no copy. A fork copies one thread only: where user code left threads behind (a pool, say),
+    a copy would hang on them, so the cell runs right here, and the last snapshot stays the one to return to.
+    """
+    if _threads() != 0:
+        return False
+    _reap()
+    generator = _getstate()  # Python reseeds `random` in a child, which would undo the user's own seed.
+    child = _fork()
+    if child:
+        _, status = _waitpid(child, 0)
+        _report({"event": "died", "n": number, "wait_status": status})
+        return None
+    _populate(HOT)
+    _setstate(generator)
+    return True
+
+
 def _serve(shell: Any, number: int, code: str) -> None:
-    # A fork copies one thread only. Where user code left threads behind (a pool, say), a copy would hang on them, so
-    # the cell runs right here, and the last snapshot stays the one to return to.
-    if _threads() == 0:
-        _reap()
-        generator = _getstate()  # Python reseeds `random` in a child, which would undo the user's own seed.
-        child = _fork()
-        if child:
-            _, status = _waitpid(child, 0)
-            _report({"event": "died", "n": number, "wait_status": status})
-            return
-        _setstate(generator)
     me = _getpid()
     _report({"event": "start", "n": number, "pid": me})
     ok = False

@@ -15,7 +15,7 @@ import sys
 import traceback
 from typing import Any
 
-from . import kernel, namespaces, processes, reduced, supervisor, watch, worker
+from . import hot_pages, kernel, namespaces, processes, reduced, supervisor, watch, worker
 from .confine import confine, prove
 from .launcher import receive
 
@@ -86,6 +86,9 @@ def preload(options: dict[str, Any]) -> Any:
     shell = module.build(options.get("scratch_root") or options["scratch"])
     gc.collect()
     gc.freeze()
+    if reduced.on_linux():
+        with contextlib.suppress(OSError):  # Where there is no /proc, each cell pays for its own copies.
+            worker.HOT.extend(hot_pages.measure(lambda: shell.run("x = 1\nprint(x)\nx + 1")))
     return shell
 
 

@@ -104,7 +104,7 @@ def test_trained_token_rows_are_refused_and_the_merge_is_offered(
     said = " ".join(capsys.readouterr().err.split())
     assert "trained 16 token rows, which a base GGUF does not have" in said
     assert "nothing was written" in said
-    assert f"merge it instead, which keeps everything: mathcoder export {llama_export.run}" in said
+    assert f"Merge it instead, which keeps everything: mathcoder export {llama_export.run}" in said
     assert not (tmp_path / "out").exists()
 
 

@@ -168,7 +168,7 @@ def test_retry_edit_and_unknown_commands(tmp_path: Path) -> None:
     questions = [event["question"] for event in transcript(tmp_path) if event["event"] == "turn"]
     assert questions == ["hello", "hello", "what is the sum, edited?"]
     assert "Did you mean /export?" in opened.type("/exprot x", r"Did you mean")
-    assert "nothing was changed" in opened.type("/limits cell_secnods=3", r"Did you mean cell_seconds")
+    assert "Nothing was changed" in opened.type("/limits cell_secnods=3", r"Did you mean cell_seconds")
     opened.child.close(force=True)
 
 

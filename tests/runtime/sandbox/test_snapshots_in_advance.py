@@ -1,0 +1,81 @@
+"""The snapshot for the next cell is taken while nobody waits, and the pages every cell touches are copied with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from runtime.sandbox import Limits, Sandbox, hot_pages, processes
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(sys.platform != "linux", reason="snapshots are looked at through /proc, which is Linux's"),
+]
+
+AGE = (
+    "import os, time\n"
+    "ticks = int(open('/proc/self/stat').read().rpartition(')')[2].split()[19])\n"
+    "time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf('SC_CLK_TCK')"
+)
+"""Seconds since the process that runs the cell was forked."""
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(Limits(cell_seconds=30)) as session:
+        yield session
+
+
+def leaves() -> set[int]:
+    """Processes below this one that have no children: the heads of its sessions among them."""
+    return {pid for pid in processes.descendants(os.getpid()) if not processes.children(pid)}
+
+
+def test_the_process_of_a_cell_was_there_before_the_cell_came(sandbox: Sandbox) -> None:
+    sandbox.run("1")
+    time.sleep(1.0)
+    assert float(sandbox.run(AGE).output) > 0.5
+
+
+def test_a_head_that_dies_while_it_waits_costs_nothing(sandbox: Sandbox) -> None:
+    before = leaves()
+    sandbox.run("x = 41")
+    time.sleep(0.5)
+    heads = {pid for pid in leaves() - before if processes.alive(pid)}
+    assert heads
+    for pid in heads:
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    result = sandbox.run("x + 1")
+    assert (result.output, result.status) == ("42", "ok")
+
+
+def test_a_session_with_a_thread_of_its_own_goes_on_without_snapshots(sandbox: Sandbox) -> None:
+    sandbox.run(
+        "import threading, time\nstop = threading.Event()\nthreading.Thread(target=stop.wait, daemon=True).start()"
+    )
+    started = time.monotonic()
+    assert sandbox.run("stop.is_set()").output == "False"
+    assert sandbox.run("stop.set(); stop.is_set()").output == "True"
+    assert time.monotonic() - started < 20
+    assert sandbox.run("1 + 1").output == "2"
+
+
+def test_what_a_function_writes_to_is_found_and_copied_in_a_fork() -> None:
+    megabyte = bytearray(1 << 20)
+
+    def write() -> None:
+        megabyte[::4096] = b"x" * 256
+
+    found = hot_pages.measure(write)
+    if not found:
+        pytest.skip("this kernel does not say which pages a process maps alone")
+    assert sum(size for _, size in found) >= 1 << 20
+    assert bytes(megabyte[:2]) == b"\0\0"
+    hot_pages.populate([*found, (1 << 46, 4096)])  # The last is mapped by nobody, which is no error.
+    assert bytes(megabyte[:2]) == b"\0\0"
