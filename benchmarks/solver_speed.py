@@ -1,7 +1,6 @@
 """What the solve loop costs, and what a batch gains.
 
-    python benchmarks/solver_speed.py overhead [--model MODEL.gguf]
-    python benchmarks/solver_speed.py batch [--model MODEL.gguf] [--slots 8]
+    python benchmarks/solver_speed.py [overhead] [batch] [--model MODEL.gguf] [--slots 1 8 16]
 
 `overhead`: tokens a second of the solver against a bare loop of llama_decode and a greedy llama_sampler, in turns, on
 the same model and prompt; with --cpu per second of processor time, which other work on the machine disturbs less
@@ -29,10 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "runtime"))
 
+from figures import Figures, add_json_argument  # noqa: E402
+
 from runtime.batch import Item, solve_batch  # noqa: E402
 from runtime.engine_llama import LlamaDecoder, LlamaEngine  # noqa: E402
 from runtime.engine_native import captured_log, library  # noqa: E402
-from runtime.lce import Block, conversation, segments  # noqa: E402
+from runtime.lce import TEXT, Block, conversation, segments  # noqa: E402
 from runtime.replay import script_tokens  # noqa: E402
 from runtime.sandbox import Sandbox  # noqa: E402
 from runtime.settings import EngineSettings, SolverSettings  # noqa: E402
@@ -109,15 +110,19 @@ class NeverEnding(LlamaEngine):
         decoder = super().open(slots)
         draw = decoder._draw
 
+        text = self.vocabulary.control_id(TEXT)
+
         def steady(sequence: Any, index: int) -> int:
             token = draw(sequence, index)
-            return token if sequence.only is not None or self.vocabulary.piece(token) else 300
+            if sequence.only is not None:
+                return text if text in sequence.only else token
+            return token if self.vocabulary.piece(token) else 300
 
         decoder._draw = steady  # type: ignore[method-assign]
         return decoder
 
 
-def overhead(model: Path, threads: int | None, count: int, rounds: int) -> None:
+def overhead(figures: Figures, model: Path, threads: int | None, count: int, rounds: int) -> None:
     settings = SolverSettings(max_tokens=count + 1, max_block_tokens=count + 1, code_execution=False)
     with NeverEnding(model, EngineSettings(n_ctx=2048, threads=threads)) as engine:
         ids = [1]
@@ -133,7 +138,8 @@ def overhead(model: Path, threads: int | None, count: int, rounds: int) -> None:
             print(
                 f"round {number + 1}: bare {bare:8.1f} tokens/s   solver {ours:8.1f} tokens/s   ratio {ours / bare:.3f}"
             )
-        print(f"median ratio {statistics.median(ratios):.3f} ({model.name}, {engine.threads} threads, {count} tokens)")
+        figures.details["overhead"] = {"model": model.name, "threads": engine.threads, "ratios": ratios}
+        figures.add("tokens/s of the solver, of a bare loop's", statistics.median(ratios), at_least=0.95)
 
 
 def _solver_rate(solver: Solver) -> float:
@@ -180,7 +186,7 @@ class Scripted(LlamaEngine):
         return decoder
 
 
-def batch(model: Path, threads: int | None, slots: list[int], count: int) -> None:
+def batch(figures: Figures, model: Path, threads: int | None, slots: list[int], count: int) -> None:
     with Sandbox() as warm:
         warm.run("1")
     with Scripted(model, EngineSettings(n_ctx=1024, threads=threads)) as engine:
@@ -194,6 +200,7 @@ def batch(model: Path, threads: int | None, slots: list[int], count: int) -> Non
         Scripted.script = script_tokens(engine.vocabulary, blocks)
         items = [Item(str(n), n, f"[{n}] {QUESTION}") for n in range(count)]
         base = 0.0
+        times = {}
         for number in slots:
             begun = CLOCK()
             done = [solution for _, solution in solve_batch(engine, items, slots=number)]
@@ -201,33 +208,39 @@ def batch(model: Path, threads: int | None, slots: list[int], count: int) -> Non
             assert all(s.status == "answered" and s.answer == "47" and s.cells == 1 for s in done)
             rate = 60 * count / seconds
             base = base or rate
+            times[number] = rate / base
             tokens = sum(s.tokens["generated"] for s in done) / seconds
             print(
                 f"{number:3} slots: {rate:8.1f} solutions a minute, {tokens:8.1f} tokens/s, {rate / base:.2f} times",
                 flush=True,
             )
+        figures.details["batch"] = {"threads": engine.threads, "times one after another": times}
+        figures.add("finished solutions, several slots of one", max(times.values()), at_least=2.5)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("what", choices=["overhead", "batch"])
+    parser.add_argument("what", nargs="*", choices=["overhead", "batch", []], default=[], help="default: both")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--slots", type=int, nargs="*", default=[1, 4, 8, 16])
-    parser.add_argument("--questions", type=int, default=32)
+    parser.add_argument("--slots", type=int, nargs="*", default=[1, 8, 16])
+    parser.add_argument("--questions", type=int, default=24)
     parser.add_argument("--cpu", action="store_true", help="count processor time instead of wall time")
+    add_json_argument(parser, "solver_speed")
     arguments = parser.parse_args()
     if arguments.cpu:
         globals()["CLOCK"] = time.process_time
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mathcoder-toolkit" / "benchmarks"
     model = arguments.model or half_billion(cache)
-    if arguments.what == "overhead":
-        overhead(model, arguments.threads, arguments.tokens, arguments.rounds)
-    else:
-        batch(model, arguments.threads, arguments.slots, arguments.questions)
+    figures = Figures("solver_speed", model=model.name, slots=arguments.slots, questions=arguments.questions)
+    if "overhead" in (arguments.what or ["overhead"]):
+        overhead(figures, model, arguments.threads, arguments.tokens, arguments.rounds)
+    if "batch" in (arguments.what or ["batch"]):
+        batch(figures, model, arguments.threads, arguments.slots, arguments.questions)
+    return figures.finish(arguments.json)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
