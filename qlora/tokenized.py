@@ -82,8 +82,9 @@ def supervised_mask(kinds: NDArray[np.uint8], supervised: Collection[str]) -> ND
 
     # A table indexed by the kinds would first make eight bytes of every kind.
     mask = np.zeros(kinds.shape, np.bool_)
-    for kind in supervised:
-        mask |= kinds == KIND_NUMBER[kind]
+    for kind, number in KIND_NUMBER.items():
+        if kind in supervised:
+            mask |= kinds == number
     return mask
 
 
