@@ -245,7 +245,16 @@ def test_a_fenced_program_of_thought_answers_with_its_output() -> None:
 
 @pytest.mark.parametrize(
     ("output", "answer"),
-    [("42", "42"), ("a\n \n 7 \n", "7"), ("x = \\boxed{3}", "3"), ("<empty_execution>", None), ("", None)],
+    [
+        ("42", "42"),
+        ("a\n \n 7 \n", "7"),
+        ("x = \\boxed{3}", "3"),
+        ("<empty_execution>", None),
+        ("", None),
+        ("42\n[sandbox] 5000 characters of output were left out in the middle", "42"),
+        ("[sandbox] all variables are lost; the session starts afresh", None),
+        (" [sandbox] 7", "[sandbox] 7"),
+    ],
 )
 def test_what_a_program_printed_last_is_its_answer(output: str, answer: str | None) -> None:
     assert printed_answer([CODE, Block("execution", output)]) == answer
