@@ -6,15 +6,18 @@ worker never sees, and it alone says how long a cell took and whether it was kil
 
 from __future__ import annotations
 
+import array
 import base64
 import contextlib
+import fcntl
 import os
 import select
 import signal
 import socket
 import struct
+import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +85,11 @@ class Supervisor:
         self._superseded: set[int] = set()
         self._allowance: Allowance | None = None
         self._inherited: set[int] = set()
+        self._stop_asked = 0
+        """The latest cell that the app wants stopped; word of it may come before the cell begins."""
+        self._owed = self._mourned = self._written = False
+        """Whether the head still has to say what became of the snapshot ordered in advance; whether the death of the
+        head has been reported already; whether the order of the cell to begin still lies in the pipe, unread."""
         self._stopped_at = self._cpu_at_stop = 0.0
 
     def serve(self) -> None:
@@ -96,7 +104,7 @@ class Supervisor:
     def run(self, code: str) -> dict[str, Any]:
         """Run one cell and describe what happened."""
         self.number += 1
-        self.notices = []
+        self.notices, self._written = [], False
         self._next_look = time.monotonic() + LOOK_SECONDS
         output = OutputBuffer(self.limits["output_chars"])
         started = time.monotonic()
@@ -127,6 +135,9 @@ class Supervisor:
         killed: str | None = None
         while True:
             now = time.monotonic()
+            if interrupted is None and self._stop_asked == self.number:
+                interrupted = "interrupt"
+                deadline = self._stop() + GRACE
             if interrupted is None and now >= deadline:
                 deadline = begun + limit + self._allowance.granted()
             if interrupted is None and now >= deadline:
@@ -141,10 +152,7 @@ class Supervisor:
             event = self._wait(min(0.1, max(0.01, deadline - now)), output)
             if event == "app gone":
                 raise ProtocolError("the app hung up")
-            if event == "interrupt" and interrupted is None:
-                interrupted = "interrupt"
-                deadline = self._stop() + GRACE
-            elif event == "violation":
+            if event == "violation":
                 self.notices.append("the cell wrote into the sandbox's own pipes and was stopped")
                 processes.send(self.worker.head, signal.SIGKILL)
                 killed, deadline = killed or "killed", time.monotonic() + ACK
@@ -177,64 +185,112 @@ class Supervisor:
 
     def _begin(self, frame: bytes) -> bool:
         """Hand the cell to the head; False where the head was broken and has been replaced."""
-        worker = self.worker
-        self._heed_what_happened()
-        for pid in (worker.snapshot, worker.head):
+        for pid in (self.worker.snapshot, self.worker.head):
             processes.send(pid, signal.SIGCONT)
+        if not self._heed_what_happened():
+            return self._give_up()
+        worker = self.worker
         try:
-            protocol.write_all(worker.orders, frame, timeout=ACK)
+            if not self._written:
+                protocol.write_all(worker.orders, frame, timeout=ACK)
+                self._written = True
         except (OSError, TimeoutError):
-            self._replace_head()
-            return False
+            return self._give_up()
+        for event in self._reports():
+            if event.get("n") != self.number:
+                continue
+            if event.get("event") == "died":
+                return self._give_up(died=not processes.alive(worker.head))
+            if event.get("event") == "start":
+                if not self._adopt(event.get("pid"), self.number):
+                    break
+                return True
+        return self._give_up()
+
+    def _reports(self) -> Iterator[dict[str, Any]]:
+        """What the head says while nothing of the user's runs in it; ends when it cannot be expected to say more."""
+        head = self.worker.head
         deadline = time.monotonic() + ACK
-        used = processes.cpu_seconds(worker.head)
-        while time.monotonic() < deadline and processes.cpu_seconds(worker.head) - used < ACK_CPU:
+
+        def used() -> float:
+            # A hook of the user's may hang in the fork, whose parent only waits.
+            return sum(processes.cpu_seconds(pid) for pid in (head, *processes.children(head)))
+
+        before = used()
+        while time.monotonic() < deadline and used() - before < ACK_CPU:
             event = self._wait(0.2, None)
             if event == "app gone":
                 raise ProtocolError("the app hung up")
             if event in ("gone", "violation"):
-                break
-            if not isinstance(event, dict) or event.get("n") != self.number:
-                continue
-            if event.get("event") == "died":
-                break
-            if event.get("event") == "start":
-                if not self._adopt(event.get("pid")):
-                    break
-                return True
-            if event.get("event") == "ready" and not self._adopt(event.get("pid")):
-                break
-        self._replace_head()
+                return
+            if isinstance(event, dict):
+                yield event
+            elif not processes.alive(head):
+                return
+
+    def _give_up(self, died: bool = False) -> bool:
+        """Replace the head, which did not begin the cell; always False. `died`: its death has been reported."""
+        worker = self.worker
+        # An order that it has not read stays in the pipe, for the snapshot to read. Twice would be once too often.
+        processes.send(worker.head, signal.SIGSTOP)
+        unread = array.array("i", [0])
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(worker.orders, termios.FIONREAD, unread)
+        self._replace_head(died, begun=False)
+        self._written = self._written and unread[0] > 0 and self.worker is worker
+        self._owed = False
         return False
 
-    def _adopt(self, pid: Any) -> bool:
-        """Take the process that says it will run the next cell as head, and its parent as snapshot; False for a lie."""
+    def _adopt(self, pid: Any, cell: int) -> bool:
+        """Take the process that says it will run `cell` as head, and its parent as snapshot; False for a lie."""
         worker = self.worker
         if pid == worker.head:
             return True
-        if pid not in processes.children(worker.head):
+        if not isinstance(pid, int) or pid not in processes.children(worker.head):
             return False
         if worker.snapshot is not None:
             # It waits for a child that is not to die; ending it can wait until the app has its answer.
             self._superseded.add(worker.snapshot)
-        worker.snapshot, worker.head, worker.snapshot_cell = worker.head, int(pid), self.number
+        worker.snapshot, worker.head, worker.snapshot_cell = worker.head, pid, cell
         return True
 
-    def _heed_what_happened(self) -> None:
-        """Between cells: a snapshot may have come late, or the head may have died, and its snapshot knows as much."""
+    def _heed_what_happened(self) -> bool:
+        """Before a cell: what came of the snapshot ordered in advance? Has the head died? False where nobody says."""
         worker = self.worker
-        while isinstance(event := self._wait(0, None), dict):
-            if event.get("event") == "ready" and event.get("n") == self.number:
-                self._adopt(event.get("pid"))
+        if self._owed:
+            for event in self._reports():
+                if event.get("n") == self.number and self._answered(event, self.number):
+                    break
+                if event.get("event") == "died":
+                    self._mourned = True
+                    break
+            if self._owed and processes.alive(worker.head):
+                return False
+            self._owed = False
         if worker.snapshot is not None and not processes.alive(worker.head) and processes.alive(worker.snapshot):
+            if worker.snapshot_cell != self.number:
+                self.notices.append(LOST_SINCE.format(cell=worker.snapshot_cell))
             worker.head, worker.snapshot = worker.snapshot, None
-            processes.send(worker.head, signal.SIGCONT)
-            self._await_death_report()
+            if not self._mourned:
+                self._await_death_report()
+        self._mourned = False
+        return True
+
+    def _answered(self, event: dict[str, Any], cell: int) -> bool:
+        """Whether this is the answer to the order of a snapshot for `cell`: it is there, or its process died."""
+        if event.get("event") == "ready":
+            self._adopt(event.get("pid"), cell)
+        elif event.get("event") != "died":
+            return False
+        self._owed = False
+        return True
 
     def _finish(self, event: dict[str, Any], interrupted: str | None, output: OutputBuffer) -> tuple[str, list[str]]:
         status = "ok" if event.get("status") == "ok" else "error"
         self._settle(output)
-        images = [image for image in event.get("images", []) if _is_png(image)][: protocol.MAX_IMAGES]
+        claimed = event.get("images")
+        images = [image for image in claimed if _is_png(image)] if isinstance(claimed, list) else []
+        images = images[: protocol.MAX_IMAGES]
         if interrupted == "timeout" and status == "error":
             status = "timeout"
             self.notices.append(f"the cell was stopped after {self.limits['cell_seconds']:g} s")
@@ -256,12 +312,21 @@ class Supervisor:
         self._settle(output)
         return ("timeout" if reason == "timeout" else "killed"), []
 
-    def _replace_head(self, died: bool = False) -> None:
+    def _replace_head(self, died: bool = False, begun: bool = True) -> None:
+        """Go back to the snapshot, or start afresh, and say what is lost.
+
+        Args:
+            died: the head's death has been reported.
+            begun: the cell has run, so that a snapshot from right before it is a loss.
+        """
         worker = self.worker
+        lost: str | None
         if not died:
             processes.send(worker.head, signal.SIGKILL)
         if worker.snapshot is not None and processes.alive(worker.snapshot):
-            lost = LOST_CELL if worker.snapshot_cell == self.number else LOST_SINCE.format(cell=worker.snapshot_cell)
+            lost = LOST_CELL if begun else None
+            if worker.snapshot_cell != self.number:
+                lost = LOST_SINCE.format(cell=worker.snapshot_cell)
             worker.head, worker.snapshot = worker.snapshot, None
             if not died:
                 self._await_death_report()
@@ -271,7 +336,7 @@ class Supervisor:
             lost = LOST_ALL
             self._retire(worker)
             self.worker = self.spawn()
-        if lost not in self.notices:
+        if lost is not None and lost not in self.notices:
             self.notices.append(lost)
 
     def _await_death_report(self) -> None:
@@ -294,12 +359,19 @@ class Supervisor:
 
     def _after_cell(self) -> None:
         """What need not keep the app waiting: the snapshot for the next cell, and the end of those before it."""
+        for pid in self._superseded:
+            processes.send(pid, signal.SIGKILL)
+        self._superseded.clear()
+        processes.reap()
         worker = self.worker
-        if worker.head is not None and processes.threads_and_child_faults(worker.head)[0] == 1:
+        if processes.threads_and_child_faults(worker.head)[0] == 1:
             self._order_snapshot(worker)
-        # Threads and timers left behind by the cell wait with it.
-        for pid in (worker.head, worker.snapshot):
-            processes.send(pid, signal.SIGSTOP)
+        if self._app_asks():
+            return
+        # Between cells nothing of the user's runs: not what came out of a fork, no thread, no process.
+        processes.kill_others({os.getpid(), *self._ours()})
+        for process in (worker.head, worker.snapshot):
+            processes.send(process, signal.SIGSTOP)
         for pid in self._superseded:
             processes.send(pid, signal.SIGKILL)
         self._superseded.clear()
@@ -307,21 +379,25 @@ class Supervisor:
 
     def _order_snapshot(self, worker: Worker) -> None:
         """Have the head fork for the next cell. Whatever goes wrong shows when that cell begins."""
-        self.number += 1
+        cell = self.number + 1
         try:
-            protocol.write_all(worker.orders, protocol.pack({"n": self.number}), timeout=READY)
-            deadline = time.monotonic() + READY
-            while (left := deadline - time.monotonic()) > 0:
-                event = self._wait(left, None)
-                if isinstance(event, dict) and event.get("event") == "ready" and event.get("n") == self.number:
-                    self._adopt(event.get("pid"))
-                    break
-                if event is not None and not isinstance(event, dict) and event != "interrupt":
-                    break
+            protocol.write_all(worker.orders, protocol.pack({"n": cell}), timeout=READY)
         except (OSError, TimeoutError):
             return
-        finally:
-            self.number -= 1
+        self._owed, self._mourned = True, False
+        deadline = time.monotonic() + READY
+        while self._owed and time.monotonic() < deadline and not self._app_asks():
+            event = self._wait(0.02, None)
+            if isinstance(event, dict) and event.get("n") == cell:
+                self._answered(event, cell)
+            elif isinstance(event, dict) and event.get("event") == "died":
+                self._mourned = True
+            elif event is not None and not isinstance(event, dict):
+                return
+
+    def _app_asks(self) -> bool:
+        """Whether the app's next order is there, or the app is gone."""
+        return bool(select.select([self.app], [], [], 0)[0])
 
     def _retire(self, worker: Worker) -> None:
         processes.kill_others({os.getpid()})
@@ -355,8 +431,8 @@ class Supervisor:
                     if output is not None:
                         output.feed(os.read(worker.output, 1 << 18))
             elif descriptor == self.interrupts:
-                if events & select.POLLIN and self._interrupted():
-                    return "interrupt"
+                if events & select.POLLIN:
+                    self._hear_interrupts()
             elif descriptor == worker.reports:
                 try:
                     data = os.read(worker.reports, 1 << 18)
@@ -374,16 +450,18 @@ class Supervisor:
 
     def _drain(self, descriptor: int, output: OutputBuffer | None = None) -> None:
         with contextlib.suppress(BlockingIOError):
-            while data := os.read(descriptor, 1 << 18):
+            for _ in range(64):  # More than a pipe holds: whoever still writes does not hold us up.
+                if not (data := os.read(descriptor, 1 << 18)):
+                    break
                 if output is not None:
                     output.feed(data)
 
-    def _interrupted(self) -> bool:
-        """Whether the cell that runs now is to stop. Late words about earlier cells are ignored."""
+    def _hear_interrupts(self) -> None:
+        """Remember the latest cell that is to stop. Late words about earlier cells change nothing."""
         with contextlib.suppress(BlockingIOError):
             data = os.read(self.interrupts, 4096)
-            return any(number == self.number for (number,) in INTERRUPT.iter_unpack(data[: len(data) // 4 * 4]))
-        return False
+            for (number,) in INTERRUPT.iter_unpack(data[: len(data) // 4 * 4]):
+                self._stop_asked = max(self._stop_asked, number)
 
     def _over_limit(self) -> str | None:
         """What the kernel does not bound by itself: memory of many processes, files in a shared file system."""

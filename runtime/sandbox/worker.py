@@ -32,6 +32,7 @@ HOT: list[tuple[int, int]] = []
 _fork, _getpid, _waitpid, _exit, _dup2, _open = os.fork, os.getpid, os.waitpid, os._exit, os.dup2, os.open
 _set_blocking, _write_all, _read_frame, _pack = os.set_blocking, protocol.write_all, protocol.read_frame, protocol.pack
 _getstate, _setstate, _signal, _threads = random.getstate, random.setstate, signal.signal, _thread._count
+_setitimer, _TIMERS = signal.setitimer, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _b64encode, _populate = base64.b64encode, hot_pages.populate
 
 
@@ -74,7 +75,10 @@ def _snapshot(number: int) -> bool | None:
         return False
     _reap()
     generator = _getstate()  # Python reseeds `random` in a child, which would undo the user's own seed.
-    child = _fork()
+    try:
+        child = _fork()
+    except OSError:
+        return False  # No room for another process.
     if child:
         _, status = _waitpid(child, 0)
         _report({"event": "died", "n": number, "wait_status": status})
@@ -98,6 +102,8 @@ def _serve(shell: Any, number: int, code: str) -> None:
         if _getpid() != me:
             _exit(0)  # A fork made by user code came back out of its cell.
     _signal(signal.SIGINT, signal.SIG_IGN)
+    for timer in _TIMERS:
+        _setitimer(timer, 0)  # A fork inherits none, so the next cell would not have it; here its handler would run.
     images = [_b64encode(image).decode("ascii") for image in shell.images]
     _report({"event": "done", "n": number, "status": "ok" if ok else "error", "images": images})
 

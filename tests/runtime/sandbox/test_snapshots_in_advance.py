@@ -79,3 +79,38 @@ def test_what_a_function_writes_to_is_found_and_copied_in_a_fork() -> None:
     assert bytes(megabyte[:2]) == b"\0\0"
     hot_pages.populate([*found, (1 << 46, 4096)])  # The last is mapped by nobody, which is no error.
     assert bytes(megabyte[:2]) == b"\0\0"
+
+
+def test_nothing_that_comes_out_of_a_fork_runs_between_cells(sandbox: Sandbox) -> None:
+    sandbox.run(
+        "import os, time\n"
+        "def count():\n"
+        "    for number in range(10**9):\n"
+        "        open('ticks', 'w').write(str(number))\n"
+        "os.register_at_fork(after_in_child=count)"
+    )
+    time.sleep(1.5)  # The snapshot in advance hangs in the hook, and is ended for it.
+    first = sandbox.run("1")
+    assert first.notices  # Nor can this cell have a copy of its own: the session starts afresh, and says so.
+    sandbox.run("open('ticks', 'w').write('stopped'); 1")
+    time.sleep(0.5)
+    assert sandbox.run("open('ticks').read()").output == "'stopped'"
+
+
+def test_an_alarm_ends_with_its_cell(sandbox: Sandbox) -> None:
+    sandbox.run(
+        "import signal\nx = 5\nsignal.signal(signal.SIGALRM, lambda *_: 1 / 0)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.2)"
+    )
+    time.sleep(0.6)
+    result = sandbox.run("x")
+    assert (result.output, result.notices) == ("5", ())
+    assert sandbox.run("import os; os._exit(3)").status == "killed"
+    assert sandbox.run("x").output == "5"
+
+
+def test_where_there_is_no_room_for_a_copy_the_cell_runs_all_the_same(sandbox: Sandbox) -> None:
+    sandbox.run("y = 7\nimport resource\nresource.setrlimit(resource.RLIMIT_NPROC, (0, 0))")
+    time.sleep(0.3)
+    assert sandbox.run("y + 1").output == "8"
+    assert sandbox.run("y + 2").output == "9"
