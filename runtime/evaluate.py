@@ -162,10 +162,7 @@ def run_eval(
     try:
         facts = _facts(engine, loaded, settings, limits, samples, limit, seed, slots)
         results = Path(out) / RESULTS
-        if fresh:
-            results.unlink(missing_ok=True)
-            meta_path(results).unlink(missing_ok=True)
-        _solve_sets(results, facts, engine, loaded, settings, limits, samples, slots, console, solve)
+        _solve_sets(results, facts, engine, loaded, settings, limits, samples, slots, console, solve, fresh=fresh)
     finally:
         if engine is not model:
             engine.close()
@@ -244,11 +241,13 @@ def _solve_sets(
     slots: int,
     console: Console | None,
     solve: SolveBatch | None,
+    *,
+    fresh: bool,
 ) -> None:
     from runtime.batch import solve_batch
 
-    before = read_meta(results)
-    if results.exists() and results.stat().st_size and not before:
+    before = {} if fresh else read_meta(results)
+    if not fresh and results.exists() and results.stat().st_size and not before:
         raise InputError(
             f"{results} exists without {meta_path(results).name}",
             "it cannot be known which run it belongs to",
@@ -257,7 +256,7 @@ def _solve_sets(
     facts = {**facts, "date": before.get("date", facts["date"])}
     started = time.monotonic()
     with (
-        ResultsFile(results, facts) as saved,
+        ResultsFile(results, facts, fresh=fresh) as saved,
         Progress({chosen.name: samples * len(chosen.questions) for chosen in sets}, console) as progress,
     ):
         for attempt in read_attempts(results) if saved.done else ():

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from runtime.errors import DataError, InputError
 from runtime.files import write_text
@@ -114,37 +114,46 @@ class ResultsFile:
     Args:
         path: the `.jsonl` file; its folder is made.
         facts: facts of this run, written to the meta file; DECIDING ones must equal those of an existing file.
+        fresh: forget what an existing file holds, whatever run it belongs to.
 
     Raises:
         InputError: another process writes the file, or it belongs to another run.
         DataError: a line in the middle is broken.
     """
 
-    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, Any], *, fresh: bool = False) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Not "a+": the torn tail has to be cut off, and appending ignores seeks.
         self._synced = 0.0
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._descriptor = self._locked()
         try:
-            self._lock()
+            if fresh:
+                # Behind the lock: the file may be another process's work under way, and then it was refused above.
+                os.ftruncate(self._descriptor, 0)
             self._check_meta(facts)
             self.done: set[Key] = self._recover()
         except BaseException:
             os.close(self._descriptor)
             raise
 
-    def _lock(self) -> None:
+    def _locked(self) -> int:
         import fcntl
 
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"another process is writing {self.path}",
-                "two would repeat each other's work",
-                "wait for it, or stop it",
-            ) from error
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(descriptor)
+                raise InputError(
+                    f"another process is writing {self.path}",
+                    "two would repeat each other's work",
+                    "wait for it, or stop it",
+                ) from error
+            # The last one to hold the lock may have replaced or removed the file between the two calls.
+            if _lies_at(descriptor, self.path):
+                return descriptor
+            os.close(descriptor)
 
     def _check_meta(self, facts: Mapping[str, Any]) -> None:
         meta = meta_path(self.path)
@@ -166,7 +175,7 @@ class ResultsFile:
     def _recover(self) -> set[Key]:
         done: set[Key] = set()
         end = 0
-        with open(self.path, "rb") as handle:
+        with self.reading() as handle:
             for number, raw in enumerate(handle, start=1):
                 if not raw.endswith(b"\n"):
                     break
@@ -174,8 +183,13 @@ class ResultsFile:
                 done.add((str(line["id"]), int(line.get("sample", 0))))
                 end += len(raw)
         os.ftruncate(self._descriptor, end)
-        os.lseek(self._descriptor, end, os.SEEK_SET)
         return done
+
+    def reading(self) -> BinaryIO:
+        """The file from its beginning, through the descriptor that holds the lock: it is the one that was written,
+        whatever lies under its name by now. Not to be mixed with `append`, which moves the place that is read."""
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        return open(self._descriptor, "rb", closefd=False)
 
     def pending(self, items: Iterable[Item]) -> Iterator[Item]:
         """Those of `items` that have no line yet."""
@@ -222,6 +236,13 @@ class ResultsFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _lies_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _short(value: Any) -> str:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from recipes.data.rows import Line
 from runtime.files import cache_folder
@@ -62,9 +62,7 @@ def journaled(
     from runtime.transcript import ResultsFile, meta_path
 
     kept = journal or _path(name, facts)
-    if fresh:
-        kept.unlink(missing_ok=True)
-    with ResultsFile(kept, facts) as results:
+    with ResultsFile(kept, facts, fresh=fresh) as results:
         done = len(results.done) * CHUNK
         pending = ((n, c) for n, c in _chunks(lines, first) if (str(n), 0) not in results.done)
         for number, rows in _worked(pending, work, sessions, name):
@@ -72,7 +70,8 @@ def journaled(
             done += len(rows)
             if on_progress is not None:
                 on_progress(done)
-        yield _read(kept)
+        with results.reading() as written:
+            yield _read(written)
         # Not reached when the caller failed: what it wanted the results for can then be tried again.
         if journal is None:
             kept.unlink(missing_ok=True)
@@ -115,12 +114,11 @@ def _worked(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read(journal: Path) -> Iterator[dict[str, Any]]:
+def _read(journal: BinaryIO) -> Iterator[dict[str, Any]]:
     """Results in the order of the source. Only the places of the chunks lie in memory, not the chunks."""
     places: list[tuple[int, int]] = []
-    with open(journal, "rb") as handle:
-        while raw := handle.readline():
-            places.append((int(json.loads(raw)["id"]), handle.tell() - len(raw)))
-        for _, place in sorted(places):
-            handle.seek(place)
-            yield from json.loads(handle.readline())["rows"]
+    while raw := journal.readline():
+        places.append((int(json.loads(raw)["id"]), journal.tell() - len(raw)))
+    for _, place in sorted(places):
+        journal.seek(place)
+        yield from json.loads(journal.readline())["rows"]

@@ -108,6 +108,40 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
         pass
 
 
+def test_a_fresh_start_forgets_a_file_whatever_run_it_is_of_but_not_one_that_is_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with ResultsFile(path, FACTS) as results:
+        results.append(line("a"))
+        with pytest.raises(InputError, match="another process"):
+            ResultsFile(path, {"model_sha256": "other"}, fresh=True)
+        assert [row["id"] for row in read_results(path)] == ["a"]
+        results.append(line("b"))
+    with ResultsFile(path, {"model_sha256": "other"}, fresh=True) as results:
+        assert results.done == set()
+        results.append(line("c"))
+    assert [row["id"] for row in read_results(path)] == ["c"]
+    assert json.loads(meta_path(path).read_text()) == {"model_sha256": "other"}
+
+
+def test_a_file_that_its_last_holder_replaces_before_the_lock_is_taken_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    path = tmp_path / "results.jsonl"
+    plain, late = fcntl.flock, [True]
+
+    def flock(descriptor: int, how: int) -> None:
+        if late.pop() if late else False:
+            path.unlink()
+        plain(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with ResultsFile(path, FACTS) as results:
+        results.append(line("a"))
+        assert [row["id"] for row in read_results(path)] == ["a"]
+
+
 def test_a_missing_results_file_is_a_wrong_call(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no results file"):
         list(read_results(tmp_path / "nothing.jsonl"))

@@ -16,6 +16,7 @@ from recipes.data.check import check, repair
 from recipes.data.outputs import agreement
 from recipes.data.rows import read_lines
 from recipes.data.verdict import answer_problem
+from runtime.errors import InputError
 from runtime.lce import Block
 from runtime.sandbox import Limits
 
@@ -143,6 +144,22 @@ def test_a_killed_check_goes_on_where_it_stopped_and_reports_the_same(
     report = checked(source, journal=journal, on_progress=seen.append)
     assert len(seen) == 3 - written
     assert (report.rows, [verdict.index for verdict in report.flagged]) == (6, [3])
+
+
+def test_a_fresh_start_takes_no_journal_from_a_process_that_is_still_writing_it(tmp_path: Path) -> None:
+    def numbers(facts: dict[str, Any], *, fresh: bool = False) -> Any:
+        lines: Any = range(40)
+        journal = tmp_path / "journal.jsonl"
+        return journal_module.journaled(
+            "x", lines, lambda n, _: {"n": n}, facts, sessions=1, journal=journal, fresh=fresh
+        )
+
+    with numbers({"data": 1}) as first:
+        with pytest.raises(InputError, match="another process"), numbers({"data": 1}, fresh=True):
+            pass
+        assert [result["n"] for result in first] == list(range(40))
+    with numbers({"data": 2}, fresh=True) as again:
+        assert [result["n"] for result in again] == list(range(40))
 
 
 def test_a_cell_that_never_ends_is_a_time_out_and_not_a_difference(tmp_path: Path) -> None:
