@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from export.adapter import Adapter
@@ -26,8 +27,16 @@ def export_adapter(
     run_dir: str | os.PathLike[str],
     settings: ExportSettings | None = None,
     out_dir: str | os.PathLike[str] | None = None,
+    *,
+    on_note: Callable[[str], None] | None = None,
 ) -> Path:
     """Write `DIR/NAME-adapter.gguf` and return its path.
+
+    Args:
+        run_dir: a run folder, or an adapter folder of plain peft or unsloth.
+        settings: of these, where the converter is.
+        out_dir: where the file goes; default `RUN/export`.
+        on_note: told what is odd about the converter.
 
     Raises:
         InputError: the adapter does something that an adapter GGUF on the base as it is cannot hold.
@@ -45,6 +54,8 @@ def export_adapter(
             f"merge it instead, which keeps everything: mathcoder export {run_dir} --quant Q8_0",
         )
     llama_cpp = find(settings.llama_cpp)
+    if llama_cpp.mismatch and on_note is not None:
+        on_note(llama_cpp.mismatch)
     target = Path(out_dir if out_dir is not None else Path(run_dir) / "export") / f"{source.name}-adapter.gguf"
     with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch, atomic_path(target) as temporary:
         folder = Path(scratch) / "adapter"

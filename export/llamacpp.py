@@ -86,6 +86,9 @@ def cache_folder() -> Path:
 def find(given: Path | None = None) -> LlamaCpp:
     """The converter: `given` (a folder, or a source distribution's .tar.gz), else the cache, else fetched by pip.
 
+    An archive that is given replaces what the cache holds for its version, and where the version's converter is known,
+    a cache that differs from it is fetched again.
+
     Raises:
         InputError: `given` holds no converter, or is the source distribution of another version.
         ExportError: there is no network, or what came does not have the known hash.
@@ -105,22 +108,31 @@ def find(given: Path | None = None) -> LlamaCpp:
         if not given.is_file():
             raise InputError(f"{given} does not exist", "nothing was converted", "check --llama-cpp")
         _unpack(given, target, wanted)
-    elif not _is_complete(target):
+    elif not _is_usable(target, wanted):
         _fetch(target, wanted)
-    return LlamaCpp(target, wanted, f"source distribution of {PACKAGE} {wanted}")
+    return LlamaCpp(target, wanted, f"source distribution of {PACKAGE} {wanted}", _mismatch(target, wanted))
 
 
 def is_at_hand() -> bool:
     """Whether the converter is already in the cache, so that no network is needed."""
-    return _is_complete(cache_folder() / f"llama.cpp-{installed_version()}")
+    wanted = installed_version()
+    return _is_usable(cache_folder() / f"llama.cpp-{wanted}", wanted)
 
 
 def _is_complete(folder: Path) -> bool:
     return all((folder / name).exists() for name in _NEEDED)
 
 
+def _is_usable(cached: Path, wanted: str) -> bool:
+    return _is_complete(cached) and (wanted not in TREES or tree_hash(cached) == TREES[wanted])
+
+
 def tree_hash(folder: Path) -> str:
-    """SHA-256 over names and contents of the converter's Python files: what a folder would run."""
+    """SHA-256 over names and contents of the converter's Python files.
+
+    It tells versions apart and finds damage and edits. It is no defence against a person who may write to the folder:
+    bytecode, other files in it and the packages that the converter imports are not part of it.
+    """
     digest = hashlib.sha256()
     for name in _NEEDED:
         files = sorted((folder / name).rglob("*.py")) if (folder / name).is_dir() else [folder / name]
@@ -203,11 +215,11 @@ def _unpack(archive: Path, target: Path, wanted: str) -> None:
             raise ExportError(f"{archive} is no readable .tar.gz ({error})", "it is not used") from error
         if not _is_complete(scratch):
             raise ExportError(f"{archive} holds no vendor/llama.cpp with a converter", "it is not used")
-        if not target.exists():
-            os.replace(scratch, target)
-        elif not _is_complete(target):
+        if _is_complete(target) and tree_hash(target) == tree_hash(scratch):
+            return  # Left alone: another export may be running it.
+        if target.exists():
             shutil.rmtree(target)
-            os.replace(scratch, target)
+        os.replace(scratch, target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

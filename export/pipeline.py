@@ -186,7 +186,11 @@ def export(
         report("find the converter", 0.5)
         llama_cpp = find(settings.llama_cpp)
     if llama_cpp.mismatch:
-        clock.say(f"[yellow]note:[/] {llama_cpp.mismatch}; the certificate tells whether its files are right")
+        if source.held_out is not None and settings.certify.rows > 0:
+            proof = "the certificate tells whether its files are right"
+        else:
+            proof = "without a certificate nothing tells whether its files are right"
+        clock.say(f"[yellow]note:[/] {llama_cpp.mismatch}; {proof}")
     job = Job(source, settings, out, source.fingerprint(settings, into), facts, into, layout, plan)
     clock.say(
         f"[bold]{source.name}[/]: {plan.items / 1e6:,.1f} M parameters, "
@@ -342,6 +346,8 @@ def _conclude(job: Job, certificate: dict[str, Any] | None, clock: Clock) -> Exp
             summary.picked = pick(certificate, job.settings.pick)
             for name in [name for name in summary.files if name != summary.picked]:
                 summary.files.pop(name).unlink(missing_ok=True)
+    elif job.source.held_out is not None:
+        clock.say("[yellow]no certificate:[/] none was asked for (certify.rows is 0)")
     else:
         clock.say("[yellow]no certificate:[/] there are no held-out rows to compare on (set export.held_out)")
     context = int(read_gguf(next(iter(summary.files.values()))).parameter("context_length") or 2048)

@@ -105,7 +105,12 @@ def _adapter_only(args: argparse.Namespace) -> int:
         )
     from export.adapter_gguf import export_adapter
 
-    path = export_adapter(args.run, settings_of(args), args.out)
+    path = export_adapter(
+        args.run,
+        settings_of(args),
+        args.out,
+        on_note=lambda note: say(f"note: {note}; nothing compares the adapter's file with the adapter"),
+    )
     if args.json:
         print(json.dumps({"adapter": str(path)}, indent=2))
         return 0

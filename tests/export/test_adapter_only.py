@@ -57,11 +57,14 @@ def adapter(plain_run: Run, converter: Any) -> Path:
 
 
 def test_the_command_line_names_the_file_and_how_to_use_it(
-    plain_run: Run, adapter: Path, converter: Any, capsys: pytest.CaptureFixture[str]
+    plain_run: Run, adapter: Path, converter: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("export.llamacpp.TREES", {})
     words = ["export", str(plain_run.folder), "--adapter-only", "--json", "--llama-cpp", str(converter.folder)]
     assert main(words) == 0
-    written = Path(json.loads(capsys.readouterr().out)["adapter"])
+    told = capsys.readouterr()
+    assert f"known to compare {converter.folder} with" in told.err, "an odd converter is noted"
+    written = Path(json.loads(told.out)["adapter"])
     assert written == plain_run.folder / "export" / "plain-adapter.gguf"
     assert written.read_bytes() == adapter.read_bytes()
     assert [file.name for file in adapter.parent.iterdir()] == ["plain-adapter.gguf"]

@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def archive(path: Path, *, without: str = "", version: str | None = None) -> Path:
+def archive(path: Path, *, without: str = "", version: str | None = None, content: bytes = b"test") -> Path:
     """A source distribution in small."""
     top = f"llama_cpp_python-{version or llamacpp.installed_version()}"
     names = [*SMALL, "src/x.cpp"]
@@ -33,13 +33,15 @@ def archive(path: Path, *, without: str = "", version: str | None = None) -> Pat
         for name in names:
             if name != without:
                 info = tarfile.TarInfo(f"{top}/vendor/llama.cpp/{name}")
-                info.size = 4
-                tar.addfile(info, io.BytesIO(b"test"))
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
     return path
 
 
 def know(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
+    """Have `file` be the source distribution that the project knows."""
     monkeypatch.setattr(llamacpp, "SHA256", {llamacpp.installed_version(): sha256_file(file)})
+    monkeypatch.setattr(llamacpp, "TREES", {})
 
 
 def test_no_network_is_one_sentence_with_the_remedy(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +70,39 @@ def test_only_what_is_needed_is_unpacked_and_the_second_call_finds_it(
     monkeypatch.setattr(llamacpp.subprocess, "run", lambda *_args, **_kw: pytest.fail("fetched again"))
     assert llamacpp.find() == found
     assert llamacpp.is_at_hand()
+
+
+@pytest.mark.usefixtures("cache")
+def test_of_a_version_nobody_knows_a_newly_given_archive_replaces_the_cached_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llamacpp, "SHA256", {})
+    monkeypatch.setattr(llamacpp, "TREES", {})
+    first = llamacpp.find(archive(tmp_path / "x.tar.gz"))
+    assert "is known to compare" in str(first.mismatch)
+    (first.folder / "kept").touch()
+    llamacpp.find(tmp_path / "x.tar.gz")
+    assert (first.folder / "kept").exists(), "the same again is left alone"
+    second = llamacpp.find(archive(tmp_path / "y.tar.gz", content=b"other"))
+    assert second == first
+    assert second.converter.read_text() == "other"
+    assert [path.name for path in first.folder.parent.iterdir()] == [first.folder.name]
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_cached_converter_that_is_not_the_known_one_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = archive(tmp_path / "x.tar.gz")
+    know(monkeypatch, file)
+    found = llamacpp.find(file)
+    monkeypatch.setattr(llamacpp, "TREES", {llamacpp.installed_version(): llamacpp.tree_hash(found.folder)})
+    assert llamacpp.find().mismatch is None
+    (found.folder / "conversion" / "base.py").write_text("# edited")
+    assert not llamacpp.is_at_hand()
+    monkeypatch.setattr(llamacpp, "_download", lambda *_: file)
+    assert llamacpp.find().mismatch is None
+    assert (found.folder / "conversion" / "base.py").read_text() == "test"
 
 
 def test_an_archive_without_converter_leaves_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from export.check import check_gguf
 from export.gguf_file import read_gguf
@@ -132,6 +134,24 @@ def test_two_exports_into_one_folder_keep_out_of_each_others_way(llama_export: E
                 export(llama_export.run, ExportSettings(llama_cpp=converter.folder), llama_export.out)
     finally:
         shutil.rmtree(work)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"), [(64, "; the certificate tells"), (0, "; without a certificate nothing tells")]
+)
+def test_a_converter_that_is_not_the_known_one_is_noted_and_what_proves_its_files_said_truly(
+    rows: int, said: str, llama_export: Exported, converter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("export.llamacpp.TREES", {})
+    monkeypatch.setattr("export.pipeline._alone", stop)
+    screen = io.StringIO()
+    settings = ExportSettings(llama_cpp=converter.folder, certify=CertifySettings(rows=rows))
+    with pytest.raises(KeyboardInterrupt):
+        export(llama_export.run, settings, llama_export.out, console=Console(file=screen, width=2000))
+    assert f"known to compare {converter.folder} with{said}" in screen.getvalue()
 
 
 def test_pick_keeps_the_smallest_type_that_solves_enough(
