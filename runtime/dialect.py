@@ -154,7 +154,7 @@ class BlockReader:
     def __init__(self, vocabulary: Vocabulary, listener: Listener | None, mode: Mode = "full") -> None:
         ids = {name: vocabulary.control_id(name) for name in CONTROL_TOKENS}
         control = {token for token in ids.values() if token is not None}
-        self._is_end = vocabulary.is_end
+        self._vocabulary = vocabulary
         self._strip = vocabulary.space_prefix
         self._listener = listener
         self._end_of_block, self._end_of_message = ids[END_OF_BLOCK], ids[END_OF_MESSAGE]
@@ -218,7 +218,7 @@ class BlockReader:
             kind = self._open
             self._close()
             return "code" if kind == "code" else None
-        if token == self._end_of_message or self._is_end(token):
+        if token == self._end_of_message or self._vocabulary.is_end(token):
             self._close()
             return "end"
         # A token that stands for nothing (an unused one): it takes part in the count and in nothing else.
@@ -247,8 +247,9 @@ class BlockReader:
         """See the protocol."""
         self._open, self.block_tokens = "execution", 0
         # Not empty: no real execution is, and a model that was never trained to write one likes to end it at once.
+        # The engine's own ends count as well: a file may know others beside the end of a message.
         ends = {token for token in (self._end_of_block, self._end_of_message) if token is not None}
-        self._constrain(None, self._inside | ends)
+        self._constrain(None, self._inside | ends | self._vocabulary.ends)
         return [Segment("execution", EXECUTION, True)]
 
     def _constrain(self, only: frozenset[int] | None, forbidden: frozenset[int]) -> None:

@@ -44,7 +44,8 @@ class Stream:
         self._flavour = flavour
         self._connection: http.client.HTTPConnection | None = None
         self._socket: socket.socket | None = None
-        self._closed = False
+        self.abandoned = False
+        """Whether `close` was called: nobody waits for the answer any more, and no try begins again."""
         self.finish: str | None = None
         """Why the server stopped: `stop`, `length`, or None while it has not."""
         text: Any = prompt["ids"] if "ids" in prompt else prompt["text"]
@@ -84,6 +85,8 @@ class Stream:
         Raises:
             EngineError: the server refuses, fails, hangs or speaks nonsense.
         """
+        if self.abandoned:
+            return
         response = self._send()
         try:
             for raw in response:
@@ -96,14 +99,14 @@ class Stream:
                 if data == b"[DONE]":
                     return
                 yield from self._read(data)
-            if self.finish is None and not self._closed:
+            if self.finish is None and not self.abandoned:
                 raise broken("the stream ended in the middle")
         except (OSError, http.client.HTTPException, AttributeError) as error:
             # AttributeError: http.client's own, where another thread closed the connection under it.
-            if not self._closed:
+            if not self.abandoned:
                 raise broken(reason(error)) from error
         finally:
-            self.close()
+            self._hang_up()
 
     def _send(self) -> http.client.HTTPResponse:
         connection = self._connection = self._engine.connect()
@@ -113,11 +116,11 @@ class Stream:
             self._socket = connection.sock
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            self.close()
+            self._hang_up()
             raise broken(reason(error)) from error
         if response.status != 200:
             text = response.read(2000).decode("utf-8", "replace")
-            self.close()
+            self._hang_up()
             raise broken(f"status {response.status}: {' '.join(text.split())[:160]}")
         return response
 
@@ -148,11 +151,12 @@ class Stream:
             raise broken(f"it sent {data[:120]!r}") from error
 
     def close(self) -> None:
-        """Hang up; the server stops generating.
+        """Hang up for good; the server stops generating."""
+        self.abandoned = True
+        self._hang_up()
 
-        A plain close would not do it: the thread that reads holds the socket open until its next byte comes.
-        """
-        self._closed = True
+    def _hang_up(self) -> None:
+        # A plain close would not do it: the thread that reads holds the socket open until its next byte comes.
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -172,10 +176,11 @@ def with_retry(stream: Stream, flag: AbortFlag, pauses: Seq[float] = (0.5, 2.0))
             return
         except EngineError as error:
             busy = any(f"status {code}" in error.cause for code in (429, 502, 503, 504))
+            if stream.abandoned:
+                return
             if begun or pause is None or not busy or flag.is_set():
                 raise
             time.sleep(pause)
-            stream._closed = False
 
 
 def broken(what: str) -> EngineError:

@@ -45,6 +45,11 @@ class Vocabulary(Protocol):
         ...
 
     @property
+    def ends(self) -> frozenset[int]:
+        """All tokens that end generation."""
+        ...
+
+    @property
     def bos(self) -> int | None:
         """The token that begins every prompt, or None where the model wants none."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from functools import cached_property
 from typing import Any
 
 from runtime.engine_native import library
@@ -113,3 +114,8 @@ class LlamaVocabulary:
     def is_end(self, token: int) -> bool:
         """See the protocol."""
         return bool(self._lib.llama_vocab_is_eog(self._handle, token))
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """See the protocol."""
+        return frozenset(token for token in range(self.size) if self.is_end(token))

@@ -30,6 +30,7 @@ class ByteVocabulary:
     space_prefix = False
     bos = None
     size = 256 + len(CONTROL_TOKENS)
+    ends = frozenset({256 + CONTROL_TOKENS.index(END_OF_MESSAGE)})
 
     def encode(self, text: str) -> list[int]:
         """See `runtime.engine.Vocabulary`."""
@@ -45,7 +46,7 @@ class ByteVocabulary:
 
     def is_end(self, token: int) -> bool:
         """See `runtime.engine.Vocabulary`."""
-        return token == self.control_id(END_OF_MESSAGE)
+        return token in self.ends
 
 
 def script_tokens(

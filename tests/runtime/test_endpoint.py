@@ -15,13 +15,15 @@ from gguf_factory import write_model
 
 from runtime.batch import Item, solve_batch
 from runtime.endpoint import EndpointEngine
+from runtime.endpoint_stream import Stream, with_retry
 from runtime.engine import load
 from runtime.engine_llama import LlamaEngine
+from runtime.engine_native import AbortFlag
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.lce import Block
 from runtime.replay import script_tokens
 from runtime.sandbox import CellResult, Sandbox
-from runtime.settings import EngineSettings, SolverSettings
+from runtime.settings import EngineSettings, SamplingSettings, SolverSettings
 from runtime.solver import Solver
 
 FENCED = SolverSettings(dialect="tora", max_tokens=400)
@@ -267,6 +269,15 @@ def test_a_busy_server_is_asked_again(cells: list[str]) -> None:
     with Server(reply) as server:
         assert Solver(load("served", endpoint=server.url), Sandbox(), FENCED).solve("q").answer == "42"
     assert cells
+
+
+def test_a_request_that_was_hung_up_on_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(lambda _: (503, [b"busy"])) as server:
+        engine = EndpointEngine("served", server.url, EngineSettings(), timeout=5)
+        stream = Stream(engine, "text", {"text": "q"}, SamplingSettings(), 1)
+        monkeypatch.setattr("runtime.endpoint_stream.time.sleep", lambda _: stream.close())
+        assert list(with_retry(stream, AbortFlag())) == []
+        assert len(server.requests) == 1
 
 
 def test_a_stop_request_ends_a_solution_while_the_server_is_silent() -> None:

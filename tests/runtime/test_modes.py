@@ -15,10 +15,10 @@ from gguf_factory import write_model
 from runtime.batch import Item, solve_batch
 from runtime.dialect import choose
 from runtime.dialect_fenced import QWEN_MATH
-from runtime.engine import load
+from runtime.engine import Sequence, load
 from runtime.lce import DEFAULT_SYSTEM, Block
 from runtime.modes import Mode, printed_answer
-from runtime.replay import ReplayEngine
+from runtime.replay import ByteVocabulary, ReplayEngine, script_tokens
 from runtime.sandbox import CellResult, Sandbox
 from runtime.settings import SolverSettings
 from runtime.solver import BlockEnded, BlockStarted, Event, Execution, Solution, Solver, TextPiece
@@ -136,6 +136,21 @@ def test_an_imagined_execution_cannot_be_empty(way: Way) -> None:
     solution, _ = solve(way, [CODE, Block("execution", ""), LAST], "imagined")
     assert (solution.status, solution.blocks) == ("error", [CODE])
     assert "forbids" in solution.detail
+
+
+def test_an_imagined_execution_begins_with_none_of_the_vocabulary_s_ends() -> None:
+    class Ended(ByteVocabulary):
+        ends = ByteVocabulary.ends | {2}
+
+    words, sequence = Ended(), Sequence(slot=0)
+    reader = choose("lce", ReplayEngine(lambda _: []), "imagined").reader(words, None)
+    reader.attach(sequence)
+    for token in script_tokens(words, [CODE], end=False):
+        reader.push(token, words.piece(token))
+    reader.imagine()
+    assert words.ends <= sequence.forbidden
+    reader.push(ord("4"), b"4")
+    assert not words.ends & sequence.forbidden, "once something is written it may end"
 
 
 def test_imagined_executions_do_not_count_as_blocks_but_their_tokens_do(way: Way) -> None:
