@@ -152,12 +152,18 @@ def inference(adapted: Adapted) -> Iterator[None]:
 
     The linear layers stay in training mode: in evaluation mode bitsandbytes repacks their 4-bit weights on a CPU, for
     good, in a layout that has no backward pass. Decoder layers under checkpointing throw a key-value cache away without
-    an error, so they leave training mode, themselves and not what is in them.
+    an error, so they leave training mode, themselves and not what is in them; so does attention that drops weights out
+    by its own mode (`attention_dropout` of the base), without a module for it.
     """
     switched = [
         module
         for module in adapted.peft.modules()
-        if module.training and (isinstance(module, nn.Dropout) or hasattr(module, "gradient_checkpointing"))
+        if module.training
+        and (
+            isinstance(module, nn.Dropout)
+            or hasattr(module, "gradient_checkpointing")
+            or getattr(module, "attention_dropout", 0.0)
+        )
     ]
     for module in switched:
         module.training = False

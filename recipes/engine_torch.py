@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
 from collections.abc import Sequence as Seq
 from typing import Any
 
@@ -16,11 +15,11 @@ import torch
 
 from qlora.adapter import Adapted, inference
 from qlora.tokens import segment_tokenizer
+from runtime.decoder import BaseDecoder, Opening
 from runtime.engine import ContextFullError, Drawn, Sequence, StoppedError
 from runtime.engine_native import AbortFlag
-from runtime.errors import EngineError, InputError, ModelError
-from runtime.lce import END_OF_MESSAGE, Segment
-from runtime.settings import SamplingSettings
+from runtime.errors import EngineError, InputError
+from runtime.lce import END_OF_MESSAGE
 
 
 class TorchVocabulary:
@@ -44,7 +43,7 @@ class TorchVocabulary:
         special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
         self._special = special | set(tokenizer.all_special_ids)
         self._control = {self._names[token]: token for token in self._special} | self._segments.control
-        self._ends = {self._segments.control[END_OF_MESSAGE], tokenizer.eos_token_id} - {None}
+        self.ends = frozenset({self._segments.control[END_OF_MESSAGE], tokenizer.eos_token_id} - {None})
         decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder"))
         self._byte_of = _byte_of_character() if '"ByteLevel"' in decoder else None
 
@@ -76,7 +75,7 @@ class TorchVocabulary:
 
     def is_end(self, token: int) -> bool:
         """See the protocol."""
-        return token in self._ends
+        return token in self.ends
 
 
 def _byte_of_character() -> dict[str, int]:
@@ -150,44 +149,39 @@ class TorchEngine:
         return logits
 
 
-class TorchDecoder:
+class TorchDecoder(BaseDecoder):
     """Some sequences of one engine; see `runtime.engine.Decoder` for the contract."""
 
     def __init__(self, engine: TorchEngine, slots: int) -> None:
         if slots < 1:
             raise InputError(f"{slots} slots were asked for", "", "ask for at least 1")
-        self.engine, self.slots, self.n_ctx = engine, slots, engine.n_ctx
+        super().__init__(engine, slots)
+        self.engine: TorchEngine = engine
         self._free = list(range(slots - 1, -1, -1))
         self._live: dict[int, Sequence] = {}
         self._caches: dict[int, Any] = {}
 
-    def start(
-        self,
-        segments: Iterable[Segment],
-        sampling: SamplingSettings,
-        seed: int,  # noqa: ARG002 - part of the protocol; greedy draws nothing at random
-        *,
-        share: bool = False,
-        after: Sequence | None = None,
-    ) -> Sequence:
-        """See the protocol.
+    @property
+    def live(self) -> int:
+        """See the base."""
+        return len(self._live)
+
+    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+        """See the base. The seed is left alone: greedy draws nothing at random.
 
         Raises:
             InputError: a temperature or a penalty: this engine is greedy.
         """
+        sampling, after = asked.sampling, asked.after
         if sampling.temperature != 0.0 or sampling.repeat_penalty != 1.0:
             raise InputError(
                 f"temperature {sampling.temperature:g} and repeat_penalty {sampling.repeat_penalty:g} were asked for",
                 "a model in training is solved with greedily",
                 "set temperature to 0 and repeat_penalty to 1",
             )
-        if not self._free and after is None:
-            raise EngineError(f"all {self.slots} slots are in use", "", "finish a sequence first")
-        bos = self.engine.vocabulary.bos
-        ids = ([] if bos is None else [bos]) + self._encode(segments)
         if not ids:
             raise EngineError("an empty prompt cannot be evaluated", "", "ask a question")
-        donors = [*self._live.values()] if share else [after] if after is not None else []
+        donors = [*self._live.values()] if asked.share else [after] if after is not None else []
         best = max(donors, key=lambda donor: _common(donor, ids), default=None)
         kept = _common(best, ids) if best is not None else 0
         cache = _cut(copy.deepcopy(self._caches.get(best.slot)), kept) if best is not None and kept else None
@@ -197,25 +191,6 @@ class TorchDecoder:
         self._caches[sequence.slot] = cache if cache is not None else self._new_cache()
         self._live[sequence.slot] = sequence
         return sequence
-
-    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
-        """See the protocol."""
-        ids = self._encode(segments)
-        sequence.ids += ids
-        return len(ids)
-
-    def _encode(self, segments: Iterable[Segment]) -> list[int]:
-        vocabulary = self.engine.vocabulary
-        ids: list[int] = []
-        for segment in segments:
-            if not segment.is_control:
-                ids += vocabulary.encode(segment.text)
-                continue
-            token = vocabulary.control_id(segment.text)
-            if token is None:
-                raise ModelError(f"the tokenizer has no control token {segment.text}", "the prompt cannot be built")
-            ids.append(token)
-        return ids
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
         """See the protocol."""

@@ -22,7 +22,7 @@ from qlora.tokens import add_control_tokens
 from qlora.train import Snapshot, train
 from recipes.engine_torch import TorchEngine, TorchVocabulary
 from recipes.sampling import HeldOutSample, choose
-from runtime.errors import InputError, SandboxError
+from runtime.errors import EngineError, InputError, ModelError, SandboxError
 from runtime.lce import CONTROL_TOKENS, Segment
 from runtime.sandbox import Limits
 from runtime.settings import SamplingSettings, SolverSettings
@@ -74,8 +74,9 @@ def plain_greedy(made: Any, ids: list[int], count: int) -> list[int]:
         ("llama", {"tied": True}, {"gradient_checkpointing": True}),
         ("qwen2", {"style": "bytes"}, {"attention": "sdpa"}),
         ("mistral", {"sliding_window": 8}, {}),
+        ("llama", {"attention_dropout": 0.9}, {}),
     ],
-    ids=["llama", "checkpointed", "sdpa", "sliding window"],
+    ids=["llama", "checkpointed", "sdpa", "sliding window", "attention dropout"],
 )
 def test_the_cache_changes_no_token(
     architecture: str, over: dict[str, Any], train: dict[str, Any], base: Callable[..., Path], rows_file: Path,
@@ -131,6 +132,11 @@ def test_slots_are_shared_parked_refused_and_freed_as_the_protocol_says(
     third = decoder.start(first, greedy, 1, after=two)
     assert third.reused > 0
     assert third.slot == two.slot
+    with pytest.raises(EngineError, match="all 2 slots are in use"):
+        decoder.start(first, greedy, 1)
+    with pytest.raises(ModelError, match=r"no control token <\|none\|>.*use another dialect"):
+        decoder.feed(third, [Segment("control", "<|none|>", True)])
+    decoder.finish(third)
     with pytest.raises(InputError, match="greedily"):
         decoder.start(first, SamplingSettings(temperature=0.5), 1)
 
