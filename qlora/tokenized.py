@@ -97,20 +97,29 @@ def tokenize_rows(rows: Sequence[Row], tokenizer: Any) -> TokenTable:
     import numpy as np
 
     tokens = segment_tokenizer(tokenizer)
-    all_ids: list[NDArray[np.int32]] = []
-    all_kinds: list[NDArray[np.uint8]] = []
+    chunks: list[tuple[NDArray[np.int32], NDArray[np.uint8]]] = []
     lengths: list[int] = []
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        for ids, kinds in _tokenize(rows[start : start + _ROWS_AT_ONCE], tokens):
-            all_ids.append(np.array(ids, np.int32))
-            all_kinds.append(np.array(kinds, np.uint8))
-            lengths.append(len(ids))
+        some = list(_tokenize(rows[start : start + _ROWS_AT_ONCE], tokens))
+        lengths += [len(ids) for ids, _ in some]
+        size = sum(lengths[-len(some) :])
+        chunks.append(
+            (
+                np.fromiter((id_ for ids, _ in some for id_ in ids), np.int32, size),
+                np.fromiter((kind for _, kinds in some for kind in kinds), np.uint8, size),
+            )
+        )
     starts = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=starts[1:])
-    empty = np.zeros(0)
-    return TokenTable(
-        np.concatenate([*all_ids, empty.astype(np.int32)]), np.concatenate([*all_kinds, empty.astype(np.uint8)]), starts
-    )
+    ids, kinds = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.uint8)
+    # Chunk by chunk, each dropped once it is copied: all tokens are never there twice.
+    end = len(ids)
+    while chunks:
+        chunk = chunks.pop()
+        begin = end - len(chunk[0])
+        ids[begin:end], kinds[begin:end] = chunk
+        end = begin
+    return TokenTable(ids, kinds, starts)
 
 
 def _tokenize(rows: Sequence[Row], tokens: SegmentTokenizer) -> Iterator[tuple[list[int], list[int]]]:
