@@ -17,7 +17,7 @@ EXTRA := $(if $(GPU),gpu,train)
 TRAIN := $(VENV)/.installed-train-$(KIND)
 DEV := $(VENV)/.installed-dev-$(KIND)
 INPUTS := pyproject.toml $(wildcard constraints/*.txt)
-PYTEST_ARGS ?= -q
+PYTEST_ARGS ?= -q -n auto --maxprocesses 4
 
 .PHONY: help demo demo-fast test bench pictures lint format doctor clean
 
