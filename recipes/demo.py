@@ -46,7 +46,7 @@ class Scale:
     small: int
 
 
-FULL = Scale(rows=None, check_rows=100, max_steps=None, problems=200, small=40)
+FULL = Scale(rows=None, check_rows=100, max_steps=None, problems=200, small=24)
 FAST = Scale(rows=96, check_rows=16, max_steps=4, problems=4, small=2)
 TARGETS: dict[str, float] = {"numbers": 0.95, "wording": 0.80}
 """What the full demo is expected to reach, by kind."""
