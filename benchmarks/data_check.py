@@ -34,7 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from _targets import ROOT, Targets
+from figures import RESULTS, ROOT, Figures
 
 from recipes.data.check import OUTPUT_CHARS, check
 from recipes.data.journal import default_sessions
@@ -122,7 +122,7 @@ def float_of(text: str) -> float | str:
         return text
 
 
-def measure_faults(clean: list[dict[str, Any]], count: int, sessions: int, folder: Path, targets: Targets) -> None:
+def measure_faults(clean: list[dict[str, Any]], count: int, sessions: int, folder: Path, figures: Figures) -> None:
     rng = random.Random(3)
     order = rng.sample(range(len(clean)), len(clean))
     rows, truth = [], {}
@@ -155,10 +155,10 @@ def measure_faults(clean: list[dict[str, Any]], count: int, sessions: int, folde
     invented = [index for index in flagged if index not in truth]
     for index in invented:
         print(f"invented: {json.dumps(blocks_of(rows[index])[-6:])[:600]}")
-    targets.note("faults", {"planted": faults, "found": dict(found), "clean_rows_beside_them": len(rows) - faults})
-    targets.hold("faults planted", faults, "==", count)
-    targets.hold("faults found", found.total(), "==", faults)
-    targets.hold("faults invented", len(invented), "==", 0)
+    figures.details["faults"] = {"planted": faults, "found": dict(found), "clean_rows_beside_them": len(rows) - faults}
+    figures.count("faults planted", faults, count)
+    figures.count("faults found", found.total(), faults)
+    figures.count("faults invented", len(invented), 0)
 
 
 # Jupyter
@@ -221,7 +221,7 @@ class Kernels:
                 manager.shutdown_kernel(now=True)
 
 
-def measure_speed(rows: list[dict[str, Any]], sessions: int, folder: Path, targets: Targets) -> None:
+def measure_speed(rows: list[dict[str, Any]], sessions: int, folder: Path, figures: Figures) -> None:
     source = folder / "sample.jsonl"
     write_lines(source, rows)
     rates: dict[str, list[float]] = {"sandbox": [], "fresh kernels": [], "kept kernels": []}
@@ -248,9 +248,9 @@ def measure_speed(rows: list[dict[str, Any]], sessions: int, folder: Path, targe
         )
     ratio = median["sandbox"] / median["fresh kernels"]
     print(f"sandbox / kept kernels: {median['sandbox'] / median['kept kernels']:.1f}")
-    targets.note("rows_a_minute", {name: round(rate) for name, rate in median.items()})
-    targets.note("sample", {"rows": len(rows), "side_by_side": sessions})
-    targets.hold("rows a minute, beside fresh Jupyter kernels", ratio, ">=", 4, "times", 1)
+    figures.details["rows_a_minute"] = {name: round(rate) for name, rate in median.items()}
+    figures.details["sample"] = {"rows": len(rows), "side_by_side": sessions}
+    figures.add("rows a minute, beside fresh Jupyter kernels", ratio, at_least=4, unit="times")
 
 
 def main() -> int:
@@ -275,7 +275,7 @@ def main() -> int:
 
 def measure(arguments: argparse.Namespace, path: Path, rows: list[dict[str, Any]], folder: Path) -> int:
     whole = arguments.rows is None and arguments.faults >= 200 and arguments.sample >= 60
-    targets = Targets("data_check", whole=whole)
+    figures = Figures("data_check")
     report = check(
         str(path), limits=LIMITS, sessions=arguments.sessions, fresh=True,
         on_progress=lambda n: n % 512 or print(f"  {n} rows", flush=True),
@@ -283,9 +283,9 @@ def measure(arguments: argparse.Namespace, path: Path, rows: list[dict[str, Any]
     share = 100 * report.equal / report.cells
     print(f"{report.rows} rows, {report.equal} of {report.cells} executions agree, "
           f"{60 * report.rows / report.seconds:.0f} rows a minute")  # fmt: skip
-    targets.note("rows", {key: value for key, value in report.as_dict().items() if key != "flagged"})
-    targets.note("seconds_of_all_rows", round(report.seconds, 1))
-    targets.hold("executions that agree", share, ">=", 99.7, "%")
+    figures.details["rows"] = {key: value for key, value in report.as_dict().items() if key != "flagged"}
+    figures.details["seconds_of_all_rows"] = round(report.seconds, 1)
+    figures.add("executions that agree", share, at_least=99.7, unit="%")
     print(f"causes: {dict(report.causes.most_common())}; rows: {dict(report.faults)}")
     for verdict in report.flagged[:40]:
         for cell in verdict.differing[:1]:
@@ -293,11 +293,11 @@ def measure(arguments: argparse.Namespace, path: Path, rows: list[dict[str, Any]
     bad = {verdict.index for verdict in report.flagged}
     if arguments.faults:
         clean = [row for index, row in enumerate(rows) if index not in bad]
-        measure_faults(clean, arguments.faults, arguments.sessions, folder, targets)
+        measure_faults(clean, arguments.faults, arguments.sessions, folder, figures)
     if arguments.sample:
         sample = random.Random(5).sample(rows, min(len(rows), arguments.sample))
-        measure_speed(sample, arguments.sessions, folder, targets)
-    return targets.finish()
+        measure_speed(sample, arguments.sessions, folder, figures)
+    return figures.finish(RESULTS / "data_check.json" if whole else None)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _targets import ROOT, Targets
+from figures import RESULTS, ROOT, Figures
 
 from recipes.data import fenced, tools
 from recipes.data.convert import convert
@@ -28,7 +28,7 @@ from runtime.grade import equivalent, final_answer, strict_equal
 from runtime.lce import Block
 
 
-def there_and_back(path: Path, targets: Targets) -> None:
+def there_and_back(path: Path, figures: Figures) -> None:
     """Print how many rows came back as they were, for each format."""
     for name, module in (("fenced", fenced), ("tools", tools)):
         same = total = 0
@@ -36,10 +36,10 @@ def there_and_back(path: Path, targets: Targets) -> None:
             total += 1
             there = json.loads(json.dumps(module.write(line.value["messages"])))
             same += read(there).messages() == line.value["messages"]
-        targets.hold(f"{name}: development rows that come back with the same blocks", same, "==", total)
+        figures.count(f"{name}: development rows that come back with the same blocks", same, total)
 
 
-def gsm8k(path: Path, rows: int | None, sessions: int | None, targets: Targets) -> None:
+def gsm8k(path: Path, rows: int | None, sessions: int | None, figures: Figures) -> None:
     """Convert with real executions and grade what was written, independently of the converter's own check."""
     lines = path.read_text(encoding="utf-8").splitlines()[:rows]
     gold = {json.loads(line)["question"]: json.loads(line)["gold"] for line in lines}
@@ -62,8 +62,8 @@ def gsm8k(path: Path, rows: int | None, sessions: int | None, targets: Targets) 
     share = 100 * right / len(lines)
     print(f"GSM8K: {right} of {len(lines)} rows, {report.cells} cells, {report.failed_cells} failed, {seconds:.0f} s")
     print(f"left out: {dict(report.left_out)}")
-    targets.note("gsm8k", {**report.as_dict(), "right": right, "of": len(lines), "seconds": round(seconds, 1)})
-    targets.hold("GSM8K: rows whose last execution is the gold answer", share, ">=", 95, "%", 2)
+    figures.details["gsm8k"] = {**report.as_dict(), "right": right, "of": len(lines), "seconds": round(seconds, 1)}
+    figures.add("GSM8K: rows whose last execution is the gold answer", share, at_least=95, unit="%")
 
 
 def main() -> int:
@@ -74,10 +74,10 @@ def main() -> int:
     parser.add_argument("--rows", type=int, help="only the first N solutions of GSM8K")
     parser.add_argument("--sessions", type=int, help="sandbox sessions at once")
     arguments = parser.parse_args()
-    targets = Targets("data_convert", whole=arguments.rows is None)
-    there_and_back(arguments.data / "mathcodeinstruct_dev.jsonl", targets)
-    gsm8k(arguments.data / "questions" / "GSM8K_train.jsonl", arguments.rows, arguments.sessions, targets)
-    return targets.finish()
+    figures = Figures("data_convert")
+    there_and_back(arguments.data / "mathcodeinstruct_dev.jsonl", figures)
+    gsm8k(arguments.data / "questions" / "GSM8K_train.jsonl", arguments.rows, arguments.sessions, figures)
+    return figures.finish(RESULTS / "data_convert.json" if arguments.rows is None else None)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _targets import ROOT, Targets
+from figures import RESULTS, ROOT, Figures
 
 from recipes.data.decontaminate import decontaminate
 from recipes.data.rows import Refused, read_questions, write_lines
@@ -52,14 +52,14 @@ def main() -> int:
     )
     parser.add_argument("--nano", type=int, default=4000, help="generated problems")
     arguments = parser.parse_args()
-    questions, targets = str(arguments.data / "questions"), Targets("data_decontaminate", whole=arguments.nano >= 4000)
+    questions, figures = str(arguments.data / "questions"), Figures("data_decontaminate")
 
     begun = time.monotonic()
     overlap = decontaminate(str(arguments.data / "mathcodeinstruct_dev.jsonl"), [questions])
     print(f"{dict(overlap.by_reason)}, against {overlap.benchmark_questions} questions in "
           f"{time.monotonic() - begun:.1f} s")  # fmt: skip
-    targets.note("development_rows", dict(overlap.by_reason))
-    targets.hold("development rows found", len(overlap.hits), "==", overlap.rows)
+    figures.details["development_rows"] = dict(overlap.by_reason)
+    figures.count("development rows found", len(overlap.hits), overlap.rows)
 
     rng = random.Random(9)
     everything = [q for path in sorted(Path(questions).glob("*.jsonl")) for q in read_questions(str(path), Refused())]
@@ -68,18 +68,18 @@ def main() -> int:
         source = Path(folder) / "edited.jsonl"
         write_lines(source, ({"question": edited(text, rng)} for text in chosen))
         overlap = decontaminate(str(source), [questions])
-        targets.note("edited_questions", dict(overlap.by_reason))
-        targets.hold("edited questions found", len(overlap.hits), "==", len(chosen))
+        figures.details["edited_questions"] = dict(overlap.by_reason)
+        figures.count("edited questions found", len(overlap.hits), len(chosen))
 
         source = Path(folder) / "nano.jsonl"
         write_lines(source, ({"question": problem.question} for problem in training_problems(arguments.nano, 1)))
         overlap = decontaminate(str(source), [questions])
         share = 100 * len(overlap.hits) / overlap.rows
-        targets.note("generated_problems", {"found": len(overlap.hits), "of": overlap.rows})
-        targets.hold("generated problems found", share, "<", 0.1, "%")
+        figures.details["generated_problems"] = {"found": len(overlap.hits), "of": overlap.rows}
+        figures.add("generated problems found", share, below=0.1, unit="%")
         for hit in overlap.hits[:5]:
             print(json.dumps(hit.as_dict()))
-    return targets.finish()
+    return figures.finish(RESULTS / "data_decontaminate.json" if arguments.nano >= 4000 else None)
 
 
 if __name__ == "__main__":

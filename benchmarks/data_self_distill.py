@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from _targets import ROOT, Targets
+from figures import RESULTS, ROOT, Figures
 
 from recipes.data.rows import QuestionLine, beside, read_lines, write_lines
 from recipes.data.solve import sample, samples_path, select
@@ -148,22 +148,22 @@ def main() -> int:
     before, after = exam(out, "first", first, held), exam(out, "second", second, held)
     is_known = [problem.family.name in known for problem in held]
     whole = len(held) >= 400 and arguments.rows >= 1000
-    targets = Targets("data_self_distill", whole=whole)
-    targets.note("unlabelled_families", unknown)
-    targets.note("kept", kept)
-    compare("all held-out problems", before, after, targets)
+    figures = Figures("data_self_distill")
+    figures.details["unlabelled_families"] = unknown
+    figures.details["kept"] = kept
+    compare("all held-out problems", before, after, figures)
     for title, wanted in (("labelled families", True), ("unlabelled families", False)):
         chosen = [index for index, value in enumerate(is_known) if value is wanted]
-        compare(title, [before[i] for i in chosen], [after[i] for i in chosen], targets)
+        compare(title, [before[i] for i in chosen], [after[i] for i in chosen], figures)
     if arguments.control:
         more = sum(1 for _ in read_lines([distilled])) / arguments.rows
         control = model(out, "control", [first_rows], arguments.epochs * (1 + more))
-        compare("control: the labelled rows for as many steps", before, exam(out, "control", control, held), targets)
+        compare("control: the labelled rows for as many steps", before, exam(out, "control", control, held), figures)
     say("done")
-    targets.note("arguments", {key: value for key, value in vars(arguments).items() if key != "out"})
+    figures.details["arguments"] = {key: value for key, value in vars(arguments).items() if key != "out"}
     low = paired_difference(before, after).low
-    targets.hold("lower end of the paired 95 % interval, all held-out problems", 100 * low, ">", 0, "points", 1)
-    return targets.finish()
+    figures.add("lower end of the paired 95 % interval, all held-out problems", 100 * low, above=0, unit="points")
+    return figures.finish(RESULTS / "data_self_distill.json" if whole else None)
 
 
 def kept_rows(out: Path, gguf: Path, asked: Sequence[Problem], arguments: argparse.Namespace) -> list[str]:
@@ -190,7 +190,7 @@ def kept_rows(out: Path, gguf: Path, asked: Sequence[Problem], arguments: argpar
     ]
 
 
-def compare(title: str, before: Sequence[bool], after: Sequence[bool], targets: Targets) -> None:
+def compare(title: str, before: Sequence[bool], after: Sequence[bool], figures: Figures) -> None:
     d = paired_difference(before, after)
     print(
         f"{title}: {100 * d.first:.1f} % -> {100 * d.second:.1f} % of {d.n}; difference {100 * d.difference:+.1f} "
@@ -200,7 +200,7 @@ def compare(title: str, before: Sequence[bool], after: Sequence[bool], targets: 
     )
     interval = [round(100 * d.low, 2), round(100 * d.high, 2)]
     points = {"difference_points": round(100 * d.difference, 2), "interval_points": interval, "p": d.p_value}
-    targets.note(title, {"n": d.n, "solved_before": sum(before), "solved_after": sum(after), **points})
+    figures.details[title] = {"n": d.n, "solved_before": sum(before), "solved_after": sum(after), **points}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _targets import ROOT, Targets
+from figures import RESULTS, ROOT, Figures
 
 from recipes.cli.places import PACKAGED_MODEL
 from recipes.data.rows import write_lines
@@ -114,15 +114,15 @@ def main() -> int:
         print(f"killed {kills} times, exit code {code}; rows {rows[0]} and {rows[1]}; differing: {len(differing)}")
         for key in differing[:3]:
             print(f"  {key}: {one[key][1]!r} and {two[key][1]!r}")
-        targets = Targets("data_solve_killed", whole=arguments.questions >= 500)
-        targets.note("run", {"kills": kills, "rows": rows, "slots": arguments.slots, "seconds": round(seconds, 1)})
-        targets.hold("questions answered by the undisturbed run", len(one), "==", arguments.questions)
-        targets.hold("kills", kills, ">=", 1)
-        targets.hold("questions lost", len(lost), "==", 0)
-        targets.hold("questions doubled", doubled, "==", 0)
-        targets.hold("solutions that differ", len(differing), "==", 0)
-        targets.hold("files of rows with the same bytes", int(same), "==", 1)
-        return targets.finish()
+        figures = Figures("data_solve_killed")
+        figures.details["run"] = {"kills": kills, "rows": rows, "slots": arguments.slots, "seconds": round(seconds, 1)}
+        figures.count("questions answered by the undisturbed run", len(one), arguments.questions)
+        figures.add("kills", kills, at_least=1)
+        figures.count("questions lost", len(lost), 0)
+        figures.count("questions doubled", doubled, 0)
+        figures.count("solutions that differ", len(differing), 0)
+        figures.count("files of rows with the same bytes", int(same), 1)
+        return figures.finish(RESULTS / "data_solve_killed.json" if arguments.questions >= 500 else None)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import operator
 import os
 import platform
 import sys
@@ -11,9 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from runtime.files import write_text
+ROOT = Path(__file__).resolve().parent.parent
+"""The repository: benchmarks run from a checkout, installed or not."""
+sys.path.insert(0, str(ROOT))
 
-RESULTS = Path(__file__).resolve().parent / "results"
+from runtime.files import write_text  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def add_json_argument(parser: argparse.ArgumentParser, name: str) -> None:
@@ -39,16 +44,31 @@ class Figures:
         self.began = time.time()
 
     def add(
-        self, name: str, value: float, *, at_least: float | None = None, at_most: float | None = None, unit: str = ""
+        self,
+        name: str,
+        value: float,
+        *,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        above: float | None = None,
+        below: float | None = None,
+        unit: str = "",
     ) -> bool:
-        """Print a figure with its target and keep both; whether it is met (a figure without target always is)."""
-        met = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
+        """Print a figure with its targets and keep both; whether it meets them (a figure without target does)."""
+        targets = {
+            "at least": (at_least, operator.ge),
+            "at most": (at_most, operator.le),
+            "above": (above, operator.gt),
+            "below": (below, operator.lt),
+        }
         entry: dict[str, Any] = {"value": value, "unit": unit}
         words = [f"{name}: {_text(value)}{unit and ' ' + unit}"]
-        for word, bound in (("at least", at_least), ("at most", at_most)):
+        met = True
+        for word, (bound, meets) in targets.items():
             if bound is not None:
                 entry[word.replace(" ", "_")] = bound
                 words.append(f"({word} {_text(bound)})")
+                met = met and meets(value, bound)
         if len(entry) > 2:
             entry["met"] = met
             words.append("met" if met else "MISSED")
@@ -56,13 +76,20 @@ class Figures:
         print("  ".join(words), flush=True)
         return met
 
+    def count(self, name: str, value: int, of: int) -> bool:
+        """A number of things that has to be exactly `of`."""
+        return self.add(name, value, at_least=of, at_most=of)
+
     @property
     def met(self) -> bool:
         """Whether every target is met."""
         return all(entry.get("met", True) for entry in self.figures.values())
 
-    def finish(self, target: Path) -> int:
-        """Write the JSON; returns the exit code, 1 where a target is missed."""
+    def finish(self, target: Path | None) -> int:
+        """Write the JSON; returns the exit code, 1 where a target is missed. None: a trial, which is only printed."""
+        if target is None:
+            print("a run on a smaller scale: nothing is written")
+            return 0 if self.met else 1
         content = {
             "benchmark": self.name,
             "met": self.met,

@@ -9,24 +9,22 @@ The figures go to benchmarks/results/nano_quality.json.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
 
+from figures import Figures, add_json_argument
 from rich.console import Console
 from rich.table import Table
 
 from recipes.cli.places import PACKAGED_MODEL
 from recipes.nano.exam import KINDS, Paper, sit, tampered
 from runtime.engine import load
-from runtime.files import sha256_file, write_text
+from runtime.files import sha256_file
 from runtime.stats import wilson
 
 CONTEXT = 8 * 1024
 """Tokens shared by the sequences that are decoded together."""
-
-RESULTS = Path(__file__).parent / "results" / "nano_quality.json"
 
 SOLVED = {"numbers": 0.95, "wording": 0.80}
 """Least share of held-out problems solved, by kind."""
@@ -44,9 +42,12 @@ def main() -> int:
     parser.add_argument("--n", type=int, default=200, help="problems of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", type=int, default=0, help="print this many wrong solutions of each kind")
+    add_json_argument(parser, "nano_quality")
     args = parser.parse_args()
     console = Console()
-    results: dict[str, Any] = {"n": args.n, "seed": args.seed, "models": {}}
+    figures = Figures("nano_quality", n=args.n, seed=args.seed)
+    results = figures.details
+    results["models"] = {}
     sat: list[list[Paper]] = []
     for path in args.models:
         began = time.perf_counter()
@@ -71,38 +72,17 @@ def main() -> int:
         _record(console, results, args.before, before, {}, suffix=" before fine-tuning")
         without.append(("before fine-tuning", before))
 
-    targets = [
-        (
-            f"{paper.kind} solved",
-            _share(paper),
-            f"at least {SOLVED[paper.kind]:.0%}",
-            _share(paper) >= SOLVED[paper.kind],
-        )
-        for paper in first
-        if paper.kind in SOLVED
-    ]
+    for paper in first:
+        if paper.kind in SOLVED:
+            figures.add(f"{paper.kind} solved", _share(paper), at_least=SOLVED[paper.kind])
     for path, papers in zip(args.models[1:], sat[1:], strict=True):
+        # Of 200, as the target is worded; rounded, because shares are no whole numbers.
         apart = max(200 * abs(_share(a) - _share(b)) for a, b in zip(first, papers, strict=True) if a.kind in SOLVED)
-        targets.append((f"apart from {path.name}, problems of 200", apart, "at most 1", round(apart, 6) <= 1))
+        figures.add(f"problems of 200 apart from {path.name}", round(apart, 6), at_most=1)
     for name, papers in without:
-        most = max(map(_share, papers))
-        targets.append((f"{name}, best kind", most, f"at most {AT_MOST_WITHOUT:.0%}", most <= AT_MOST_WITHOUT))
-    follows = changed / counted
-    targets.append(
-        (
-            f"answer follows a wrong result, {changed} of {counted}",
-            follows,
-            f"at least {CHANGED:.0%}",
-            follows >= CHANGED,
-        )
-    )
-    results["targets"] = [
-        {"what": what, "value": round(value, 4), "target": target, "met": met} for what, value, target, met in targets
-    ]
-    for what, value, target, met in targets:
-        console.print(f"{'met   ' if met else 'MISSED'} {what}: {value:.3g} ({target})")
-    write_text(RESULTS, json.dumps(results, indent=1) + "\n")
-    return 0 if all(met for *_, met in targets) else 1
+        figures.add(f"{name}, best kind", max(map(_share, papers)), at_most=AT_MOST_WITHOUT)
+    figures.add(f"answers that follow a wrong result, of {counted}", changed / counted, at_least=CHANGED)
+    return figures.finish(args.json)
 
 
 def _share(paper: Paper) -> float:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -30,8 +29,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from figures import ROOT, Figures
+
 SIDES = ("ours", "trl-padded", "trl-padding-free")
 BATCH, TRL_BATCH, RATE = 16, 8, 1e-3
 
@@ -59,41 +58,23 @@ def main() -> int:
         for side in SIDES if number % 2 == 0 else reversed(SIDES):
             found[side].append(run_side(side, args))
             print(line_of(side, found[side][-1]), flush=True)
-    targets = compare(found)
-    for target in targets:
-        print(
-            f"{'met   ' if target['met'] else 'MISSED'}  {target['what']}: {target['figure']} "
-            f"(target {target['target']})"
-        )
-    environment = {
-        "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load_before": load,
-        **{name: version(name) for name in ("torch", "transformers", "peft", "bitsandbytes", "trl")},
-    }  # fmt: skip
-    asked = {"steps": args.steps, "context": args.context, "rounds": args.rounds, "rows_per_step": BATCH}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    result = {"environment": environment, "asked": asked, "targets": targets, "runs": found}
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
-    return 0 if all(target["met"] for target in targets) else 1
+    figures = Figures("qlora_speed", steps=args.steps, context=args.context, rounds=args.rounds, rows_per_step=BATCH)
+    figures.details["versions"] = {n: version(n) for n in ("torch", "transformers", "peft", "bitsandbytes", "trl")}
+    figures.details["load_before"], figures.details["runs"] = load, found
+    compare(found, figures)
+    return figures.finish(args.out)
 
 
-def compare(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The targets with their figures: of each side the fastest round, and the smallest peak."""
-    targets = []
-
-    def hold(what: str, figure: float, target: str, met: bool) -> None:
-        targets.append({"what": what, "figure": round(figure, 4), "target": target, "met": met})
-
+def compare(found: dict[str, list[dict[str, Any]]], figures: Figures) -> None:
+    """The figures with their targets: of each side the fastest round, and the smallest peak."""
     seconds = {side: min(run["seconds"] for run in runs) for side, runs in found.items()}
     peak = {side: min(run["peak_mb"] for run in runs) for side, runs in found.items()}
     for side, least in (("trl-padded", 1.5), ("trl-padding-free", 1.0)):
-        ratio = seconds[side] / seconds["ours"]
-        hold(f"supervised tokens/s, ours / {side}", ratio, f"at least {least}", ratio >= least)
-        share = peak["ours"] / peak[side]
-        hold(f"peak memory, ours / {side}", share, "below 1", share < 1)
+        figures.add(f"supervised tokens/s, ours / {side}", seconds[side] / seconds["ours"], at_least=least)
+        figures.add(f"peak memory, ours / {side}", peak["ours"] / peak[side], below=1)
         pairs = zip(found["ours"][0]["losses"], found[side][0]["losses"], strict=True)
         apart = max(abs(a - b) for a, b in pairs)
-        hold(f"loss per step, ours and {side} apart", apart, "at most 0.01", apart <= 0.01)
-    return targets
+        figures.add(f"loss per step, ours and {side} apart", apart, at_most=0.01)
 
 
 def run_side(side: str, args: argparse.Namespace) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import sys
 import tempfile
@@ -21,8 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from figures import ROOT, Figures
+
 BATCH, CONTEXT, MICRO_TOKENS = 64, 2048, 8192
 
 
@@ -44,20 +43,11 @@ def main() -> int:
         size = source.stat().st_size
         print(f"{args.rows:,} rows, {size / 1e6:.0f} MB, {os.cpu_count()} cores", flush=True)
         runs = [measure(source, args.base, what) for what in ("without cache", "with cache")]
-    figures = [
-        ("seconds without cache", runs[0]["seconds"], 180.0),
-        ("GB at the peak", max(run["peak_gb"] for run in runs), 2.0),
-    ]
-    targets = [{"what": what, "figure": value, "target": f"at most {most:g}", "met": value <= most}
-               for what, value, most in figures]  # fmt: skip
-    for target in targets:
-        met = "met   " if target["met"] else "MISSED"
-        print(f"{met}  {target['what']}: {target['figure']} (target {target['target']})")
-    environment = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load_before": load}
-    result = {"environment": environment, "rows": args.rows, "bytes": size, "targets": targets, "runs": runs}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
-    return 0 if all(target["met"] for target in targets) else 1
+    figures = Figures("qlora_tokenize", rows=args.rows, bytes=size)
+    figures.details["load_before"], figures.details["runs"] = load, runs
+    figures.add("seconds without cache", runs[0]["seconds"], at_most=180)
+    figures.add("peak", max(run["peak_gb"] for run in runs), at_most=2, unit="GB")
+    return figures.finish(args.out)
 
 
 def write_copies(original: Path, target: Path, count: int) -> None:

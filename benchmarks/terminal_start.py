@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _targets import ROOT, Targets
+from figures import RESULTS, ROOT, Figures
 
 PATIENCE = 120.0
 WORDS = "Zebras count every stripe before they answer."
@@ -161,7 +161,7 @@ class Watched:
 
 
 def measure(runs: int) -> int:
-    targets = Targets("terminal_start", whole=runs >= 5)
+    figures = Figures("terminal_start")
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         help_seconds(home)  # the first one reads Python's files from the disk
@@ -177,12 +177,12 @@ def measure(runs: int) -> int:
         ("help_seconds", helps), ("start_seconds", starts), ("first_token_seconds", first),
         ("second_question_seconds", second),
     ):  # fmt: skip
-        targets.note(title, [round(value, 4) for value in values])
-    targets.hold("mathcoder --help", statistics.median(helps), "<=", 0.3, "s")
-    targets.hold("start of a chat without its model", statistics.median(starts), "<", 0.7, "s")
-    targets.hold("first token, first question", 1000 * statistics.median(first), "<=", 150, "ms", 1)
-    targets.hold("first token, second question", 1000 * statistics.median(second), "<=", 150, "ms", 1)
-    return targets.finish()
+        figures.details[title] = [round(value, 4) for value in values]
+    figures.add("mathcoder --help", statistics.median(helps), at_most=0.3, unit="s")
+    figures.add("start of a chat without its model", statistics.median(starts), below=0.7, unit="s")
+    figures.add("first token, first question", 1000 * statistics.median(first), at_most=150, unit="ms")
+    figures.add("first token, second question", 1000 * statistics.median(second), at_most=150, unit="ms")
+    return figures.finish(RESULTS / "terminal_start.json" if runs >= 5 else None)
 
 
 def profile() -> int:
