@@ -70,6 +70,20 @@ def is_timeout(text: str) -> bool:
     return "Timeout waiting for reply" in text or "KeyboardInterrupt" in text
 
 
+def kind_of(recorded: str, *, after_timeout: bool) -> str:
+    """`plain`, `traceback`, or why a block is left out, judged by the record alone: no result is explained away.
+
+    `after_timeout`: whether an earlier cell of the row timed out, so that the session is another one since.
+    """
+    if is_timeout(recorded):
+        return "timed out in the record"
+    if after_timeout:
+        return "after a time-out"
+    if is_traceback(recorded):
+        return "traceback"
+    return "set order" if _SET.search(recorded) else "plain"
+
+
 def last_error(text: str) -> tuple[str, str]:
     """Exception type and last line of a traceback. The record joins lines with spaces: the last `Name:` decides."""
     text = normal(text)
@@ -103,31 +117,30 @@ def replay(row: dict, source: str, limits: Limits, tier: str | None, tally: Tall
                 continue
             recorded = following["content"]
             result = sandbox.run(block["content"])
+            kind = kind_of(recorded, after_timeout=after_timeout)
+            same = normal(recorded) == normal(result.output)
+            after_timeout = after_timeout or kind == "timed out in the record"
             with tally.lock:
                 tally.counts["blocks"] += 1
-                if is_timeout(recorded):
-                    after_timeout = True
-                    tally.counts["left out: timed out in the record"] += 1
-                elif after_timeout:
-                    tally.counts["left out: after a time-out"] += 1
-                elif is_traceback(recorded):
+                if kind == "traceback":
                     tally.counts["tracebacks"] += 1
-                    (kind, line), (our_kind, our_line) = last_error(recorded), last_error(result.output)
-                    tally.counts["tracebacks, same type"] += kind == our_kind
+                    (name, line), (our_name, our_line) = last_error(recorded), last_error(result.output)
+                    tally.counts["tracebacks, same type"] += name == our_name
                     tally.counts["tracebacks, same last line"] += line == our_line
-                    if kind != our_kind or line != our_line:
-                        cause = "type" if kind != our_kind else "last line"
+                    if name != our_name or line != our_line:
+                        cause = "type" if name != our_name else "last line"
                         tally.misses.append(_miss(row, source, position, cause, block, recorded, result))
-                elif _SET.search(recorded):
-                    tally.counts["left out: set order"] += 1
-                    tally.counts["left out: set order, yet equal"] += normal(recorded) == normal(result.output)
-                else:
+                elif kind == "plain":
                     tally.counts["plain"] += 1
-                    if normal(recorded) == normal(result.output):
+                    if same:
                         tally.counts["plain, equal"] += 1
                     else:
                         cause = result.status if result.status in ("timeout", "killed") else f"plain {result.status}"
                         tally.misses.append(_miss(row, source, position, cause, block, recorded, result))
+                else:
+                    tally.counts[f"left out: {kind}"] += 1
+                    if kind == "set order":
+                        tally.counts["left out: set order, yet equal"] += same
 
 
 def _miss(row: dict, source: str, position: int, cause: str, block: dict, recorded: str, result) -> dict[str, object]:
