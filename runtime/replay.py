@@ -236,7 +236,9 @@ def compare(
     else:
         report.differing.append(str(trace["id"]))
     codes = [block.content for block in recorded if block.type == "code"]
-    report.cells_equal += codes == [block.content for block in solution.blocks if block.type == "code"]
+    # The count tells those that ran from those that were only written.
+    written = [block.content for block in solution.blocks if block.type == "code"]
+    report.cells_equal += codes == written and solution.cells == len(codes)
     made = [block.content for block in solution.blocks if block.type == "execution"]
     outputs = [block.content for block in recorded if block.type == "execution"]
     report.executions += len(outputs)
