@@ -219,9 +219,9 @@ def _decontaminate_parser() -> Parser:
         "data decontaminate",
         "Find rows that ask what a benchmark asks.",
         details="""\
-Three measures: the same text; the same but for case, spacing, punctuation and typography; thirteen words in a
-row in common. Without --out nothing is written. With it the clean rows go there and every row left out is
-listed beside it, with what it shares with which question.""",
+Four measures: the same text; the same but for case, spacing, punctuation and typography; thirteen words in a
+row in common; a question of 8 to 12 words contained whole. Without --out nothing is written. With it the clean
+rows go there and every row left out is listed beside it, with what it shares with which question.""",
         examples=[
             ("mathcoder data decontaminate rows.jsonl --against gsm8k.jsonl math.jsonl", "count and list"),
             ("mathcoder data decontaminate rows.jsonl --against bench/ --out clean.jsonl", "and write the clean rows"),

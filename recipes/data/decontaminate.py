@@ -1,8 +1,9 @@
-"""`data decontaminate`: which rows ask what a benchmark asks, found three ways, each hit with its reason.
+"""`data decontaminate`: which rows ask what a benchmark asks, found four ways, each hit with its reason.
 
 `exact`: the same text. `normalised`: the same but for case, spacing, punctuation and typography. `13-gram`: thirteen
-words in a row are shared (the measure of GPT-3, arXiv 2005.14165, appendix C). Nothing is dropped silently: rows are
-only left out where an output is asked for, and each of them is listed beside it.
+words in a row are shared (the measure of GPT-3, arXiv 2005.14165, appendix C). `contained`: a benchmark question of
+8 to 12 words, too short for that measure, stands whole in a longer text. Nothing is dropped silently: rows are only
+left out where an output is asked for, and each of them is listed beside it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from qlora.data import problem_of, question_of
 from recipes.data.rows import Refused, beside, files_of, read_lines, read_questions, write_lines
 from recipes.data.words import grams, key, words
 
-Reason = Literal["exact", "normalised", "13-gram"]
+Reason = Literal["exact", "normalised", "13-gram", "contained"]
 GRAM = 13
+SHORT = 8
+"""Words. A shorter question is a phrase that others hold by chance (`What is 5 + 3?` begins `What is 5 + 3 * 2?`)."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Benchmarks:
         self._keys: dict[str, int] = {}
         # Hashes of the runs of words; a find is confirmed in the words themselves.
         self._grams: dict[int, int] = {}
+        self._short: dict[tuple[str, ...], list[int]] = {}
 
     def add(self, name: str, question: str) -> None:
         """Take in one question, called `name` in reports."""
@@ -59,8 +63,11 @@ class Benchmarks:
         self._exact.setdefault(question.strip(), number)
         if normal := key(question):
             self._keys.setdefault(normal, number)
-        for run in grams(words(question), self._gram):
+        spoken = words(question)
+        for run in grams(spoken, self._gram):
             self._grams.setdefault(hash(run), number)
+        if SHORT <= len(spoken) < self._gram:
+            self._short.setdefault(tuple(spoken[:SHORT]), []).append(number)
 
     def find(self, question: str) -> tuple[Reason, str, str] | None:
         """The first way in which `question` is one of these: reason, benchmark, what is shared."""
@@ -71,10 +78,17 @@ class Benchmarks:
         number = self._keys.get(normal) if normal else None
         if number is not None:
             return "normalised", self.questions[number][0], question.strip()[:120]
-        for run in grams(words(question), self._gram):
+        spoken = words(question)
+        for run in grams(spoken, self._gram):
             number = self._grams.get(hash(run))
             if number is not None and run in set(grams(words(self.questions[number][1]), self._gram)):
                 return "13-gram", self.questions[number][0], " ".join(run)
+        for start, beginning in enumerate(grams(spoken, SHORT)):
+            for number in self._short.get(beginning, ()):
+                whole = words(self.questions[number][1])
+                # The words alone would not tell `3 + 5` from `3 - 5`.
+                if spoken[start : start + len(whole)] == whole and key(self.questions[number][1]) in normal:
+                    return "contained", self.questions[number][0], " ".join(whole)
         return None
 
 
@@ -158,13 +172,12 @@ def _clean_rows(source: str, benchmarks: Benchmarks, overlap: Overlap) -> Iterat
 
 
 def asked_by(value: Any) -> list[str]:
-    """The questions in one record: every user turn of a row, or the `question` of anything else."""
+    """The questions in one record: every user turn of a row or a chat, or the `question` of anything else."""
     if not isinstance(value, dict):
         return []
     if problem_of(value) is None:
         texts: Iterable[str] = (question_of([message]) for message in value["messages"] if message["role"] == "user")
         return [text for text in texts if text.strip()]
-    from recipes.data.formats import question_in
+    from recipes.data.formats import questions_in
 
-    text = question_in(value)
-    return [text] if text else []
+    return questions_in(value)

@@ -21,7 +21,7 @@ from typing import Any
 from recipes.data.formats import Dialogue, FormatError, gold_in, question_in, solution_in, turns_of
 from runtime.lce import BLOCK_TYPES, DEFAULT_SYSTEM, Block, BlockType
 
-_OPEN = re.compile(r"[ \t]*(`{3,})[ \t]*(python|py|python3|output)?[ \t]*\r?")
+_OPEN = re.compile(r"[ \t]*(`{3,})[ \t]*(python3?|py|output)?[ \t]*", re.I)
 _RUN = re.compile(r"^[ \t]*(`{3,})", re.M)
 _LANGUAGE: dict[BlockType, str] = {"code": "python", "execution": "output"}
 
@@ -99,14 +99,14 @@ def read_tora(value: Mapping[str, Any]) -> Dialogue:
 
 
 def parse(text: str) -> list[Block]:
-    """The blocks of fenced text; text is stripped, other languages' fences stay text.
+    """The blocks of fenced text; text is stripped, other languages' fences stay text, lines end as Unix has it.
 
     Raises:
         FormatError: a fence that is never closed, or nothing in it.
     """
     blocks: list[Block] = []
     said: list[str] = []
-    lines = iter(text.split("\n"))
+    lines = iter(text.replace("\r\n", "\n").split("\n"))
     for line in lines:
         opening = _OPEN.fullmatch(line)
         if opening is None or opening.group(2) is None:
@@ -120,7 +120,7 @@ def parse(text: str) -> list[Block]:
             inside.append(line)
         else:
             raise FormatError(f"a {opening.group(2)} fence is never closed")
-        kind: BlockType = "execution" if opening.group(2) == "output" else "code"
+        kind: BlockType = "execution" if opening.group(2).lower() == "output" else "code"
         blocks.append(Block(kind, "\n".join(inside)))
     _say(said, blocks)
     if not blocks:

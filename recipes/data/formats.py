@@ -78,20 +78,33 @@ def detect(value: Any) -> Format | None:
 def _calls_tools(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
     in_parts = isinstance(content, list) and all(isinstance(p, Mapping) and "text" in p for p in content)
-    return message.get("role") == "tool" or bool(message.get("tool_calls")) or in_parts
+    calls = message.get("tool_calls") or message.get("function_call")
+    return message.get("role") in ("tool", "function") or bool(calls) or in_parts
 
 
 def question_in(value: Mapping[str, Any]) -> str | None:
-    """The question of a record of any format."""
+    """The (first) question of a record of any format."""
+    return next(iter(questions_in(value)), None)
+
+
+def questions_in(value: Mapping[str, Any]) -> list[str]:
+    """Every question of a record of any format: its field, or all that its user says; none where it is broken."""
     found = next((value[k] for k in QUESTION_KEYS if isinstance(value.get(k), str) and value[k].strip()), None)
     if found is not None:
-        return str(found)
+        return [str(found)]
     messages = value.get("messages")
-    if isinstance(messages, list):
-        for message in messages:
-            if isinstance(message, Mapping) and message.get("role") == "user" and isinstance(message["content"], str):
-                return str(message["content"])
-    return None
+    if not isinstance(messages, list):
+        return []
+    users = (m.get("content") for m in messages if isinstance(m, Mapping) and m.get("role") == "user")
+    return [text for content in users if (text := _said(content)).strip()]
+
+
+def _said(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    texts = (part.get("text", part.get("content")) for part in parts)
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def solution_in(value: Mapping[str, Any]) -> str | None:

@@ -1,26 +1,106 @@
-"""Questions as words, the way overlap is measured: case, spacing, punctuation and typography do not count."""
+r"""Questions as words, the way overlap is measured: case, spacing, punctuation and typography do not count.
+
+Mathematics is written in many ways that look alike on paper (`x²` and `x^2`, `10,\!000` and `10 000`, `\dfrac` and
+`\frac`, `≤` and `\leq`); they are one here. What changes the question is not: operators, signs, where a number ends.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-_TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "−": "-", "–": "-", "—": "-", "×": "*", "÷": "/"})
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[-+*/^=<>%!|]")
-_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.S)
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξπρστυφχψω",
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
+        "omega".split(),
+        strict=True,
+    )
+)
+_GREEK_LETTER = re.compile(f"(?<![α-ω])[{''.join(_GREEK)}](?![α-ω])")
+"""One that stands alone, as in a formula; Greek words stay words."""
+_TYPOGRAPHY = str.maketrans(
+    {
+        **dict.fromkeys("'’‘`´ʼ′‵", ""),
+        **dict.fromkeys("−–—‐‑‒―", "-"),
+        **dict.fromkeys("×⋅·∙∗", "*"),
+        **dict.fromkeys("÷⁄∕", "/"),
+        **{"≤": "<=", "≥": ">=", "≠": "!=", "⩽": "<=", "⩾": ">=", "√": " sqrt ", "∞": " infty ", "°": "^circ"},
+    }
+)
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
+
+# LaTeX, in lower case
+_NOTHING = re.compile(
+    r"\\\\|\\[,;:!> ]|\\(?:q?quad|thinspace|left|right|bigg?[lrm]?|displaystyle|limits|text(?:bf|it|rm)?|math(?:rm|bf|it)"
+    r"|mbox|operatorname|emph|[lc]?dots)(?![a-z])"
+)
+_COMMANDS = (
+    (re.compile(r"\\[dt]frac(?![a-z])"), r"\\frac"),
+    (re.compile(r"\\frac\s*(\d)(?=\d)"), r"\\frac \1 "),
+    (re.compile(r"\\(?:times|cdot|ast)(?![a-z])"), "*"),
+    (re.compile(r"\\div(?![a-z])"), "/"),
+    (re.compile(r"\\leq?(?:slant)?(?![a-z])"), "<="),
+    (re.compile(r"\\geq?(?:slant)?(?![a-z])"), ">="),
+    (re.compile(r"\\neq?(?![a-z])"), "!="),
+    (re.compile(r"\\(?:degree|circ)(?![a-z])"), " circ"),
+    (re.compile(r"\\l?vert(?![a-z])|\\r?vert(?![a-z])|\\mid(?![a-z])"), "|"),
+)
+
+_HYPHEN = re.compile(r"(?<=[^\W\d_]{2})\s*-+\s*(?=[^\W\d_]{2})")
+"""Between words, a hyphen or a dash is punctuation; beside a number or a letter it is a minus."""
+_EXCLAMATION = re.compile(r"(?<![\d)])(?<!\b[^\W\d_])!(?!=)")
+"""After a word; after a number, a letter or a bracket it is a factorial."""
+_TOKEN = re.compile(r"(?:(?<![\w.])\.)?\d+(?:[.,]\d+)*|[^\W\d_]+|[-+*/^=<>%!|]")
+_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.S | re.I)
 
 
 def tokens(text: str) -> list[str]:
     """Words, numbers and operators of `text`, case folded; operators stay, since `x + 1` and `x - 1` ask two things."""
-    text = unicodedata.normalize("NFKC", text).translate(_TYPOGRAPHY).casefold()
-    return _TOKEN.findall(_THOUSANDS.sub("", text))
+    text = _SUPERSCRIPT.sub(r"^\g<0>", _INVISIBLE.sub("", text))
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if "\\" in text:
+        text = _NOTHING.sub(" ", text)
+        for command, plain in _COMMANDS:
+            text = command.sub(plain, text)
+    text = _GREEK_LETTER.sub(lambda letter: f" {_GREEK[letter.group()]} ", text)
+    text = text.translate(_TYPOGRAPHY).replace("**", "^")
+    return list(_numbers(_TOKEN.findall(_EXCLAMATION.sub(" ", _HYPHEN.sub(" ", text)))))
+
+
+def _numbers(found: Iterable[str]) -> Iterator[str]:
+    """Groups of three digits put together, whatever stood between them; other numbers apart."""
+    number = ""
+    grouped = False
+    for token in found:
+        if not token[-1].isdigit():
+            if number:
+                yield number
+                number = ""
+            yield token
+            continue
+        for part in token.split(","):
+            following = len(part.partition(".")[0]) == 3 and part[0] != "."
+            if number and following and (grouped or len(number) < 4) and number[0] != "0" and "." not in number:
+                number, grouped = number + part, True
+                continue
+            if number:
+                yield number
+            number, grouped = ("0" + part if part[0] == "." else part), False
+    if number:
+        yield number
 
 
 def key(text: str) -> str:
     """Equal for texts that differ in case, spacing, punctuation or typography only. Empty where nothing is left."""
-    return "".join(tokens(text))
+    found = tokens(text)
+    # Letters run together, since `x y` may be written `xy`; two numbers never, since 1, 23 is not 12, 3.
+    return "".join(
+        "," + token if before[-1:].isdigit() and token[0].isdigit() else token
+        for before, token in zip(["", *found], found, strict=False)
+    )
 
 
 def words(text: str) -> list[str]:

@@ -75,6 +75,98 @@ def test_several_turns_go_there_and_back() -> None:
         assert read_any(module.write(value["messages"])).messages() == value["messages"]
 
 
+def called(calls: list[Any], outputs: list[Any]) -> dict[str, Any]:
+    return {
+        "messages": [
+            {"role": "user", "content": "What?"},
+            {"role": "assistant", "content": "Both:", "tool_calls": calls},
+            *outputs,
+            {"role": "assistant", "content": "3"},
+        ]
+    }
+
+
+def python(arguments: Any, name: str = "python", **more: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "arguments": arguments}, **more}
+
+
+def blocks_of(value: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(block.type, block.content) for block in read_any(value).turns[0][1]]
+
+
+PARALLEL = [("text", "Both:"), ("code", "1"), ("execution", "one"), ("code", "2"), ("execution", "two"), ("text", "3")]
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), ("a", "a"), (None, None)])
+def test_parallel_calls_get_their_own_outputs_even_where_ids_repeat_or_are_missing(ids: tuple[Any, Any]) -> None:
+    calls = [python('{"code": "1"}', id=ids[0]), python('{"code": "2"}', id=ids[1])]
+    outputs = [
+        {"role": "tool", "tool_call_id": ids[0], "content": "one"},
+        {"role": "tool", "tool_call_id": ids[1], "content": "two"},
+    ]
+    assert blocks_of(called(calls, outputs)) == PARALLEL
+    if ids == ("a", "b"):
+        assert blocks_of(called(calls, outputs[::-1])) == PARALLEL
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        (python({"code": "1 + 1"}, "execute_python"), "1 + 1"),
+        (python('{"query": "1 + 1"}', "python_repl_ast"), "1 + 1"),
+        (python("x = 1\nx", "python"), "x = 1\nx"),
+        (python("[1, 2]", "code_interpreter"), "[1, 2]"),
+        (python("5", "ipython"), "5"),
+        ({"type": "custom", "custom": {"name": "code_exec", "input": "2 ** 3"}}, "2 ** 3"),
+        ({"type": "code_interpreter", "code_interpreter": {"input": "2 ** 3"}}, "2 ** 3"),
+    ],
+)
+def test_the_usual_spellings_of_a_python_call_are_read(call: dict[str, Any], code: str) -> None:
+    output = {"role": "tool", "content": [{"type": "text", "text": "x"}]}
+    assert blocks_of(called([call], [output]))[1:3] == [("code", code), ("execution", "x")]
+
+
+def test_the_older_function_call_is_read() -> None:
+    value = {
+        "messages": [
+            {"role": "user", "content": "What?"},
+            {"role": "assistant", "content": None, "function_call": {"name": "python", "arguments": '{"code": "1"}'}},
+            {"role": "function", "name": "python", "content": "1"},
+            {"role": "assistant", "content": "1"},
+        ]
+    }
+    assert detect(value) == "tools"
+    assert blocks_of(value) == [("code", "1"), ("execution", "1"), ("text", "1")]
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (python('{"query": "capital of France"}', "web_search"), "'web_search', which holds no Python"),
+        (python('{"code": "US"}', "get_country"), "'get_country', which holds no Python"),
+        (python('{"code": "ls"}', "execute_bash"), "'execute_bash', which holds no Python"),
+        (python("{}", "python"), "'python' without code"),
+        ({"id": "x"}, "without a function"),
+    ],
+)
+def test_a_call_of_another_tool_is_never_taken_for_python(call: dict[str, Any], reason: str) -> None:
+    with pytest.raises(FormatError, match=reason):
+        read_any(called([call], []))
+
+
+def test_an_image_among_the_parts_is_told_as_the_reason() -> None:
+    image = {"role": "tool", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
+    with pytest.raises(FormatError, match="no text but 'image_url'"):
+        read_any(called([python('{"code": "1"}')], [image]))
+
+
+def test_fences_of_other_spellings_and_line_ends_are_read() -> None:
+    text = "First.\r\n```Python\r\nx = 1\r\nx\r\n```\r\n```OUTPUT\r\n1\r\n```\r\nDone."
+    assert fenced.parse(text) == [
+        Block("text", "First."), Block("code", "x = 1\nx"), Block("execution", "1"), Block("text", "Done."),
+    ]  # fmt: skip
+
+
 def test_executions_come_from_running_the_code_and_what_the_record_claimed_is_counted(tmp_path: Path) -> None:
     tora = {
         "idx": 7,

@@ -51,6 +51,58 @@ def test_short_questions_that_differ_in_an_operator_or_a_sign_are_different() ->
     assert key("1,000 apples") == key("1000 apples")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (r"Find $x^2 + 10,\!000$ exactly.", r"Find $x^{2}+10{,}000$ exactly"),
+        ("Find x² + 10,000.", r"Find $x^2 + 10\,000$."),
+        (r"Is $\dfrac{1}{2} \quad \le \left( y \right)$ so?", r"Is $\frac12 ≤ (y)$ so?"),
+        (r"An angle of $30^\circ$ at $\pi\lambda$", "An angle of 30° at π λ"),
+        ("Janet’s twenty‑one ducks — well fed!", "Janets twenty one ducks, well fed"),
+        ("A cafe\u0301 with 5 ½\u00a0tables", "a zero\u200bcafé with ５ 1/2 tables".replace("zero", "")),
+        (r"$3\times 4$ and $6 \div 2$", "3 × 4 and 6 ÷ 2"),
+        (r"WHAT IS $\FRAC{1}{2} \CDOT \LEFT(3\RIGHT)$?", r"What is $\frac{1}{2}\cdot(3)$?"),
+    ],
+)
+def test_the_same_mathematics_written_otherwise_is_found(one: str, other: str) -> None:
+    assert found(one, other) == "normalised"
+    assert found(other, one) == "normalised"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How far is (1, 23) from 0?", "How far is (12, 3) from 0?"),
+        ("Solve x ≤ 3.", "Solve x ≥ 3."),
+        ("What is 5!?", "What is 5?"),
+        ("What is .5 + 2?", "What is 5 + 2?"),
+        ("Expand x^2.", "Expand x2."),
+    ],
+)
+def test_mathematics_that_reads_alike_but_asks_something_else_is_no_hit(one: str, other: str) -> None:
+    assert found(one, other) is None
+
+
+def test_a_short_question_inside_a_longer_text_is_found_from_eight_words_on() -> None:
+    short = "How many of the 30 pupils wear a hat?"
+    assert found(f"Read this and answer. {short} Think first.", short) == "contained"
+    assert found("How many of the 30 pupils wear a hat or scarf?", "How many of the 31 pupils wear a hat?") is None
+    assert found("Now what is 7 + 3 * 2, my friend?", "What is 7 + 3?") is None
+    difference = "What is the value of 7 - 3 in the end?"
+    assert found(f"Tell me: {difference.replace('-', '+')} Quick.", difference) is None
+
+
+def test_the_questions_of_chats_and_broken_records_are_looked_up_too(tmp_path: Path) -> None:
+    chat = {"messages": [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hi."},
+                         {"role": "user", "content": [{"type": "text", "text": LONG}]}]}  # fmt: skip
+    broken = [{"messages": [{"role": "user"}]}, {"messages": [None, {"role": "user", "content": [1]}]}, {"messages": 1}]
+    source = write(tmp_path / "rows.jsonl", [chat, *broken])
+    against = write(tmp_path / "bench.jsonl", [{"question": LONG}])
+    overlap = decontaminate(source, [against])
+    assert [hit.index for hit in overlap.hits] == [0]
+    assert overlap.unread.total == 3
+
+
 def test_drawing_code_that_many_problems_share_is_no_overlap() -> None:
     drawing = (
         "[asy] pair A,B,C,D; A=(0,0); B=(1,0); C=(1,1); D=(0,1); draw(A--B--C--D--cycle); label(A); label(B); [/asy]"
