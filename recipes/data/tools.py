@@ -1,8 +1,8 @@
 """OpenAI-style tool calls: code is a call of the function `python`, its execution the tool's message.
 
-Read more widely than written: parallel calls, the older `function_call`, custom tools with plain input, other names of a
-Python tool. A call of anything else (a search, a shell) makes a record that cannot be converted, never code that it was
-not.
+Read more widely than written: parallel calls, the older `function_call`, custom tools with plain input, other names of
+a Python tool. A call of anything else (a search, a shell) makes a record that cannot be converted, never code that it
+was not.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _code(call: Mapping[str, Any]) -> str:
 
 
 def _parsed(given: Any) -> Any:
-    """The code in a call's arguments: an object (as JSON or as it is) with the code under a usual key, or plain code."""
+    """The code in a call's arguments: an object, as JSON or as it is, with code under a usual key; or plain code."""
     if isinstance(given, str):
         try:
             parsed = json.loads(given)

@@ -26,7 +26,12 @@ _TYPOGRAPHY = str.maketrans(
         **dict.fromkeys("−–—‐‑‒―", "-"),
         **dict.fromkeys("×⋅·∙∗", "*"),
         **dict.fromkeys("÷⁄∕", "/"),
-        **{"≤": "<=", "≥": ">=", "≠": "!=", "⩽": "<=", "⩾": ">=", "√": " sqrt ", "∞": " infty ", "°": "^circ"},
+        **dict.fromkeys("≤⩽", "<="),
+        **dict.fromkeys("≥⩾", ">="),
+        "≠": "!=",
+        "√": " sqrt ",
+        "∞": " infty ",
+        "°": "^circ",
     }
 )
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
@@ -34,8 +39,8 @@ _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2
 
 # LaTeX, in lower case
 _NOTHING = re.compile(
-    r"\\\\|\\[,;:!> ]|\\(?:q?quad|thinspace|left|right|bigg?[lrm]?|displaystyle|limits|text(?:bf|it|rm)?|math(?:rm|bf|it)"
-    r"|mbox|operatorname|emph|[lc]?dots)(?![a-z])"
+    r"\\\\|\\[,;:!> ]|\\(?:q?quad|thinspace|left|right|bigg?[lrm]?|displaystyle|limits|text(?:bf|it|rm)?"
+    r"|math(?:rm|bf|it)|mbox|operatorname|emph|[lc]?dots)(?![a-z])"
 )
 _COMMANDS = (
     (re.compile(r"\\[dt]frac(?![a-z])"), r"\\frac"),
