@@ -22,7 +22,14 @@ MAX_IMAGE = 4 << 20
 """Bytes of one PNG."""
 MAX_REPORT = 2 * MAX_IMAGES * MAX_IMAGE
 """Bytes of a frame from the worker: base64 of all images and some."""
+MAX_REPORT_ITEMS = 256
+"""Commas and brackets of a frame from the worker, which base64 does not have: a frame of nothing but empty lists would
+take fifty times its size to hold."""
+_MAX_DIGITS = 20
+"""Digits of an integer in a frame. Longer ones take time that grows with the square of their length."""
 
+# In the worker, user code may replace anything in these modules.
+_dumps, _read, _write, _poll = json.dumps, os.read, os.write, select.poll
 _HEADER = struct.Struct("!I")
 HEADER_SIZE = _HEADER.size
 
@@ -34,15 +41,15 @@ class ProtocolError(Exception):
 def pack(message: dict[str, Any]) -> bytes:
     """One frame."""
     # ASCII escapes carry lone surrogates, which UTF-8 cannot.
-    body = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    body = _dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     return _HEADER.pack(len(body)) + body
 
 
 class Reader:
     """Collects bytes and hands out whole frames."""
 
-    def __init__(self, cap: int) -> None:
-        self.cap = cap
+    def __init__(self, cap: int, items: int | None = None) -> None:
+        self.cap, self.items = cap, items
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
@@ -53,7 +60,7 @@ class Reader:
         """The next frame, None where it has not arrived whole.
 
         Raises:
-            ProtocolError: too long, no JSON, no object.
+            ProtocolError: too long, too many items, no JSON, no object.
         """
         if len(self._buffer) < HEADER_SIZE:
             return None
@@ -64,13 +71,26 @@ class Reader:
             return None
         body = bytes(self._buffer[HEADER_SIZE : HEADER_SIZE + length])
         del self._buffer[: HEADER_SIZE + length]
+        if self.items is not None and sum(map(body.count, (b",", b"[", b"{"))) > self.items:
+            raise ProtocolError(f"a frame of more than {self.items} items")
         try:
-            message = json.loads(body)
+            message = json.loads(body, parse_int=_integer)
         except (ValueError, RecursionError) as error:
             raise ProtocolError(f"a frame that is no JSON: {error}") from None
         if not isinstance(message, dict):
             raise ProtocolError("a frame that is no object")
         return message
+
+
+def reports() -> Reader:
+    """For what comes from the worker, where user code may write whatever it likes."""
+    return Reader(MAX_REPORT, MAX_REPORT_ITEMS)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"an integer of {len(digits)} digits")
+    return int(digits)
 
 
 def read_frame(descriptor: int, cap: int) -> dict[str, Any] | None:
@@ -93,7 +113,7 @@ def read_frame(descriptor: int, cap: int) -> dict[str, Any] | None:
 def _read_exactly(descriptor: int, count: int) -> bytes | None:
     data = bytearray()
     while len(data) < count:
-        piece = os.read(descriptor, min(count - len(data), 1 << 20))
+        piece = _read(descriptor, min(count - len(data), 1 << 20))
         if not piece:
             return None
         data += piece
@@ -111,11 +131,11 @@ def write_all(descriptor: int, data: bytes, timeout: float | None = None) -> Non
     deadline = None if timeout is None else time.monotonic() + timeout
     while view:
         if deadline is not None:
-            poller = select.poll()
+            poller = _poll()
             poller.register(descriptor, select.POLLOUT)
             if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise TimeoutError("the other side does not read")
         try:
-            view = view[os.write(descriptor, view[: 1 << 20]) :]
+            view = view[_write(descriptor, view[: 1 << 20]) :]
         except BlockingIOError:
             continue

@@ -153,6 +153,30 @@ class Shell(InteractiveShell):
             name = getattr(kind, "__name__", "Exception")
             self.write_out(f"{name}: <its message raised {type(error).__name__}>\n")
 
+    def passed_through(self) -> list[tuple[type, tuple[str, ...]]]:
+        """The methods that every cell goes through."""
+        return [
+            (type(self), ("run", "_as_python", "_run_python", "_execute", "_trigger", "write_out", "run_code")),
+            (type(self.displayhook), ("__call__", "quiet", "compute_format_data", "write_format_data")),
+            (type(self.displayhook), ("update_user_ns", "finish_displayhook")),
+            (type(self.compile), ("ast_parse", "cache")),
+            (type(self.streams), ("install",)),
+        ]
+
+    def customs(self) -> tuple[Any, ...]:
+        """What a user may set up to change how later cells run; compared, never called."""
+        return (
+            [list(callbacks) for callbacks in self.events.callbacks.values()],
+            list(self.ast_transformers),
+            list(self.input_transformers_post),
+            list(self.input_transformers_cleanup),
+            self.displayhook,
+            self.display_pub,
+            self.display_formatter,
+            self.compile,
+            self.user_ns,
+        )
+
     def ask_exit(self) -> None:
         """`exit()` does not end the session: the next cell is still to come."""
 

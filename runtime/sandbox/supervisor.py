@@ -25,6 +25,7 @@ from . import processes, protocol, reduced, watch
 from .allowance import Allowance
 from .collect import OutputBuffer
 from .protocol import ProtocolError, Reader
+from .recovery import BROKEN
 
 GRACE = 0.5
 """Seconds between the interrupt and the kill."""
@@ -60,7 +61,7 @@ class Worker:
     head: int
     snapshot: int | None = None
     snapshot_cell: int = 0
-    reader: Reader = field(default_factory=lambda: Reader(protocol.MAX_REPORT))
+    reader: Reader = field(default_factory=protocol.reports)
 
 
 class Supervisor:
@@ -91,6 +92,8 @@ class Supervisor:
         """Whether the head still has to say what became of the snapshot ordered in advance; whether the death of the
         head has been reported already; whether the order of the cell to begin still lies in the pipe, unread."""
         self._stopped_at = self._cpu_at_stop = 0.0
+        self._broken = 0
+        """How many cells in a row left a worker that could not run another."""
 
     def serve(self) -> None:
         """Run cells until the app's end of the socket closes."""
@@ -287,6 +290,7 @@ class Supervisor:
 
     def _finish(self, event: dict[str, Any], interrupted: str | None, output: OutputBuffer) -> tuple[str, list[str]]:
         status = "ok" if event.get("status") == "ok" else "error"
+        self._broken = 0
         self._settle(output)
         claimed = event.get("images")
         images = [image for image in claimed if _is_png(image)] if isinstance(claimed, list) else []
@@ -308,7 +312,13 @@ class Supervisor:
             self.notices.append("the cell ignored the interrupt and was killed")
         elif reason is None:
             self.notices.append(f"the process running the cell {_how(wait_status)}")
-        self._replace_head(died=wait_status is not None)
+        # A death that the cell has made up is made true, and then reported in earnest.
+        died = wait_status is not None and not processes.alive(self.worker.head)
+        self._broken = self._broken + 1 if died and wait_status == BROKEN << 8 else 0
+        if self._broken > 1:
+            # The snapshot is no better: it was taken of a worker that was broken already.
+            processes.send(self.worker.snapshot, signal.SIGKILL)
+        self._replace_head(died)
         self._settle(output)
         return ("timeout" if reason == "timeout" else "killed"), []
 
@@ -330,7 +340,7 @@ class Supervisor:
             worker.head, worker.snapshot = worker.snapshot, None
             if not died:
                 self._await_death_report()
-            worker.reader = Reader(protocol.MAX_REPORT)
+            worker.reader = protocol.reports()
             self._drain(worker.reports)
         else:
             lost = LOST_ALL
@@ -347,7 +357,7 @@ class Supervisor:
             if isinstance(event, dict) and event.get("event") == "died":
                 return
             if event == "violation":
-                self.worker.reader = Reader(protocol.MAX_REPORT)
+                self.worker.reader = protocol.reports()
 
     def _settle(self, output: OutputBuffer) -> None:
         """After a cell: nothing of it runs on, all it wrote is read, its state is frozen."""
@@ -356,6 +366,9 @@ class Supervisor:
             watch.empty(self.watched)
             self._too_full = False
         self._drain(self.worker.output, output)
+        # The head has said all it had to say. What else there is was made up by the cell, to be believed later.
+        self.worker.reader = protocol.reports()
+        self._drain(self.worker.reports)
 
     def _after_cell(self) -> None:
         """What need not keep the app waiting: the snapshot for the next cell, and the end of those before it."""
@@ -415,7 +428,7 @@ class Supervisor:
             if (frame := worker.reader.next()) is not None:
                 return frame
         except ProtocolError:
-            worker.reader = Reader(protocol.MAX_REPORT)
+            worker.reader = protocol.reports()
             return "violation"
         poller = select.poll()
         poller.register(worker.reports, select.POLLIN)
@@ -444,7 +457,7 @@ class Supervisor:
         try:
             return worker.reader.next()
         except ProtocolError:
-            worker.reader = Reader(protocol.MAX_REPORT)
+            worker.reader = protocol.reports()
             self._drain(worker.reports)
             return "violation"
 
@@ -498,17 +511,19 @@ class Supervisor:
 
 
 def _is_png(image: Any) -> bool:
-    if not isinstance(image, str):
+    if not isinstance(image, str) or len(image) > protocol.MAX_IMAGE * 4 // 3 + 4:
         return False
     try:
-        return base64.b64decode(image[:16]).startswith(PNG) and len(image) <= protocol.MAX_IMAGE * 4 // 3 + 4
+        return base64.b64decode(image, validate=True).startswith(PNG)
     except ValueError:
         return False
 
 
 def _how(wait_status: Any) -> str:
-    if not isinstance(wait_status, int):
+    if not isinstance(wait_status, int) or not 0 <= wait_status < 1 << 16:
         return "was killed"
+    if wait_status == BROKEN << 8:
+        return "could not have run another cell"
     if os.WIFSIGNALED(wait_status):
         number = os.WTERMSIG(wait_status)
         try:

@@ -21,6 +21,7 @@ import sys
 from typing import Any
 
 from . import hot_pages, protocol
+from .recovery import BROKEN, Recovery
 
 ORDERS, REPORTS, OUTPUT = 60, 61, 62
 """Descriptors of the worker: orders come in, reports and output go out. All are pipes."""
@@ -29,10 +30,10 @@ HOT: list[tuple[int, int]] = []
 """(address, bytes): memory that every cell writes to; known to all sessions, because the zygote fills it in."""
 
 # User code may replace anything in these modules; the loop keeps what it needs.
-_fork, _getpid, _waitpid, _exit, _dup2, _open = os.fork, os.getpid, os.waitpid, os._exit, os.dup2, os.open
+_fork, _getpid, _waitpid, _exit = os.fork, os.getpid, os.waitpid, os._exit
+_dup2, _open, _closerange = os.dup2, os.open, os.closerange
 _set_blocking, _write_all, _read_frame, _pack = os.set_blocking, protocol.write_all, protocol.read_frame, protocol.pack
 _getstate, _setstate, _signal, _threads = random.getstate, random.setstate, signal.signal, _thread._count
-_setitimer, _TIMERS = signal.setitimer, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _b64encode, _populate = base64.b64encode, hot_pages.populate
 
 
@@ -40,6 +41,7 @@ def run_head(shell: Any) -> None:
     """Serve cells until the supervisor closes the pipe; never returns."""
     _set_up_streams()
     shell.prepare()
+    recovery = Recovery(shell, (ORDERS, REPORTS, OUTPUT))
     covered = False
     try:
         while True:
@@ -55,13 +57,13 @@ def run_head(shell: Any) -> None:
                     continue
                 covered = copied
             if "code" in order:
-                _serve(shell, number, str(order["code"]))
+                _serve(shell, recovery, number, str(order["code"]))
                 covered = False
             else:
                 _report({"event": "ready", "n": number, "pid": _getpid()})
     except BaseException:
         # Whatever user code left behind broke the loop. The snapshot, or a new worker, takes over.
-        _exit(70)
+        _exit(BROKEN)
     _exit(0)
 
 
@@ -88,7 +90,7 @@ def _snapshot(number: int) -> bool | None:
     return True
 
 
-def _serve(shell: Any, number: int, code: str) -> None:
+def _serve(shell: Any, recovery: Recovery, number: int, code: str) -> None:
     me = _getpid()
     _report({"event": "start", "n": number, "pid": me})
     ok = False
@@ -102,8 +104,8 @@ def _serve(shell: Any, number: int, code: str) -> None:
         if _getpid() != me:
             _exit(0)  # A fork made by user code came back out of its cell.
     _signal(signal.SIGINT, signal.SIG_IGN)
-    for timer in _TIMERS:
-        _setitimer(timer, 0)  # A fork inherits none, so the next cell would not have it; here its handler would run.
+    if not recovery.after_cell(shell):
+        _exit(BROKEN)
     images = [_b64encode(image).decode("ascii") for image in shell.images]
     _report({"event": "done", "n": number, "status": "ok" if ok else "error", "images": images})
 
@@ -121,6 +123,8 @@ def _reap() -> None:
 def _set_up_streams() -> None:
     _dup2(OUTPUT, 1)
     _dup2(OUTPUT, 2)
+    # Closed first: a cell may have left no room for another descriptor.
+    _closerange(0, 1)
     null = _open("/dev/null", os.O_RDONLY)
     if null != 0:
         _dup2(null, 0)

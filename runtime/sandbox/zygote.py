@@ -18,6 +18,7 @@ from typing import Any
 from . import hot_pages, kernel, namespaces, processes, reduced, supervisor, watch, worker
 from .confine import confine, prove
 from .launcher import receive
+from .recovery import Recovery
 
 _SPEC = importlib.util.find_spec(f"{__package__}.shell")
 _SHELL_CODE = (
@@ -88,8 +89,13 @@ def preload(options: dict[str, Any]) -> Any:
     gc.freeze()
     if reduced.on_linux():
         with contextlib.suppress(OSError):  # Where there is no /proc, each cell pays for its own copies.
-            worker.HOT.extend(hot_pages.measure(lambda: shell.run("x = 1\nprint(x)\nx + 1")))
+            worker.HOT.extend(hot_pages.measure(lambda: _one_cell(shell)))
     return shell
+
+
+def _one_cell(shell: Any) -> None:
+    shell.run("x = 1\nprint(x)\nx + 1")
+    Recovery(shell, ()).after_cell(shell)
 
 
 # ---------------------------------------------------------------------------------------------------- proof
