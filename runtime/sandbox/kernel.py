@@ -67,6 +67,11 @@ def umount_detached(target: str) -> None:
     check(libc().umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
+def set_host_name(name: str) -> None:
+    """sethostname(2), for this UTS namespace."""
+    check(libc().sethostname(name.encode(), ctypes.c_size_t(len(name))), "sethostname")
+
+
 def pivot_root(new: str, old: str) -> None:
     """Make `new` the root folder; the old one appears at `old`."""
     check(libc().syscall(_PIVOT_ROOT[machine()], os.fsencode(new), os.fsencode(old)), "pivot_root")

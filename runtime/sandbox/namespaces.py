@@ -32,6 +32,7 @@ def enter_outer() -> None:
     if os.geteuid() != 0:
         _new_user_namespace(os.geteuid(), os.getegid())
     kernel.unshare(ISOLATED)
+    kernel.set_host_name("sandbox")
 
 
 def _new_user_namespace(user: int, group: int, more: int = 0) -> None:
@@ -60,6 +61,8 @@ def build_root(options: dict[str, Any]) -> None:
     for name in DEVICES:
         _touch(f"/dev/{name}")
         kernel.mount(f"{old}/dev/{name}", f"/dev/{name}", None, MS_BIND)
+        # A device on a read-only mount can be written to all the same; its times cannot be set.
+        _make_read_only(f"/dev/{name}")
     for tree in options["trees"]:
         _bind(old, tree)
     os.makedirs("/proc", exist_ok=True)
@@ -102,6 +105,10 @@ def _bind(old: str, tree: str) -> None:
     else:
         return
     kernel.mount(old + tree, tree, None, MS_BIND | MS_REC)
+    _make_read_only(tree, MS_NODEV)
+
+
+def _make_read_only(tree: str, more: int = 0) -> None:
     # A bind takes on flags only when mounted again, together with those an outer namespace has locked.
     flags = os.statvfs(tree).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC | 1024 | 2048 | 4096)
     locked = flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -111,7 +118,7 @@ def _bind(old: str, tree: str) -> None:
         locked |= 2048
     if flags & 4096:
         locked |= 1 << 21
-    kernel.mount(None, tree, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | locked)
+    kernel.mount(None, tree, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | more | locked)
 
 
 def enter_session(scratch: str, limits: dict[str, Any]) -> None:

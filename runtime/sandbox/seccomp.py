@@ -23,7 +23,8 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "execve": (59, 221), "execveat": (322, 281), "uselib": (134, None),
     # network: no socket of any family. A socketpair may not be turned into one that reaches out.
     "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202),
-    "accept4": (288, 242), "sendmsg": (46, 211), "sendmmsg": (307, 269),
+    "accept4": (288, 242), "sendmsg": (46, 211), "sendmmsg": (307, 269), "recvmmsg": (299, 243),
+    "setsockopt": (54, 208),  # buffers, and filters that the kernel compiles
     # file systems
     "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "open_tree": (428, 428),
     "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432),
@@ -60,7 +61,11 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "semtimedop": (220, 192), "msgget": (68, 186), "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187),
     "mq_open": (240, 180), "mq_unlink": (241, 181), "mq_timedsend": (242, 182), "mq_timedreceive": (243, 183),
     "mq_notify": (244, 184), "mq_getsetattr": (245, 185),
+    # asynchronous requests, of which the whole machine has one number; timers that fire after their cell has ended
+    "io_setup": (206, 0), "io_destroy": (207, 1), "io_getevents": (208, 4), "io_submit": (209, 2),
+    "io_cancel": (210, 3), "io_pgetevents": (333, 292), "timer_create": (222, 107),
     # the machine itself
+    "sync": (162, 81), "syncfs": (306, 267),
     "reboot": (169, 142), "kexec_load": (246, 104), "kexec_file_load": (320, 294), "init_module": (175, 105),
     "finit_module": (313, 273), "delete_module": (176, 106), "swapon": (167, 224), "swapoff": (168, 225),
     "sethostname": (170, 161), "setdomainname": (171, 162), "iopl": (172, None), "ioperm": (173, None),
@@ -75,9 +80,22 @@ REDUCED_DENIED: dict[str, tuple[int | None, int | None]] = {
     "futimesat": (261, None), "utimensat": (280, 88), "truncate": (76, 45),
 }  # fmt: skip
 
+UNSUPPORTED: dict[str, tuple[int | None, int | None]] = {
+    # Landlock does not govern reading attributes; programs know file systems that have none.
+    "getxattr": (191, 8), "lgetxattr": (192, 9), "fgetxattr": (193, 10), "listxattr": (194, 11),
+    "llistxattr": (195, 12), "flistxattr": (196, 13),
+}  # fmt: skip
+
+REDUCED_UNSUPPORTED: dict[str, tuple[int | None, int | None]] = {
+    # It takes all of a disk at once, between two looks of the supervisor; the C library writes zeros instead.
+    "fallocate": (285, 47),
+}
+
 ABSENT: dict[str, tuple[int | None, int | None]] = {
     # Their flags lie in memory, where a filter cannot look; programs fall back to the older call.
     "clone3": (435, 435), "openat2": (437, 437),
+    # Libraries' files, which may be locked though they cannot be written, are the host's. HDF5 does without.
+    "flock": (73, 32),
 }  # fmt: skip
 
 _CLONE_DENIED = 0x7E020000 | 0x00008000 | 0x00002000
@@ -88,6 +106,9 @@ _IOCTL_ALLOWED = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS, TCGETS2 (is this a terminal?), TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 _FCNTL_DENIED = (8, 10, 15, 1024, 1026, 1031)
 """F_SETOWN, F_SETSIG, F_SETOWN_EX (signals to others), F_SETLEASE, F_NOTIFY, F_SETPIPE_SZ (memory)."""
+
+_MSG_DENIED = 0x1 | 0x2000 | 0x4000000
+"""MSG_OOB, MSG_ERRQUEUE, MSG_ZEROCOPY."""
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
@@ -139,7 +160,8 @@ def program(machine: str, *, reduced: bool) -> list[Instruction]:
         error(errno.ENOSYS),
     ]
     denied = {**DENIED, **(REDUCED_DENIED if reduced else {})}
-    for table, answer in ((denied, errno.EPERM), (ABSENT, errno.ENOSYS)):
+    unsupported = {**UNSUPPORTED, **(REDUCED_UNSUPPORTED if reduced else {})}
+    for table, answer in ((denied, errno.EPERM), (unsupported, errno.EOPNOTSUPP), (ABSENT, errno.ENOSYS)):
         for numbers in table.values():
             if (number := numbers[column]) is not None:
                 code += [Instruction(_JUMP_EQUAL, 0, 1, number), error(answer)]
@@ -162,11 +184,11 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
         allow = Instruction(_RETURN, 0, 0, ALLOW)
         return [*one_of(index, values, allow), answer]
 
+    def zero(index: int, high: bool = False) -> list[Instruction]:
+        return [_argument(index, high), Instruction(_JUMP_EQUAL, 1, 0, 0), denied]
+
     def no_bits(index: int, bits: int) -> list[Instruction]:
         return [_argument(index), Instruction(_JUMP_ANY_BIT, 0, 1, bits), denied]
-
-    def null_pointer(index: int, high: bool = False) -> list[Instruction]:
-        return [_argument(index, high), Instruction(_JUMP_EQUAL, 1, 0, 0), denied]
 
     def truncating_read(index: int) -> list[Instruction]:
         # O_RDONLY with O_TRUNC empties a file without the right to write it, as far as Landlock before ABI 3 sees.
@@ -180,14 +202,18 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
     checks: list[tuple[tuple[int | None, int | None], list[Instruction]]] = [
         ((56, 220), no_bits(0, _CLONE_DENIED)),
         ((53, 199), only(0, (1,), denied)),  # socketpair: AF_UNIX, which asyncio needs
-        # sendto with an address reaches sockets that socketpair's end was never connected to
-        ((44, 206), [*null_pointer(4), *null_pointer(4, high=True)]),
+        # sendto with an address reaches sockets that socketpair's end was never connected to; CVE-2025-38236 is out of
+        # band data of unix sockets
+        ((44, 206), [*zero(4), *zero(4, high=True), *no_bits(3, _MSG_DENIED)]),
+        ((45, 207), no_bits(3, _MSG_DENIED)),  # recvfrom
+        ((47, 212), no_bits(2, _MSG_DENIED)),  # recvmsg
         ((157, 167), only(0, _PRCTL_ALLOWED, denied)),
         ((16, 29), only(1, _IOCTL_ALLOWED, error(errno.ENOTTY))),
         ((72, 25), one_of(1, _FCNTL_DENIED, denied)),
         ((302, 261), only(0, (0,), denied)),  # prlimit64 of this process only
         ((203, 122), only(0, (0,), denied)),  # sched_setaffinity
-        ((141, 140), only(1, (0,), denied)),  # setpriority
+        # setpriority: PRIO_PROCESS, of this process. A group or a user has processes outside, the app among them.
+        ((141, 140), [*zero(0), *only(1, (0,), denied)]),
         ((2, None), truncating_read(1)),
         ((257, 56), truncating_read(2)),
     ]

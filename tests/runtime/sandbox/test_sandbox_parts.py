@@ -1,94 +1,17 @@
-"""The parts of the sandbox by themselves: filter, frames, text for screen and model."""
+"""The parts of the sandbox by themselves: frames, text for screen and model."""
 
 from __future__ import annotations
 
-import errno
 import json
 import struct
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.sandbox import for_model, for_screen, seccomp
-from runtime.sandbox.protocol import ProtocolError, Reader, pack
-
-ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-ALLOWED = "allowed"
-
-
-def judge(machine: str, number: int, *arguments: int, reduced: bool = False, architecture: int | None = None) -> object:
-    """Run the filter as the kernel does: `ALLOWED`, `killed`, or the errno it answers with."""
-    words = [number, ARCHITECTURES[machine] if architecture is None else architecture, 0, 0]
-    for value in (*arguments, 0, 0, 0, 0, 0, 0)[:6]:
-        words += [value & 0xFFFFFFFF, (value >> 32) & 0xFFFFFFFF]
-    data = struct.pack(f"{len(words)}I", *words)
-    accumulator, position = 0, 0
-    code = seccomp.program(machine, reduced=reduced)
-    while True:
-        step = code[position]
-        position += 1
-        if step.code == 0x20:
-            (accumulator,) = struct.unpack_from("I", data, step.value)
-        elif step.code == 0x54:
-            accumulator &= step.value
-        elif step.code == 0x06:
-            if step.value == seccomp.ALLOW:
-                return ALLOWED
-            return "killed" if step.value == seccomp.KILL else step.value & 0xFFFF
-        else:
-            taken = {
-                0x15: accumulator == step.value,
-                0x35: accumulator >= step.value,
-                0x45: bool(accumulator & step.value),
-            }[step.code]
-            position += step.on_true if taken else step.on_false
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-@pytest.mark.parametrize("reduced", [True, False])
-def test_every_denied_call_is_answered_with_an_error(machine: str, reduced: bool) -> None:
-    column = 0 if machine == "x86_64" else 1
-    for name, numbers in {**seccomp.DENIED, **(seccomp.REDUCED_DENIED if reduced else {})}.items():
-        if numbers[column] is not None:
-            assert judge(machine, numbers[column], reduced=reduced) == errno.EPERM, name
-    for name, numbers in seccomp.ABSENT.items():
-        assert judge(machine, numbers[column] or 0, reduced=reduced) == errno.ENOSYS, name
-
-
-@pytest.mark.parametrize(
-    ("machine", "read", "write", "mmap", "futex", "exit_group"),
-    [("x86_64", 0, 1, 9, 202, 231), ("aarch64", 63, 64, 222, 98, 94)],
-)
-def test_ordinary_calls_pass(machine: str, read: int, write: int, mmap: int, futex: int, exit_group: int) -> None:
-    for number in (read, write, mmap, futex, exit_group):
-        assert judge(machine, number) == ALLOWED
-
-
-def test_numbers_of_other_architectures_and_of_the_future_do_not_pass() -> None:
-    assert judge("x86_64", 1, architecture=0x40000003) == "killed"
-    assert judge("x86_64", 0x40000001) == errno.ENOSYS
-    assert judge("aarch64", 999) == errno.ENOSYS
-    assert judge("x86_64", seccomp.NEWEST + 1) == errno.ENOSYS
-
-
-def test_arguments_decide_where_a_call_is_needed() -> None:
-    assert judge("x86_64", 56, 17) == ALLOWED  # fork
-    assert judge("x86_64", 56, 0x10000000 | 17) == errno.EPERM  # a user namespace
-    assert judge("x86_64", 56, 0x8000 | 17) == errno.EPERM  # the snapshot's child
-    assert judge("x86_64", 53, 1) == ALLOWED
-    assert judge("x86_64", 53, 2) == errno.EPERM
-    assert judge("x86_64", 44, 3, 0, 1, 0, 0) == ALLOWED
-    assert judge("x86_64", 44, 3, 0, 1, 0, 1 << 40) == errno.EPERM  # an address above 4 GiB
-    assert judge("x86_64", 302, 0) == ALLOWED
-    assert judge("x86_64", 302, 1) == errno.EPERM
-    assert judge("x86_64", 16, 0, 0x5412) == errno.ENOTTY
-    assert judge("x86_64", 16, 0, 0x5401) == ALLOWED
-    assert judge("x86_64", 2, 0, 0o1000) == errno.EPERM  # O_RDONLY | O_TRUNC
-    assert judge("x86_64", 2, 0, 0o1001) == ALLOWED
-    assert judge("x86_64", 91, 3, 0o644) == ALLOWED
-    assert judge("x86_64", 91, 3, 0o4755) == errno.EPERM
-    assert judge("x86_64", 91, 3, 0o644, reduced=True) == errno.EPERM
+from runtime.sandbox import for_model, for_screen
+from runtime.sandbox.protocol import ProtocolError, Reader, pack, reports
 
 
 @given(st.dictionaries(st.text(), st.text()), st.integers(1, 7))
@@ -118,6 +41,20 @@ def test_a_frame_that_breaks_the_rules_is_a_protocol_error(data: bytes) -> None:
     reader.feed(data)
     with pytest.raises(ProtocolError):
         reader.next()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"n":' + b"9" * 30_000_000 + b"}", b'{"n":[' + b"[]," * 5_000_000 + b"0]}"],
+    ids=["an integer of many digits", "very many items"],
+)
+def test_a_made_up_report_costs_neither_time_nor_memory(body: bytes) -> None:
+    reader = reports()
+    reader.feed(struct.pack("!I", len(body)) + body)
+    started = time.process_time()
+    with pytest.raises(ProtocolError):
+        reader.next()
+    assert time.process_time() - started < 1
 
 
 def test_lone_surrogates_pass_through_frames() -> None:
