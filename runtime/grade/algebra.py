@@ -151,6 +151,9 @@ def _give_back(worker: Worker, *, usable: bool) -> None:
     global _alive
     if not usable:
         worker.kill()
+        # Its successor loads while our own rules decide the next pairs.
+        with contextlib.suppress(OSError):
+            worker, usable = Worker(), True
     with _changed:
         if usable:
             _idle.append(worker)

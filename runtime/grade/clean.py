@@ -9,18 +9,11 @@ from __future__ import annotations
 
 import re
 
+from runtime.grade.characters import in_ascii
 from runtime.grade.extract import last_boxed
+from runtime.grade.units import SHORT
 
-_CHARACTERS = {
-    "−": "-", "–": "-", "—": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": "/", "∕": "/", "π": r"\pi ",
-    "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∪": r"\cup ",
-    "∩": r"\cap ", "∈": r"\in ", "°": r"^\circ ", "√": r"\sqrt ", "θ": r"\theta ", "…": "...", "\u00a0": " ",
-    "²": "^2", "³": "^3", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}",
-    "⅔": r"\frac{2}{3}", "％": "%", "，": ",", "（": "(", "）": ")", "’": "'", "“": '"', "”": '"', "′": "'",
-    "€": r"\eur ", "£": r"\gbp ", "¢": r"\text{cents}",
-}  # fmt: skip
-_CHARACTER = re.compile("|".join(map(re.escape, _CHARACTERS)))
-
+_TWO_LETTERS = "|".join(sorted(unit for unit in SHORT if len(unit) == 2 and unit.isalpha()))
 _SUBSTITUTIONS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
@@ -49,28 +42,52 @@ _SUBSTITUTIONS = [
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])", r"\\deg "),
         (r"\\(?:mathrm|mathbf|mathit|boldsymbol|textbf|textit|textrm|textsf|mbox|hbox)(?=\s*\{)", r"\\text"),
         (r"\\(?:operatorname\*?|mathop)\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 "),
+        (r"\\text\s*\{\s*(cis|sin|cos|tan|cot|sec|csc|ln|log|arcsin|arccos|arctan|gcd|lcm)\s*\}", r"\\\1 "),
+        (r"\\frac\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}", r"\\text{\1/\2}"),
+        (r"\{([^{}]+)\\choose([^{}]+)\}", r"\\binom{\1}{\2}"),
+        (r"\\text\s*\{\s*\}", " "),
+        (r"(?<=\d)\\text\s*\{\s*[eE]\s*\}(?=[-+]?\d)", "e"),
+        (r"\bUSD\s*(?=\d)", r"\\usd "),
+        (r"^(?:\\text\s*\{\s*)?(?:about|approximately|roughly|nearly)\b\s*\}?\s*(?=[-\\\d.])", ""),
+        (r"^(?:\\text\s*\{\s*)?(?:[Oo]ption|[Cc]hoice)\s*\(?([A-Z])\)?\s*\}?$", r"\1"),
+        (
+            r"^(?:\\text\s*\{\s*)?[Aa]ll real(?:s| numbers?) except(?: for)?\s*\}?\s*(?:x\s*=\s*)?([-\d.,\\{}/a-z ]+)$",
+            r"\\mathbb{R}\\setminus\\{\1\\}",
+        ),
+        (r"\\mathbb\s*\{?\s*R\s*\}?\s*-\s*(?=\\\{)", r"\\mathbb{R}\\setminus"),
+        (r"\+/-|\+\s*/\s*-", r"\\pm "),
+        (r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b)\s*(?=\d)", ":"),
         (r"(?<=\d)\s*x\s*(?=10\s*\^)", r"\\times "),
+        # What Python and sympy print.
+        (r"\b(?:Fraction|Rational)\(\s*(-?\d+)\s*,\s*(\d+)\s*\)", r"\\frac{\1}{\2}"),
+        (r"\bMatrix\(\s*(\[\s*\[.*\]\s*\])\s*\)", r"\1"),
         (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset "),
         # Damage in released gold files: a brace pair set where an argument was expected, backslashes cut in half.
         (r"\\sqrt\s*\{\s*\}\s*", r"\\sqrt "),
         (r"\\frac\{\\\}\{([a-zA-Z])\}([a-zA-Z]*)", r"\\frac\\\1\2 "),
         # Units that lost their \text: `40{hours}`, `65{/h}`.
         (r"(?<=\d)\{\s*(/[a-zA-Z][a-zA-Z ./-]*|[a-zA-Z][a-zA-Z ./-]{2,})\}", r"\\text{\1}"),
-        (r"^\\text\s*\{([^{}]*\d[^{}]*)\}$", r"\1"),
+        (rf"(?<=\d)\{{\s*({_TWO_LETTERS})\s*\}}", r"\\text{\1}"),
+        # Text that is the whole answer needs no mark.
+        (r"^\\text\s*\{([^{}]*\d[^{}]*|\s*[A-Z](?:\s*,\s*[A-Z])+\s*)\}$", r"\1"),
     ]
 ]
 _MATRIX = re.compile(r"\\begin\{([bpvBV]?matrix|smallmatrix|array)\}(\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
+_BRACKETED_MATRIX = re.compile(r"[\[(]\s*(\\begin\{matrix\}(?:(?!\\begin).)*\\end\{matrix\})\s*[\])]", re.DOTALL)
+_LEADING_EQUALS = re.compile(r"^(?:=|:)\s*(?=\S)")
 _HALF_ROW_BREAK = re.compile(r"(?<!\\)\\(?=\s*(?:[-+\d.]|$))")
 _ANNOUNCED = re.compile(
     r"^(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*", re.I
 )
-_REPEATING = re.compile(r"(\d*)\.(\d*)\\overline\s*\{\s*(\d{1,40})\s*\}")
+_REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{\s*(\d{1,40})\s*\}|(\d))")
+_GOING_ON = re.compile(r"(?<![\d.])(\d+)\.(\d{2,60})\s*(?:\.\.\.|\\[lc]?dots(?![a-zA-Z]))(?!\s*\d)")
 _PAIRED_DOLLARS = re.compile(r"^\$([^$]*)\$$")
 
 
 def clean(text: str) -> str:
     """`text` in the one spelling that the reader knows: LaTeX, single spaces, no delimiters."""
-    text = _CHARACTER.sub(lambda match: _CHARACTERS[match.group()], text.strip())
+    # Runs of white space go first: patterns that skip it take long on long ones.
+    text = " ".join(in_ascii(text).split())
     if "boxed" in text:
         text = last_boxed(text) or text
     text = _ANNOUNCED.sub("", text)
@@ -84,10 +101,15 @@ def clean(text: str) -> str:
     for pattern, replacement in _SUBSTITUTIONS:
         text = pattern.sub(replacement, text)
     text = _REPEATING.sub(_repeating, text)
+    text = _GOING_ON.sub(_going_on, text)
     text = _MATRIX.sub(_repair_matrix, text)
-    if "matrix" not in text:
+    text = _BRACKETED_MATRIX.sub(r"\1", text)
+    if "matrix" not in text and "cases" not in text:
         text = _HALF_ROW_BREAK.sub("", text)
     text = " ".join(text.split())
+    text = _LEADING_EQUALS.sub("", text)
+    while text.endswith("\\") and not text.endswith("\\\\end"):
+        text = text[:-1].rstrip()
     while text and text[-1] in ".,;:" and not text.endswith((".m.", ". m.", "...")):
         text = text[:-1].rstrip()
     return text
@@ -95,7 +117,25 @@ def clean(text: str) -> str:
 
 def _repeating(match: re.Match[str]) -> str:
     r"""`0.1\overline{6}` as the fraction that it is: (16 - 1) / 90."""
-    whole, start, period = match.groups()
+    whole, start, period = match[1], match[2], match[3] or match[4]
+    return _fraction(whole, start, period)
+
+
+def _going_on(match: re.Match[str]) -> str:
+    """`0.1666...` as the fraction it is, where its digits show a period; 3.14159... shows none."""
+    whole, digits = match.groups()
+    for length in range(1, len(digits) // 2 + 1):
+        period = digits[-length:]
+        times = 1
+        while digits.endswith(period * (times + 1)):
+            times += 1
+        # Two equal digits may be chance, unless there are no others.
+        if times >= 3 or (times == 2 and (length > 1 or len(digits) == 2)):
+            return _fraction(whole, digits[: len(digits) - times * length], period)
+    return match.group()
+
+
+def _fraction(whole: str, start: str, period: str) -> str:
     top = int((whole or "0") + start + period) - int((whole or "0") + start)
     return rf"\frac{{{top}}}{{{'9' * len(period)}{'0' * len(start)}}}"
 

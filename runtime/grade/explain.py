@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.grade.clean import clean
+from runtime.grade.compare import LONGEST_ANSWER
 from runtime.grade.nodes import Answer, Assignment, Group, Listing, Matrix, Scalar, Union, Words
 from runtime.grade.reader import read
 from runtime.grade.strict import plain_number
@@ -15,6 +16,8 @@ def difference(prediction: str | None, gold: str) -> str:
         return "the number stands only in an execution: the solution never states an answer"
     if plain_number(prediction) is not None and plain_number(gold) is not None:
         return "within 1e-6 of the gold but another number"
+    if max(len(prediction), len(gold)) > LONGEST_ANSWER:
+        return "the answer is too long to be one"
     answers = [reading[0] if (reading := read(clean(side))) else None for side in (prediction, gold)]
     for side, answer in zip(("answer", "gold"), answers, strict=True):
         phrase = _notation(answer)

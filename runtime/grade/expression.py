@@ -10,11 +10,13 @@ import re
 from fractions import Fraction
 
 from runtime.grade.nodes import Call, Expression, Number, Symbol, Unreadable
+from runtime.grade.series import series
 from runtime.grade.tokens import Token
 
 DEEPEST = 40
 _LONGEST_PRODUCT_OF_LETTERS = 3
 _CLOSERS = {"(": ")", "[": "]", "{": "}", "|": "|"}
+_FUNCTION_NAMES = "fghFGHPQ"
 _FLOORS = {r"\lfloor": (r"\rfloor", "floor"), r"\lceil": (r"\rceil", "ceil")}
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 
@@ -125,7 +127,9 @@ class Parser:
         token = self.tokens[self.position]
         if token.kind in ("number", "name", "function", "symbol"):
             return True
-        return self.peek("(", "{", r"\frac", r"\binom", *_FLOORS) or (self.bars == 0 and self.peek("|"))
+        return self.peek("(", "{", r"\frac", r"\binom", r"\sum", r"\prod", *_FLOORS) or (
+            self.bars == 0 and self.peek("|")
+        )
 
     def power(self) -> Expression:
         """primary [!] [^ exponent]"""
@@ -189,6 +193,8 @@ class Parser:
             return Call("div", (self.argument(), self.argument()))
         if token.text == r"\binom":
             return Call("binomial", (self.argument(), self.argument()))
+        if token.text in (r"\sum", r"\prod"):
+            return series(self, token.text)
         if token.text in _FLOORS:
             closer, name = _FLOORS[token.text]
             inner = self.sum()
@@ -261,6 +267,11 @@ class Parser:
         """A variable, or a product of up to three; longer runs are words."""
         if len(text) > _LONGEST_PRODUCT_OF_LETTERS:
             raise Unreadable
+        if text[-1] in _FUNCTION_NAMES and (applied := self.applied()):
+            symbol: Expression = Symbol(f"{text[-1]}({applied})")
+            for letter in reversed(text[:-1]):
+                symbol = Call("mul", (Symbol(letter), symbol))
+            return symbol
         if len(text) > 1 and (self.peek("_") or self.peek("^")):
             # The exponent or subscript belongs to the last letter alone.
             self.position -= 1
@@ -271,6 +282,14 @@ class Parser:
         for letter in text[1:]:
             result = Call("mul", (result, Symbol(letter)))
         return result
+
+    def applied(self) -> str:
+        """The numeral in brackets that follows, consumed: `f(2)` is a value of f, not its double. Empty if none."""
+        rest = self.tokens[self.position : self.position + 3]
+        if len(rest) < 3 or rest[1].kind != "number" or not self.peek("(") or not self.at(self.position + 2, ")"):
+            return ""
+        self.position += 3
+        return rest[1].text
 
     def subscripted(self, name: str) -> Expression:
         """A name with its subscript, which is part of the name."""

@@ -11,6 +11,7 @@ LONGEST_BARE_ANSWER = 60
 """Characters. A last text block up to this long is the answer; a longer one is prose that must box its answer."""
 
 _BOXED = re.compile(r"\\f?boxed\s*(?=\{)")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
 def final_answer(solution: str | Sequence[Block]) -> str | None:
@@ -48,23 +49,23 @@ def _answer_of_text(text: str) -> str | None:
 
 def last_boxed(text: str) -> str | None:
     r"""Content of the last `\boxed{...}` whose braces balance, or None."""
-    for match in reversed(list(_BOXED.finditer(text))):
-        content = braced(text, match.end())
-        if content is not None:
-            return content.strip() or None
+    boxes = [match.end() for match in _BOXED.finditer(text)]
+    if not boxes:
+        return None
+    partners = _partners(text)
+    for start in reversed(boxes):
+        if start in partners:
+            return text[start + 1 : partners[start]].strip() or None
     return None
 
 
-def braced(text: str, start: int) -> str | None:
-    r"""What stands between the brace at `start` and its partner; escaped braces do not count. None where unbalanced."""
-    depth, position = 0, start
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 2
-            continue
-        depth += (character == "{") - (character == "}")
-        if depth == 0:
-            return text[start + 1 : position]
-        position += 1
-    return None
+def _partners(text: str) -> dict[int, int]:
+    r"""Where each opening brace is closed; escaped braces do not count. One pass, so that no text takes long."""
+    partners: dict[int, int] = {}
+    opened: list[int] = []
+    for match in _BRACE.finditer(text):
+        if match.group() == "{":
+            opened.append(match.start())
+        elif match.group() == "}" and opened:
+            partners[opened.pop()] = match.start()
+    return partners

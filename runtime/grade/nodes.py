@@ -71,9 +71,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Values side by side. `bare` (1, 2) and `set` have no order, `row` (7 1 -1) has one."""
+    """Values side by side. `bare` (1, 2) and `set` have no order, `row` (7 1 -1) has one; `both` are inequalities that
+    hold together."""
 
-    kind: Literal["bare", "set", "row"]
+    kind: Literal["bare", "set", "row", "both"]
     items: tuple[Answer, ...]
 
 
@@ -91,6 +92,21 @@ class Union:
     """Intervals and sets joined."""
 
     parts: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A set without what is in another one."""
+
+    left: Answer
+    right: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """A function given piece by piece: values, each with the condition under which it holds."""
+
+    rows: tuple[tuple[Answer, Answer], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +133,6 @@ class Relation:
     operators: tuple[str, ...]
 
 
-Answer = Scalar | BaseNumeral | Ratio | Words | Listing | Group | Union | Matrix | Assignment | Relation
+Answer = (
+    Scalar | BaseNumeral | Ratio | Words | Listing | Group | Union | Difference | Cases | Matrix | Assignment | Relation
+)

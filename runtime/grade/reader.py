@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
 from runtime.grade.clean import canonical
 from runtime.grade.expression import Parser
 from runtime.grade.nodes import (
     Answer,
     Assignment,
-    BaseNumeral,
+    Call,
+    Cases,
+    Difference,
+    Expression,
     Group,
     Listing,
     Matrix,
+    Number,
     Ratio,
     Relation,
     Scalar,
@@ -25,40 +30,32 @@ from runtime.grade.nodes import (
     Unreadable,
     Words,
 )
+from runtime.grade.plain import SPACED_THOUSANDS, THOUSANDS, join_thousands, other_readings, simple
+from runtime.grade.quantities import compound, quantities, read_scalar
+from runtime.grade.regions import REALS
 from runtime.grade.tokens import Token, tokenize
-from runtime.grade.units import SHORT, canonical_unit
 
 _OPENERS = {"(", "[", "{", r"\{", r"\lfloor", r"\lceil"}
 _CLOSERS = {")", "]", "}", r"\}", r"\rfloor", r"\rceil"}
-_CURRENCIES = {r"\usd": "usd", r"\eur": "eur", r"\gbp": "gbp"}
 _RELATIONS = {"=": "=", "<": "<", ">": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
-_TIME = re.compile(r"(\d{1,2})(?::(\d\d))?\s*([ap])\s*\.?\s*m\b\.?", re.IGNORECASE)
-_CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
-_BASED = re.compile(r"([0-9A-Za-z.]+)\s*(?:_\s*\{?\s*(\d+)\s*\}?|(?:in )?base\s*(\d+))")
-_LETTER_UNIT = re.compile(r"([-+]?[\d.]*\d) ([mghsLl](?:\^[23])?)")
-_SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?")
 
 
 def read(cleaned: str) -> list[Answer]:
     """Every reading of a cleaned answer, the likeliest first; empty where there is none."""
     if not cleaned:
         return []
-    simple = _simple(cleaned)
-    if simple is not None:
-        return [simple]
-    if _SPACED_THOUSANDS.fullmatch(cleaned):
+    if found := simple(cleaned):
+        return found
+    if SPACED_THOUSANDS.fullmatch(cleaned):
         return [*_read_text(cleaned), *_read_text(cleaned.replace(" ", ""))]
-    texts = [_join_thousands(cleaned), cleaned] if _THOUSANDS.search(cleaned) else [cleaned]
+    texts = [join_thousands(cleaned), cleaned] if THOUSANDS.search(cleaned) else [cleaned]
     if r"\approx" in cleaned:
         texts = [part.strip() for text in texts for part in text.split(r"\approx")]
+    if re.search(r"\*\s*I\b", cleaned):
+        # Sympy's imaginary unit, or somebody's current.
+        texts += [re.sub(r"\bI\b", "i", text) for text in texts]
     readings = [reading for text in dict.fromkeys(texts) for reading in _read_text(text)]
-    letter = _LETTER_UNIT.fullmatch(cleaned)
-    if letter:
-        # `5 m` is five metres or five times m.
-        readings.append(Scalar(Parser(tokenize(letter[1])).finish(), canonical_unit(letter[2])))
-    return readings
+    return readings + other_readings(cleaned)
 
 
 def _read_text(text: str) -> list[Answer]:
@@ -68,41 +65,6 @@ def _read_text(text: str) -> list[Answer]:
         except (Unreadable, RecursionError):
             continue
     return []
-
-
-def _simple(text: str) -> Answer | None:
-    """Plain numerals, times of day and numerals with a base, without the machinery."""
-    if _NUMBER.fullmatch(text):
-        return Scalar(Parser(tokenize(text)).finish())
-    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
-    time = _TIME.fullmatch(plain)
-    if time:
-        if time[2] is None:
-            return Scalar(Parser(tokenize(time[1])).finish(), unit=time[3].lower() + "m")
-        return Words(f"{int(time[1])}:{time[2]}{time[3].lower()}m")
-    based = _BASED.fullmatch(plain)
-    if based and based[1][0].isdigit():
-        return BaseNumeral(based[1].upper(), int((based[2] or based[3])[:6]))
-    return None
-
-
-def _join_thousands(text: str) -> str:
-    """Thousands separators removed, except directly inside brackets, where a comma separates."""
-    result, depth, position = [], 0, 0
-    while position < len(text):
-        match = _THOUSANDS.match(text, position) if depth == 0 else None
-        if match:
-            result.append(match.group().replace(",", ""))
-            position = match.end()
-            continue
-        depth += (text[position] in "([") - (text[position] in ")]")
-        if text.startswith((r"\{", r"\}"), position):
-            depth += 1 if text[position + 1] == "{" else -1
-            result.append(text[position])
-            position += 1
-        result.append(text[position])
-        position += 1
-    return "".join(result)
 
 
 def _read_words(text: str) -> Answer:
@@ -124,14 +86,28 @@ def _read_tokens(tokens: list[Token]) -> Answer:
     parts = _split(tokens, lambda token: (token.kind == "operator" and token.text in (",", ";")) or _is_joiner(token))
     parts = [part for part in parts if part]
     if len(parts) > 1:
-        return _listing("bare", parts)
+        listing = _listing("bare", parts)
+        return _together(listing, {_joiner(token) for token in tokens if _is_joiner(token)})
     if len(parts) == 1 and len(parts[0]) < len(tokens):
         return _read_tokens(parts[0])
     return _read_one(tokens)
 
 
 def _is_joiner(token: Token) -> bool:
-    return token.kind in ("name", "text") and token.text.strip(" ,").lower() in ("and", "or")
+    return token.kind in ("name", "text") and _joiner(token) in ("and", "or")
+
+
+def _joiner(token: Token) -> str:
+    return token.text.strip(" ,").lower()
+
+
+def _together(listing: Listing, joiners: set[str]) -> Answer:
+    """What `and` makes of a list: `1 hour and 30 minutes` is one quantity, `x > 1 and x < 3` one condition."""
+    if joiners != {"and"}:
+        return listing
+    if all(isinstance(item, Relation) and set(item.operators) != {"="} for item in listing.items):
+        return Listing("both", listing.items)
+    return compound(listing.items) or listing
 
 
 def _listing(kind: str, parts: list[list[Token]]) -> Listing:
@@ -177,8 +153,17 @@ def _read_one(tokens: list[Token]) -> Answer:
     union = _split(tokens, _operator(r"\cup"))
     if len(union) > 1:
         return Union(tuple(_read_one(part) for part in union))
-    if tokens[0].kind == "begin":
-        return _read_matrix(tokens)
+    without = _split(tokens, _operator(r"\setminus", r"\backslash"))
+    if len(without) == 2:
+        return Difference(_read_one(without[0]), _read_one(without[1]))
+    named = "".join(token.text for token in tokens)
+    if named in (r"\mathbb{R}", r"\mathbbR", r"\R"):
+        return REALS
+    if named == r"\emptyset":
+        return Listing("set", ())
+    begun = next((index for index, token in enumerate(tokens) if token.kind == "begin"), None)
+    if begun is not None:
+        return _read_matrix(tokens, begun)
     branches = any(token.kind == "operator" and token.text in (r"\pm", r"\mp") for token in tokens)
     if branches and tokens[0].text != r"\{":
         return _read_plus_minus(tokens)
@@ -189,7 +174,12 @@ def _read_one(tokens: list[Token]) -> Answer:
     if len(ratio) > 1:
         return Ratio(tuple(Parser(part).finish() for part in ratio))
     row = _read_row(tokens)
-    return row if row is not None else _read_scalar(tokens)
+    if row is not None:
+        return row
+    parts = quantities(tokens)
+    if len(parts) > 1 and (total := compound(tuple(map(read_scalar, parts)))) is not None:
+        return total
+    return read_scalar(tokens)
 
 
 def _read_relation(tokens: list[Token], sides: list[list[Token]]) -> Answer:
@@ -212,26 +202,64 @@ def _at_top(tokens: list[Token], texts: dict[str, str]) -> list[Token]:
     return found
 
 
+_NAME = re.compile(
+    # x, x_1, AB, f(x), f'(x), f^{-1}(x), P(3), f(x,y)
+    r"[A-Za-z]+(_\{?\w+\}?)?'{0,2}(\^\{?-1\}?)?(\([a-z0-9](,[a-z0-9])*\))?'?"
+    r"|\([a-z](,[a-z])+\)|\\frac\{?d\^?2?[a-z]\}?\{d[a-z]\^?2?\}|m?\\angle\{?[A-Z]{1,3}\}?|\\overline\{[A-Z]{2}\}"
+)
+
+
 def _assigned_name(side: list[Token]) -> str | None:
-    """The name on the left of `x = 5` or `f(x) = 5`, or None where the left side is an expression."""
+    """The name on the left of `x = 5`, `f(x) = 5` or `(x, y) = (1, 2)`, or None where it is an expression."""
     text = "".join(token.text for token in side)
-    if (
-        side
-        and side[0].kind in ("name", "symbol", "text")
-        and re.fullmatch(r"[A-Za-z]+(_\{?\w+\}?)?(\([a-z]\))?'?", text)
-    ):
-        return text if len(text) <= 12 else None
+    if side and _NAME.fullmatch(text):
+        return text if len(text) <= 16 else None
+    if len(text) <= 40 and side and all(token.kind in ("name", "text") for token in side):
+        # `Total cost = 12`
+        return text if any(len(token.text) > 3 for token in side) else None
     return None
 
 
-def _read_matrix(tokens: list[Token]) -> Answer:
-    if "matrix" not in tokens[0].text or tokens[-1].kind != "end" or sum(t.kind == "begin" for t in tokens) != 1:
+def _read_matrix(tokens: list[Token], begun: int) -> Answer:
+    """A matrix, a number times one, or a function by cases."""
+    head, body = tokens[begun], tokens[begun + 1 : -1]
+    if tokens[-1].kind != "end" or sum(token.kind == "begin" for token in tokens) != 1:
         raise Unreadable
-    rows = [row for row in _split(tokens[1:-1], _operator("\\\\")) if row]
+    rows = [row for row in _split(body, _operator("\\\\")) if row]
+    if head.text == "cases" and begun == 0:
+        return Cases(tuple(_read_case(row) for row in rows))
+    if "matrix" not in head.text:
+        raise Unreadable
     cells = [[_read_one(cell) for cell in _split(row, _operator("&"))] for row in rows]
     if not cells or len({len(row) for row in cells}) != 1:
         raise Unreadable
-    return Matrix(tuple(tuple(row) for row in cells), determinant=tokens[0].text[0] in "vV")
+    determinant = head.text[0] in "vV"
+    if begun:
+        if determinant:
+            raise Unreadable
+        factor = Parser(tokens[:begun]).finish() if tokens[:begun] != [Token("operator", "-")] else Number(Fraction(-1))
+        cells = [[_scaled(factor, cell) for cell in row] for row in cells]
+    return Matrix(tuple(tuple(row) for row in cells), determinant)
+
+
+def _scaled(factor: Expression, cell: Answer) -> Answer:
+    if not isinstance(cell, Scalar):
+        raise Unreadable
+    return Scalar(Call("mul", (factor, cell.expression)), cell.unit, cell.percent)
+
+
+def _read_case(row: list[Token]) -> tuple[Answer, Answer]:
+    words = ("if", "for", "when", "where", ",", "if ")
+    cells = [
+        [token for token in cell if token.text.strip(" ,").lower() not in words and token.text != ","]
+        for cell in _split(row, _operator("&"))
+    ]
+    if len(cells) != 2:
+        raise Unreadable
+    condition = cells[1]
+    if condition and all(token.kind in ("name", "text") for token in condition):
+        return _read_one(cells[0]), Words("".join(token.text for token in condition).lower())
+    return _read_one(cells[0]), _read_one(condition)
 
 
 def _read_plus_minus(tokens: list[Token]) -> Answer:
@@ -262,6 +290,8 @@ def _read_group(tokens: list[Token]) -> Answer | None:
             depth += (token.text in _OPENERS) - (token.text in _CLOSERS)
         if depth == 0:
             return None
+    if left.text == r"\{" and (condition := _condition(tokens[1:-1])) is not None:
+        return _read_tokens(condition)
     inside = [part for part in _split(tokens[1:-1], _operator(",", ";")) if part]
     if left.text == r"\{":
         return _listing("set", inside) if right.text == r"\}" else None
@@ -274,6 +304,15 @@ def _read_group(tokens: list[Token]) -> Answer | None:
         # A bracketed expression; what may not stand inside an expression is read on its own.
         return None if _is_expression(tokens) else _read_one(inside[0])
     return Group(left.text, right.text, tuple(_read_one(part) for part in inside))
+
+
+def _condition(tokens: list[Token]) -> list[Token] | None:
+    """What stands behind the bar of `x \\mid x > 3` or `x \\in \\mathbb{R} : x > 3`; None where there is none."""
+    for index, token in enumerate(tokens[:8]):
+        if index and token.kind == "operator" and token.text in ("|", ":"):
+            head = "".join(before.text for before in tokens[:index])
+            return tokens[index + 1 :] if re.fullmatch(r"[a-z](\\in\\mathbb\{?R\}?)?", head) else None
+    return None
 
 
 def _is_expression(tokens: list[Token]) -> bool:
@@ -301,53 +340,4 @@ def _read_row(tokens: list[Token]) -> Listing | None:
             return None
     if len(items) < 2 or any(item[-1].kind != "number" for item in items):
         return None
-    return Listing("row", tuple(_read_scalar(item) for item in items))
-
-
-def _read_scalar(tokens: list[Token]) -> Scalar:
-    """An expression with the currency, unit or percent sign around it."""
-    unit = ""
-    money = [index for index, token in enumerate(tokens) if token.kind == "operator" and token.text in _CURRENCIES]
-    if money:
-        if len(money) > 1 or (money[0] > 1 and money[0] != len(tokens) - 1):
-            raise Unreadable
-        unit = _CURRENCIES[tokens[money[0]].text]
-        tokens = tokens[: money[0]] + tokens[money[0] + 1 :]
-    if len(tokens) > 1 and tokens[-1].kind == "operator" and tokens[-1].text == "%":
-        return Scalar(Parser(tokens[:-1]).finish(), unit, percent=True)
-    if len(tokens) > 1 and tokens[-1].kind == "operator" and tokens[-1].text == r"\deg" and _no_function(tokens):
-        return Scalar(Parser(tokens[:-1]).finish(), unit="degree")
-    start = _unit_start(tokens)
-    if start is None:
-        return Scalar(Parser(tokens).finish(), unit)
-    found = canonical_unit("".join((" " if token.spaced else "") + token.text for token in tokens[start:]))
-    expression = Parser(tokens[:start]).finish()
-    if unit and found not in (unit, ""):
-        raise Unreadable
-    if found == "percent":
-        return Scalar(expression, percent=True)
-    return Scalar(expression, found or unit)
-
-
-def _no_function(tokens: list[Token]) -> bool:
-    # In `\\cos 60^\\circ` the degrees belong to the angle; in `60^\\circ` they are the unit of the answer.
-    return all(token.kind != "function" or token.text == "sqrt" for token in tokens)
-
-
-def _unit_start(tokens: list[Token]) -> int | None:
-    """Where a trailing unit begins: text set as text, a known unit, or plain words after a number."""
-    for index, token in enumerate(tokens):
-        word = token.kind == "name" and (token.text in SHORT or len(token.text) > 3)
-        # `5 min` and `5 sec` end in what elsewhere is a function.
-        if index and (token.kind == "text" or word or (token.kind == "function" and index == len(tokens) - 1)):
-            rest = tokens[index:]
-            following = all(
-                later.kind in ("name", "text")
-                or (later.kind == "operator" and later.text in ("/", "^", "{", "}", ".", "-", "(", ")"))
-                or (later.kind == "number" and later.text in "23")
-                for later in rest
-            )
-            # Words that join two quantities make a list, not a unit.
-            joined = any(re.search(r"\b(and|or|of|at|is|to)\b", later.text) for later in rest)
-            return index if following and not joined and len(rest) <= 8 else None
-    return None
+    return Listing("row", tuple(read_scalar(item) for item in items))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from runtime.grade import values
+from runtime.grade import regions, values
 from runtime.grade.nodes import (
     Answer,
     Assignment,
     BaseNumeral,
     Call,
+    Cases,
+    Difference,
     Expression,
     Group,
     Listing,
@@ -23,12 +25,11 @@ from runtime.grade.nodes import (
     Union,
     Words,
 )
+from runtime.grade.regions import FLIPPED
 from runtime.grade.scalars import expressions_equal, proportional
 from runtime.grade.units import compatible, conversion
 
 _HUNDRED = Number(Fraction(100), 0, 1)
-_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
-_INFINITY = Symbol("infty")
 _LONGEST_LIST = 60
 
 
@@ -45,9 +46,18 @@ def _same(left: Answer, right: Answer, lenient: bool) -> bool | None:
         return _assignments(left, right, lenient)
     if isinstance(left, Scalar) and isinstance(right, Scalar):
         return _scalars(left, right, lenient)
+    if (_is_region(left) or _is_region(right)) and (verdict := regions.equal(left, right)) is not None:
+        return verdict
     if type(left) is type(right):
         return _alike(left, right, lenient)
     return _unlike(left, right, lenient)
+
+
+def _is_region(answer: Answer) -> bool:
+    """Whether an answer speaks of a set of real numbers and of nothing else, unlike (1, 2), which may be a point."""
+    if isinstance(answer, Listing):
+        return answer.kind == "both"
+    return isinstance(answer, (Union, Difference))
 
 
 def _scalars(left: Scalar, right: Scalar, lenient: bool) -> bool | None:
@@ -57,6 +67,11 @@ def _scalars(left: Scalar, right: Scalar, lenient: bool) -> bool | None:
         if factor is None:
             return False
         a = Call("mul", (Number(factor), a))
+    if {left.unit, right.unit} == {"degree", ""} and expressions_equal(
+        Call("degrees", (a,)) if left.unit else a, Call("degrees", (b,)) if right.unit else b
+    ):
+        # 90 degrees are the number pi/2.
+        return True
     if left.percent == right.percent:
         return expressions_equal(a, b, lenient=lenient)
     scaled = expressions_equal(
@@ -88,11 +103,20 @@ def _alike(left: Answer, right: Answer, lenient: bool) -> bool | None:
         return _all(_ordered(a, b, lenient) for a, b in zip(left.rows, right.rows, strict=True))
     if isinstance(left, Ratio) and isinstance(right, Ratio):
         return _ratios(left, right)
+    if isinstance(left, Cases) and isinstance(right, Cases):
+        one, other = ([Group("{", ",", row) for row in side.rows] for side in (left, right))
+        return _unordered(one, other, lenient)
     if isinstance(left, Relation) and isinstance(right, Relation):
         return _relations(left, right)
-    if isinstance(left, (Words, BaseNumeral)):
+    if isinstance(left, Words) and isinstance(right, Words):
+        return left.key == right.key or _singular(left.key) == _singular(right.key)
+    if isinstance(left, BaseNumeral):
         return left == right
     return None
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 def _unlike(left: Answer, right: Answer, lenient: bool) -> bool | None:
@@ -108,19 +132,22 @@ def _unlike(left: Answer, right: Answer, lenient: bool) -> bool | None:
         if isinstance(one, Group) and isinstance(other, Listing):
             # (1, 2) and [1, 2] against 1, 2 or the row 1 2: the same items in the same order. A set has none.
             closed = (one.left, one.right) in (("(", ")"), ("[", "]"))
-            return ordered(one.items, other.items) if closed and other.kind != "set" else False
+            return ordered(one.items, _by_name(other.items)) if closed and other.kind in ("bare", "row") else False
         if isinstance(one, Group) and len(one.items) == 1 and one.left == "[" and isinstance(other, Scalar):
             return again(one.items[0], other)
         if isinstance(one, Listing) and one.kind == "set" and len(one.items) == 1 and isinstance(other, Scalar):
             return again(one.items[0], other)
+        if isinstance(one, Relation) and isinstance(other, Scalar) and set(one.operators) == {"="}:
+            # `6/8 = 3/4`, a computation written to its end; with variables it would be an equation.
+            parts = [Scalar(side) for side in one.sides]
+            if any(values.variables(side) for side in one.sides):
+                return False
+            return _all([same(parts[0], part) for part in parts[1:]] + [again(parts[-1], other)])
         if isinstance(one, Relation) and isinstance(other, (Group, Union)):
-            region = _region(one)
+            if (verdict := regions.equal(one, other)) is not None:
+                return verdict
+            region = regions.solved(one)
             return again(region, other) if region is not None else None
-        if isinstance(one, Listing) and isinstance(other, Union) and one.kind == "bare":
-            # x < 1 or x > 3
-            regions = [_region(item) if isinstance(item, Relation) else None for item in one.items]
-            if None not in regions:
-                return again(Union(tuple(region for region in regions if region is not None)), other)
         if isinstance(one, Matrix) and isinstance(other, Group) and lenient and 1 in (len(one.rows), len(one.rows[0])):
             return ordered([cell for row in one.rows for cell in row], other.items)
         if isinstance(one, Matrix) and isinstance(other, Group) and other.left == "[":
@@ -131,6 +158,14 @@ def _unlike(left: Answer, right: Answer, lenient: bool) -> bool | None:
         if isinstance(one, Words) and isinstance(other, Scalar) and isinstance(other.expression, Symbol):
             return one.key == other.expression.name
     return False
+
+
+def _by_name(items: tuple[Answer, ...]) -> tuple[Answer, ...]:
+    """`y = 2, x = 1` in the order of the coordinates; anything else as it stands."""
+    named = [item for item in items if isinstance(item, Assignment)]
+    if len(named) == len(items) and len({item.name for item in named}) == len(items):
+        return tuple(sorted(named, key=lambda item: item.name))
+    return items
 
 
 def _assignments(left: Answer, right: Answer, lenient: bool) -> bool | None:
@@ -157,11 +192,21 @@ def _as_equation(assignment: Assignment) -> Relation | None:
 
 def _relations(left: Relation, right: Relation) -> bool | None:
     if len(left.operators) != len(right.operators):
-        return False
+        # -3 < x < 3 and |x| < 3
+        one_name = (
+            len(
+                values.variables(left.sides[0])
+                | values.variables(left.sides[1])
+                | values.variables(right.sides[0])
+                | values.variables(right.sides[1])
+            )
+            == 1
+        )
+        return one_name and bool(regions.equal(left, right))
     forward = _chain(left, right)
     if forward or len(left.operators) == 1:
         return forward
-    flipped = Relation(tuple(reversed(left.sides)), tuple(_FLIPPED[o] for o in reversed(left.operators)))
+    flipped = Relation(tuple(reversed(left.sides)), tuple(FLIPPED[o] for o in reversed(left.operators)))
     return _chain(flipped, right)
 
 
@@ -171,7 +216,7 @@ def _chain(left: Relation, right: Relation) -> bool | None:
         a = _difference(left.sides[index], left.sides[index + 1])
         b = _difference(right.sides[index], right.sides[index + 1])
         if here != there:
-            if _FLIPPED[here] != there:
+            if FLIPPED[here] != there:
                 return False
             a = Call("neg", (a,))
         verdicts.append(proportional(a, b, positive=there not in ("=", "!=")))
@@ -180,37 +225,6 @@ def _chain(left: Relation, right: Relation) -> bool | None:
 
 def _difference(left: Expression, right: Expression) -> Expression:
     return Call("add", (left, Call("neg", (right,))))
-
-
-def _region(relation: Answer) -> Answer | None:
-    """The interval that an inequality in one variable describes, or None."""
-    if not isinstance(relation, Relation) or len(relation.sides) > 3:
-        return None
-    sides, operators = relation.sides, relation.operators
-    minus_infinity = Scalar(Call("neg", (_INFINITY,)))
-    if len(sides) == 2:
-        if not isinstance(sides[0], Symbol):
-            sides, operators = (sides[1], sides[0]), (_FLIPPED[operators[0]],)
-        if not isinstance(sides[0], Symbol) or values.variables(sides[1]):
-            return None
-        bound, operator = Scalar(sides[1]), operators[0]
-        if operator == "!=":
-            below = Group("(", ")", (minus_infinity, bound))
-            return Union((below, Group("(", ")", (bound, Scalar(_INFINITY)))))
-        if operator == "=":
-            return None
-        if operator[0] == "<":
-            return Group("(", "]" if operator == "<=" else ")", (minus_infinity, bound))
-        return Group("[" if operator == ">=" else "(", ")", (bound, Scalar(_INFINITY)))
-    if operators[0][0] == operators[1][0] == ">":
-        sides, operators = tuple(reversed(sides)), tuple(_FLIPPED[operator] for operator in reversed(operators))
-    if operators[0][0] != "<" or operators[1][0] != "<" or not isinstance(sides[1], Symbol):
-        return None
-    return Group(
-        "[" if operators[0] == "<=" else "(",
-        "]" if operators[1] == "<=" else ")",
-        (Scalar(sides[0]), Scalar(sides[2])),
-    )
 
 
 def _ratios(left: Ratio, right: Ratio) -> bool | None:

@@ -11,8 +11,8 @@ LONGEST = 400
 """Tokens. Anything longer is a derivation, not an answer."""
 
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log exp sqrt abs floor ceil gcd lcm max "
-    "min".split()
+    "sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log lg exp cis sqrt abs floor ceil gcd lcm "
+    "max min".split()
 )
 _WORD_CONSTANTS = {"pi": "pi", "infinity": "infty", "infty": "infty", "inf": "infty", "oo": "infty", "theta": "theta"}
 _GREEK = frozenset(

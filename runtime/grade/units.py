@@ -49,6 +49,9 @@ _CUBIC = re.compile(r"\b(cubic|cubed|cu)\b\.?\s*|cubic(?=[a-z])", re.IGNORECASE)
 SHORT = frozenset(name for name in _CANONICAL if len(name) > 1 and name not in ("am", "pm")) | {"sq", "cu"}
 """Units that may follow a number without being marked as text. One-letter units would be taken from variables."""
 
+MAGNITUDES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+"""Words that multiply, in front of a unit or alone."""
+
 _SIZES = {
     "length": {"mm": "1/1000", "cm": "1/100", "m": "1", "km": "1000"},
     "imperial length": {"in": "1", "ft": "12", "yd": "36", "mi": "63360"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -263,21 +264,30 @@ def _natural(value: Value, largest: int) -> int:
     return int(value)
 
 
-def _factorial(value: Value) -> Value:
-    import math
+def _gamma(value: Value) -> Value:
+    """The factorial of a number between the natural ones, where only an identity between expressions can lead."""
+    if not isinstance(value, Fraction) or value.denominator == 1 or abs(value) > 3000:
+        raise Undefined
+    return context().gamma(approximate(value) + 1)
 
+
+def _factorial(value: Value) -> Value:
+    if isinstance(value, Fraction) and value.denominator > 1:
+        return _gamma(value)
     return Fraction(math.factorial(_natural(value, 3000)))
 
 
 def _binomial(top: Value, bottom: Value) -> Value:
-    import math
-
-    return Fraction(math.comb(_natural(top, 3000), _natural(bottom, 3000)))
+    if not isinstance(top, Fraction) or not isinstance(bottom, Fraction):
+        raise Undefined
+    if top.denominator == bottom.denominator == 1:
+        return Fraction(math.comb(_natural(top, 3000), _natural(bottom, 3000)))
+    if bottom.denominator == 1 and 0 <= bottom <= 100:
+        return math.prod((top - k for k in range(int(bottom))), start=Fraction(1)) / math.factorial(int(bottom))
+    return context().binomial(approximate(top), approximate(bottom)) if abs(top) + abs(bottom) < 3000 else _gamma(top)
 
 
 def _integer_part(value: Value, *, up: bool) -> Value:
-    import math
-
     if isinstance(value, Fraction):
         return Fraction(math.ceil(value) if up else math.floor(value))
     if not is_real(value) or abs(value) > 10**100:
@@ -299,8 +309,6 @@ def _extreme(function: Callable[..., Value]) -> Callable[..., Value]:
 
 
 def _functions() -> dict[str, Callable[..., Value]]:
-    import math
-
     table: dict[str, Callable[..., Value]] = {
         "add": _add,
         "mul": _mul,
@@ -313,7 +321,9 @@ def _functions() -> dict[str, Callable[..., Value]]:
         "ln": _log,
         # Without a base, as schools and the MATH data set write it: base ten.
         "log": lambda value, base=Fraction(10): _log(value, base),
+        "lg": lambda value: _log(value, Fraction(10)),
         "exp": _analytic("exp"),
+        "cis": lambda value: context().expj(approximate(value)),
         "factorial": _factorial,
         "binomial": _binomial,
         "floor": lambda value: _integer_part(value, up=False),

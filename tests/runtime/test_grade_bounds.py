@@ -136,3 +136,21 @@ def test_a_forked_child_does_not_talk_to_its_parents_worker() -> None:
     with context.Pool(1) as pool:
         assert pool.apply(algebra.equal, ("x+x", "2x"), {"seconds": 60}) is True
     assert algebra.equal("y+y", "2y", seconds=60) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [r"\boxed{" * 15_000, "{" * 100_000, "{" + " " * 990 + r"\choose", r"\frac{" * 160, r"\text{" * 160],
+    ids=["boxes", "braces", "choose", "fractions", "texts"],
+)
+def test_reading_an_unfinished_text_takes_no_more_time_than_its_length(text: str) -> None:
+    started = time.process_time()
+    final_answer("x" * 61 + text)
+    clean(text[:1000])
+    assert equivalent(text, "1") is False
+    assert time.process_time() - started < 1.0
+
+
+def test_a_worker_that_was_killed_has_a_successor_before_it_is_asked_for() -> None:
+    assert algebra.equal(r"\sum_{k=1}^{10^{10}} k^{k}", "1", seconds=0.3) is None
+    assert len(algebra._idle) == algebra._alive >= 1

@@ -1,0 +1,72 @@
+"""Answers that need no parser: numerals, times of day, numerals with a base, `5 m`, thousands separators."""
+
+from __future__ import annotations
+
+import re
+
+from runtime.grade.expression import Parser
+from runtime.grade.moments import read_time
+from runtime.grade.nodes import Answer, BaseNumeral, Scalar
+from runtime.grade.regions import REALS
+from runtime.grade.tokens import tokenize
+from runtime.grade.units import canonical_unit
+
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
+_BASES = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+_BASED = re.compile(
+    r"\(?([0-9A-Za-z.]+?)\)?\s*"
+    rf"(?:_\s*\{{?\s*(?:base\s*)?(\d+|{'|'.join(_BASES)})\s*\}}?|(?:in )?base\s*(\d+|{'|'.join(_BASES)}))"
+)
+_UNIT_LETTER = r"(?:mm|cm|km|mg|kg|ml|mL|[mghsLl])(?:\^\{?[23]\}?)?"
+_LETTER_UNIT = re.compile(
+    rf"([-+]?[\d.]*\d)(?: ({_UNIT_LETTER})"
+    rf"| ?({_UNIT_LETTER}\s*/\s*(?:h|s|min|hr|sec|{_UNIT_LETTER})(?:\^\{{?[23]\}}?)?))"
+)
+_REAL_LINE = re.compile(r"(?:the )?(?:set of )?(?:all )?(?:the )?reals?(?: numbers?)?|all real (?:values|x)", re.I)
+SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?")
+
+
+def simple(text: str) -> list[Answer]:
+    """Plain numerals, times of day, numerals with a base and the real line, without the machinery."""
+    if _NUMBER.fullmatch(text):
+        return [Scalar(Parser(tokenize(text)).finish())]
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
+    if re.search(r"m\b|noon|night", plain, re.IGNORECASE) and (time := read_time(plain)):
+        return time
+    based = _BASED.fullmatch(re.sub(r"\s+", " ", plain).replace("{ ", "{"))
+    if based:
+        named = based[2] or based[3]
+        base = _BASES.index(named) + 2 if named in _BASES else int(named[:6])
+        # Letters alone are a numeral where all are digits of the base, else a name with its subscript.
+        digits = len(based[1]) > 1 and base <= 36 and all(c.isalnum() and int(c, 36) < base for c in based[1])
+        if based[1][0].isdigit() or digits:
+            return [BaseNumeral(based[1].upper(), base)]
+    return [REALS] if _REAL_LINE.fullmatch(" ".join(plain.split())) else []
+
+
+def other_readings(text: str) -> list[Answer]:
+    """What the parser reads in another way: `5 m` is five times m or five metres, `18:30` a ratio or a time of day."""
+    letter = _LETTER_UNIT.fullmatch(text)
+    if letter:
+        return [Scalar(Parser(tokenize(letter[1])).finish(), canonical_unit(letter[2] or letter[3]))]
+    return read_time(text) if re.fullmatch(r"\d{1,2}:\d\d", text) else []
+
+
+def join_thousands(text: str) -> str:
+    """Thousands separators removed, except directly inside brackets, where a comma separates."""
+    result, depth, position = [], 0, 0
+    while position < len(text):
+        match = THOUSANDS.match(text, position) if depth == 0 else None
+        if match:
+            result.append(match.group().replace(",", ""))
+            position = match.end()
+            continue
+        depth += (text[position] in "([") - (text[position] in ")]")
+        if text.startswith((r"\{", r"\}"), position):
+            depth += 1 if text[position + 1] == "{" else -1
+            result.append(text[position])
+            position += 1
+        result.append(text[position])
+        position += 1
+    return "".join(result)
