@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qlora.data import problem_of, question_of
+from recipes.data.answer import answer_problem
 from recipes.data.journal import default_sessions, journaled
 from recipes.data.rows import Line, beside, files_of, read_lines, sha256_of, solutions_of, write_lines
-from recipes.data.verdict import EQUAL, Verdict, answer_problem, judge
+from recipes.data.verdict import EQUAL, Verdict, judge
 from runtime.lce import Block
 
 if TYPE_CHECKING:
@@ -139,8 +141,6 @@ def _fingerprint(gold: Mapping[str, str] | None) -> str | None:
 def _gold_of(value: Any, gold: Mapping[str, str]) -> str | None:
     if not gold or not isinstance(value, Mapping) or not isinstance(value.get("messages"), list):
         return None
-    from qlora.data import problem_of, question_of
-
     return gold.get(question_of(value["messages"]).strip()) if problem_of(value) is None else None
 
 
@@ -204,7 +204,7 @@ def mend(value: Any, verdict: Verdict) -> tuple[dict[str, Any] | None, str]:
             return None, f"{cell.cause}: block {cell.block} of the code does not run through"
         fresh[cell.message, cell.block] = cleaned(for_model(cell.now, WRITTEN_CHARS))
     solutions = [_mended(blocks, number, fresh) for number, blocks in enumerate(solutions_of(value["messages"]))]
-    if not _still_follows(solutions_of(value["messages"])[-1], solutions[-1]):
+    if not _still_follows(solutions_of(value["messages"])[-1], solutions[-1], question_of(value["messages"])):
         return None, "answer no longer follows: the true executions do not hold the value it was read from"
     replaced = iter(solutions)
     messages = [
@@ -229,12 +229,12 @@ def _mended(blocks: list[Block], number: int, fresh: Mapping[tuple[int, int], st
     return result
 
 
-def _still_follows(before: list[Block], after: list[Block]) -> bool:
+def _still_follows(before: list[Block], after: list[Block], question: str) -> bool:
     """Whether the answer is read from executions that have not changed: one that held it must hold it still."""
     from runtime.grade import equivalent, final_answer
 
     answer = final_answer(before)
-    if answer is None or answer_problem(after) is not None:
+    if answer is None or answer_problem(after, None, question) is not None:
         return False
 
     def holds(blocks: list[Block]) -> bool:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from recipes.data.outputs import agreement, is_timeout
+from recipes.data.answer import answer_problem, boxes_in
+from recipes.data.outputs import agreement, is_timeout, is_traceback
 from recipes.data.rows import solutions_of, why_no_row
-from runtime.grade import equivalent, final_answer, last_boxed
 from runtime.lce import Block
 
 if TYPE_CHECKING:
     from runtime.sandbox import CellResult, Limits
 
-EQUAL = ("equal", "rounded", "set order", "same exception")
+EQUAL = ("equal", "rounded", "set order", "other address", "same exception")
 """Causes that agree with the record."""
 PATIENCE = 3.0
 """A cell that ran out of time is given this many times as long, once, before the row is blamed for a busy machine."""
@@ -87,18 +86,32 @@ def judge(index: int, place: str, value: Any, limits: Limits, gold: str | None =
         verdict.faults.append(("invalid", reason))
         return verdict
     solutions = solutions_of(value["messages"])
-    _execute(solutions, limits, verdict)
+    outputs = _execute(solutions, limits, verdict)
     for number, blocks in enumerate(solutions):
         for position, block in enumerate(blocks):
             if block.type == "execution" and (position == 0 or blocks[position - 1].type != "code"):
                 verdict.faults.append(("stray execution", f"message {number}, block {position} follows no code"))
-    problem = answer_problem(solutions[-1], gold)
-    if problem is not None:
-        verdict.faults.append(problem)
+    verdict.faults += _answer_faults(value["messages"], solutions, outputs, gold)
     return verdict
 
 
-def _execute(solutions: Sequence[Sequence[Block]], limits: Limits, verdict: Verdict) -> None:
+def _answer_faults(
+    messages: Sequence[Any], solutions: Sequence[Sequence[Block]], outputs: Sequence[str], gold: str | None
+) -> list[tuple[str, str]]:
+    """Of the last solution, and of those before it that box an answer: a turn of a conversation need not have one."""
+    asked = [block["content"] for message in messages if message["role"] != "assistant" for block in message["content"]]
+    question = "\n".join(asked)
+    found = [
+        answer_problem(blocks, None, question, outputs)
+        for blocks in solutions[:-1]
+        if any(boxes_in(block.content) for block in blocks if block.type == "text")
+    ]
+    found.append(answer_problem(solutions[-1], gold, question, outputs))
+    return [problem for problem in found if problem is not None]
+
+
+def _execute(solutions: Sequence[Sequence[Block]], limits: Limits, verdict: Verdict) -> list[str]:
+    """Count the cells of a row in `verdict`; returns what they really print."""
     results = run_cells([block.content for blocks in solutions for block in blocks if block.type == "code"], limits)
     number = 0
     for message, blocks in enumerate(solutions):
@@ -115,6 +128,7 @@ def _execute(solutions: Sequence[Sequence[Block]], limits: Limits, verdict: Verd
                 verdict.equal[cause] = verdict.equal.get(cause, 0) + 1
             else:
                 verdict.differing.append(Cell(message, position, cause, recorded, result.output))
+    return [result.output for result in results]
 
 
 def run_cells(codes: Sequence[str], limits: Limits) -> list[CellResult]:
@@ -147,68 +161,4 @@ def _cause(recorded: str | None, result: CellResult) -> str:
         return found
     if is_timeout(recorded):
         return "time-out in the record"
-    return "error" if result.status == "error" and agreement_is_new_failure(recorded) else "differs"
-
-
-def agreement_is_new_failure(recorded: str) -> bool:
-    """Whether the record itself was no failure, so that a failing run is one."""
-    from recipes.data.outputs import is_traceback
-
-    return not is_traceback(recorded)
-
-
-# The answer
-
-
-def answer_problem(blocks: Sequence[Block], gold: str | None = None) -> tuple[str, str] | None:
-    r"""What is wrong with the answer a solution ends in, as (fault, detail).
-
-    A final answer has to be what the solution worked out: one of its `\boxed{}` (or a part of one, since a box may hold
-    `x = 3, y = 4`), or, where nothing is boxed, a value that the last text or an execution holds.
-    """
-    answer = final_answer(blocks)
-    if answer is None:
-        return "no answer in the last block", f"the last block is {blocks[-1].type}" if blocks else "no blocks"
-    last = blocks[-1].content.strip()
-    earlier = list(blocks[:-1])
-    if last != answer and earlier and earlier[-1].type == "text" and equivalent(earlier[-1].content.strip(), answer):
-        return "no answer in the last block", "the bare answer stands before its explanation"
-    boxes = [box for block in earlier if block.type == "text" for box in _boxes(block.content)]
-    if last != answer:
-        boxes = boxes or [answer]
-    if not _supported(answer, boxes, earlier):
-        told = boxes[-1] if boxes else "another value"
-        return "answer contradicted", f"it ends in {answer!r}, the solution says {told!r}"
-    if gold is not None and not equivalent(answer, gold):
-        return "not the gold answer", f"it ends in {answer!r}, right is {gold!r}"
-    return None
-
-
-def _boxes(text: str) -> list[str]:
-    found = []
-    # `last_boxed` knows about nested braces; cutting the text before each box gives all of them.
-    for piece in re.split(r"(?=\\f?boxed)", text)[1:]:
-        box = last_boxed(piece)
-        if box is not None:
-            found.append(box)
-    return found
-
-
-_SPLIT = re.compile(r"\\?%|,(?!\d{3}\b)|=|\\approx|\\quad|\\qquad|\\text\{[^}]*\}|\\\\|;|\(\w\)|[()]")
-_WORD = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
-
-
-def _supported(answer: str, boxes: Sequence[str], earlier: Sequence[Block]) -> bool:
-    if any(equivalent(answer, box) for box in boxes):
-        return True
-    if any(equivalent(answer, part.strip()) for box in boxes for part in _SPLIT.split(box) if part.strip()):
-        return True
-    if boxes:
-        return False
-    said = [block.content for block in earlier[-2:]]
-    if any(equivalent(answer, text.strip()) for text in said if len(text) <= 200):
-        return True
-    number = answer.strip().lstrip("$")
-    return any(equivalent(number, word) for text in said for word in _WORD.findall(text)) or any(
-        answer.strip().lower() in text.lower() for text in said if not _WORD.fullmatch(number)
-    )
+    return "error" if result.status == "error" and not is_traceback(recorded) else "differs"

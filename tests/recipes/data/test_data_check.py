@@ -12,10 +12,10 @@ import pytest
 from rows_factory import good_row, read, row, write
 
 import recipes.data.journal as journal_module
+from recipes.data.answer import answer_problem
 from recipes.data.check import check, repair
 from recipes.data.outputs import agreement
 from recipes.data.rows import read_lines
-from recipes.data.verdict import answer_problem
 from runtime.errors import InputError
 from runtime.lce import Block
 from runtime.sandbox import Limits
@@ -176,6 +176,13 @@ def test_an_answer_is_held_to_the_gold_one_where_there_is_one(tmp_path: Path) ->
     assert [(v.index, v.faults[0][0]) for v in report.flagged] == [(0, "not the gold answer")]
 
 
+FAILURE = (
+    "---------------------------------------------------------------------------\n"
+    "NameError                                 Traceback (most recent call last)\n"
+    "Cell In[1], line 2\n      1 # First\n----> 2 b = a + 5\n\nNameError: name 'a' is not defined"
+)
+
+
 @pytest.mark.parametrize(
     ("recorded", "fresh", "expected"),
     [
@@ -185,9 +192,19 @@ def test_an_answer_is_held_to_the_gold_one_where_there_is_one(tmp_path: Path) ->
         ("{1, 2, (3, 4)}", "{(3, 4), 2, 1}", "set order"),
         ("{1, 2, 3}", "{1, 2, 4}", "differs"),
         ("[1, 2]", "[2, 1]", "differs"),
+        ("0.3333333333333333", "0.3333333333333334", "differs"),
+        ("[0.25, 0.333333]", "[0.25, 0.33333333]", "rounded"),
+        ("<f at 0x7f12ab34cd56>", "<f at 0x7f99ab34cd00>", "other address"),
+        (FAILURE.replace("\n", " "), FAILURE.replace("In[1]", "In[3]"), "same exception"),
+        (FAILURE.replace("b = a", "\x1b[38;5;241mb = a"), FAILURE, "same exception"),
+        (f"12\n{FAILURE}", f"12\n{FAILURE}".replace("\n", "  \n"), "same exception"),
+        (f"13\n{FAILURE}", f"12\n{FAILURE}", "differs"),
+        (FAILURE.replace("b = a + 5", "b = a + 6"), FAILURE, "differs"),
+        (FAILURE.replace("line 2", "line 3"), FAILURE, "differs"),
+        (FAILURE.replace("      1 # First\n", ""), FAILURE, "differs"),
         (
-            "--- NameError Traceback (most recent call last) Cell In[1], line 1 NameError: name 'a' is not defined",
-            "-\nNameError Traceback (most recent call last)\nCell In[3], line 9\n\nNameError: name 'a' is not defined",
+            "<ipython-input-1-ab> in <module>\nNameError Traceback (most recent call last)\nNameError: name 'a'",
+            "NameError Traceback (most recent call last)\nCell In[1], line 2\n----> 2 a\n\nNameError: name 'a'",
             "same exception",
         ),
         (
@@ -210,6 +227,85 @@ def test_an_answer_may_be_a_part_of_its_box_and_a_percentage_but_no_other_number
     assert problem("3,192,500", "3192500") is None
     assert problem("3,192,500", "192")[0] == "answer contradicted"
     assert problem("16", "17")[0] == "answer contradicted"
+
+
+SUM = [
+    Block("code", "20 + 22"),
+    Block("execution", "42"),
+    Block("text", "Both boxes hold \\boxed{42} apples."),
+    Block("text", "42"),
+]
+
+
+def changed(place: int, before: str, after: str, *, last: str | None = None) -> Any:
+    blocks = list(SUM)
+    blocks[place] = Block(blocks[place].type, blocks[place].content.replace(before, after))
+    return answer_problem([*blocks[:-1], Block("text", last)] if last is not None else blocks, None, "How many?")
+
+
+def test_a_number_from_nowhere_is_found_in_a_box_in_the_answer_and_in_both() -> None:
+    assert answer_problem(SUM) is None
+    assert changed(2, "42", "47")[0] == "answer contradicted"
+    assert changed(3, "42", "47")[0] == "answer contradicted"
+    assert changed(2, "42", "47", last="47")[0] == "answer contradicted"
+    assert changed(2, "apples", "apples, each worth \\boxed{7}")[0] == "answer contradicted"
+    assert changed(2, "apples", "apples, each worth \\boxed{7}, since 42 / 6 is 7") is None
+
+
+@pytest.mark.parametrize(
+    ("output", "answer", "question"),
+    [
+        ("41.666666666", "42", "How many?"),
+        ("0.42", "42", "What percent?"),
+        ("{x: 42, y: 3}", "42", "How many?"),
+        ("4243", "3", "What is the last digit?"),
+        ("21/4", "5.25", "How many?"),
+    ],
+)
+def test_an_answer_may_be_rounded_a_percentage_a_part_or_another_spelling_of_a_result(
+    output: str, answer: str, question: str
+) -> None:
+    blocks = [
+        Block("code", "f()"),
+        Block("execution", output),
+        Block("text", f"\\boxed{{{answer}}}"),
+        Block("text", answer),
+    ]
+    assert answer_problem(blocks, None, question) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "fault"),
+    [
+        ("It is \\boxed{42}.", None),
+        ("So she has 42 apples.", None),
+        ("It is \\boxed{43}.", "answer contradicted"),
+        ("So she has 43 apples.", "answer contradicted"),
+        ("It is \\boxed{4", "no answer in the last block"),
+    ],
+)
+def test_a_last_sentence_is_held_to_what_was_worked_out_as_a_bare_answer_is(last: str, fault: str | None) -> None:
+    found = answer_problem([*SUM[:2], Block("text", last)])
+    assert (found and found[0]) == fault
+
+
+def test_a_truth_value_boxed_on_the_way_is_not_the_answer() -> None:
+    blocks = [
+        *SUM[:1],
+        Block("execution", "False"),
+        Block("text", "\\boxed{False}, so 7 is greater."),
+        Block("text", "7"),
+    ]
+    assert answer_problem(blocks) is None
+    assert answer_problem([*blocks[:-1], Block("text", "8")]) is not None
+
+
+def test_an_earlier_turn_that_boxes_a_wrong_answer_is_found_and_a_greeting_is_not(tmp_path: Path) -> None:
+    good, bad, greeting = good_row(), good_row(), row("Hello!", ("text", "Hello, what can I do for you?"))
+    bad["messages"][-1]["content"][-1]["content"] = "9"
+    rows = [{"messages": first["messages"] + good_row(4, 5)["messages"][1:]} for first in (good, bad, greeting)]
+    report = checked(write(tmp_path / "rows.jsonl", rows))
+    assert [(verdict.index, verdict.faults[0][0]) for verdict in report.flagged] == [(1, "answer contradicted")]
 
 
 def test_the_released_rows_come_out_again(shared_data: Path, tmp_path: Path) -> None:
