@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 
 class LlamaDecoder(BaseDecoder):
-    """One `llama_context` with a unified cache; see `runtime.engine.Decoder` for the contract."""
+    """One `llama_context`; see `runtime.engine.Decoder` for the contract.
+
+    Its key-value cache comes in two shapes. In streams, each sequence has cells of its own, and a step attends to the
+    longest sequence's length. Unified, all sequences draw on the same cells, and every token is held against the cells
+    of all, most of them masked: 16 sequences of 200 tokens spend a quarter of a step on that on a CPU. Streams need
+    room for all sequences in full, and where slots between two that decode have nothing to decode, llama.cpp reads the
+    weights once more, which costs a GPU more than the masked cells do.
+    """
 
     def __init__(self, engine: LlamaEngine, slots: int) -> None:
         if not 1 <= slots <= 255:
@@ -30,6 +37,7 @@ class LlamaDecoder(BaseDecoder):
         self._context: Any = None
         self._free = list(range(slots - 1, -1, -1))
         self._live: dict[int, Sequence] = {}
+        self._streams = slots > 1 and engine.settings.gpu_layers == 0 and engine.cells(slots) == slots * engine.n_ctx
         self._context = self._new_context()
         self._memory = lib.llama_get_memory(self._context)
         self._batch_tokens = min(int(lib.llama_n_batch(self._context)), engine.settings.batch_tokens)
@@ -41,7 +49,7 @@ class LlamaDecoder(BaseDecoder):
         params.n_ctx = engine.cells(self.slots)
         params.n_batch = params.n_ubatch = min(engine.settings.batch_tokens, params.n_ctx)
         params.n_seq_max = self.slots
-        params.kv_unified = True
+        params.kv_unified = not self._streams
         params.n_threads = params.n_threads_batch = engine.threads
         params.flash_attn_type = (
             lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if engine.flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -126,10 +134,16 @@ class LlamaDecoder(BaseDecoder):
             common = _common_prefix(donor.ids, sequence.ids, min(donor.past, len(sequence.ids) - 1))
             if common > length:
                 best, length = donor, common
-        if best is not None:
-            # Metadata only: both sequences point at the same cells.
-            self._lib.llama_memory_seq_cp(self._memory, best.slot, sequence.slot, 0, length)
-            sequence.past = sequence.reused = length
+        if best is None:
+            return
+        memory, slot = self._memory, sequence.slot
+        # Unified: metadata only, both sequences point at the same cells. From stream to stream: whole ones are copied.
+        self._lib.llama_memory_seq_cp(memory, best.slot, slot, 0, -1 if self._streams else length)
+        if not self._lib.llama_memory_seq_rm(memory, slot, length, -1):
+            # Recurrent memories keep only the state at the end.
+            self._lib.llama_memory_seq_rm(memory, slot, -1, -1)
+            length = 0
+        sequence.past = sequence.reused = length
 
     def park(self, sequence: Sequence) -> None:
         """See the protocol."""
@@ -168,38 +182,37 @@ class LlamaDecoder(BaseDecoder):
         return drawn
 
     def _fill(self, sequences: Seq[Sequence]) -> tuple[int, list[tuple[Sequence, int]], list[tuple[Sequence, int]]]:
-        """Write the batch: single tokens first, so that a long prompt never holds the others up, then prompt chunks."""
+        """Write the batch. Single tokens have their place for sure, so that a long prompt never holds the others up."""
         token, position, wanted, slot = self._token, self._position, self._wanted, self._slot
         room = self._batch_tokens
+        spare = room - sum(1 for sequence in sequences if len(sequence.ids) - sequence.past == 1)
         filled = 0
-        parts, ready, long = [], [], []
-        for sequence in sequences:
+        parts, ready = [], []
+        # In the order of slots: llama.cpp evaluates streams together only where they follow each other.
+        for sequence in sorted(sequences, key=lambda sequence: sequence.slot):
             past = sequence.past
-            if len(sequence.ids) - past != 1 or filled == room:
-                long.append(sequence)
-                continue
-            token[filled] = sequence.ids[past]
-            position[filled] = past
-            wanted[filled] = 1
-            slot[filled] = sequence.slot
-            parts.append((sequence, 1))
-            ready.append((sequence, filled))
-            filled += 1
-        for sequence in long:
-            past = sequence.past
-            count = min(len(sequence.ids) - past, room - filled)
-            if count <= 0:
+            pending = len(sequence.ids) - past
+            if pending == 1:
+                count = min(1, room - filled)
+            else:
+                count = max(0, min(pending, spare))
+                spare -= count
+            if not count:
                 continue
             end = filled + count
-            token[filled:end] = [*sequence.ids[past : past + count]]
-            position[filled:end] = list(range(past, past + count))
-            wanted[filled:end] = [0] * count
-            slot[filled:end] = [sequence.slot] * count
+            if count == 1:
+                token[filled], position[filled], slot[filled] = sequence.ids[past], past, sequence.slot
+                wanted[filled] = 0
+            else:
+                token[filled:end] = sequence.ids[past : past + count]
+                position[filled:end] = list(range(past, past + count))
+                wanted[filled:end] = [0] * count
+                slot[filled:end] = [sequence.slot] * count
             parts.append((sequence, count))
-            filled = end
-            if past + count == len(sequence.ids):
+            if count == pending:
                 wanted[end - 1] = 1
                 ready.append((sequence, end - 1))
+            filled = end
         return filled, parts, ready
 
     def _roll_back(self, parts: list[tuple[Sequence, int]], code: int) -> None:
@@ -217,8 +230,7 @@ class LlamaDecoder(BaseDecoder):
         )
 
     def _draw(self, sequence: Sequence, index: int) -> int:
-        lib = self._lib
-        token: int = lib.llama_sampler_sample(sequence.sampler, self._context, index)
+        token: int = self._lib.llama_sampler_sample(sequence.sampler, self._context, index)
         only = sequence.only
         if token in sequence.forbidden if only is None else token not in only:
             # Drawing first and masking only on a miss keeps the usual case free of any work over the vocabulary.
