@@ -11,6 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import reduced
+from .confine import DEVICES
+from .reduced import NOBODY
+
 OLDEST = (0, 12)
 
 
@@ -23,39 +27,73 @@ def find() -> str:
     program = shutil.which("bwrap")
     if program is None:
         raise FileNotFoundError("bubblewrap is not installed (no program `bwrap` on the path)")
-    answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except subprocess.TimeoutExpired:
+        answer = ""
     found = re.search(r"(\d+)\.(\d+)", answer)
-    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    if found is None:
+        raise OSError(f"{program} does not tell its version, and is not used")
+    version = (int(found[1]), int(found[2]))
     if version < OLDEST:
-        raise OSError(f"bubblewrap {version[0]}.{version[1]} is older than {OLDEST[0]}.{OLDEST[1]}")
+        raise OSError(
+            f"bubblewrap {version[0]}.{version[1]} ({program}) is older than {OLDEST[0]}.{OLDEST[1]}, and not used"
+        )
     return program
+
+
+def own_files() -> list[str]:
+    """What the inner half, a program of its own, needs besides libraries. None of it holds a secret."""
+    package = Path(__file__).resolve().parent
+    files = [sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), str(package)]
+    files += [str(package.parent / name) for name in ("__init__.py", "errors.py", "lce.py")]
+    return [path for path in files if os.path.exists(path)]
 
 
 def command(options: dict[str, Any]) -> list[str]:
     """The command line that runs the launcher's inner half within bubblewrap."""
-    package = Path(__file__).resolve().parent
-    root = str(package.parents[1])
+    root = str(Path(__file__).resolve().parents[2])
     line = [options["bwrap"], "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"]
-    line += ["--die-with-parent", "--new-session", "--as-pid-1", "--proc", "/proc", "--dir", "/dev"]
-    for name in ("null", "zero", "full", "random", "urandom"):
-        line += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    line += ["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "sandbox"]
+    line += ["--proc", "/proc", "--dir", "/dev"]
+    for name in DEVICES:
+        line += ["--dev-bind", name, name]
     for tree in options["trees"]:
         if os.path.islink(tree):
             line += ["--symlink", os.readlink(tree), tree]
         else:
             line += ["--ro-bind", tree, tree]
-    # The inner half is a new program, so it needs to read this package; it holds no secret.
-    line += ["--ro-bind", str(package), str(package)]
-    for name in ("__init__.py", "errors.py", "lce.py"):
-        line += ["--ro-bind", str(package.parent / name), str(package.parent / name)]
+    for path in own_files():
+        line += ["--ro-bind", os.path.realpath(path), path]
     line += ["--perms", "0700", "--size", str(1 << 30), "--tmpfs", options["scratch"], "--remount-ro", "/"]
     line += ["--chdir", options["scratch"]]
     inner = {**options, "inner": True, "scratch_root": options["scratch"]}
     return [*line, "--", sys.executable, "-s", "-P", "-B", "-c", options["entry"], json.dumps(inner), root]
 
 
+def give_up_root(options: dict[str, Any]) -> None:
+    """As root, become nobody: the kernel bounds no processes of the real root, whatever namespace they are in.
+
+    Raises:
+        OSError: nobody cannot read Python, which lies in a folder closed to others.
+    """
+    if os.geteuid() != 0:
+        return
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    reduced.die_with_parent()  # cleared by the change of user
+    for path in (*options["trees"], *own_files()):
+        if not os.access(path, os.R_OK):
+            raise PermissionError(
+                f"started by root, bubblewrap runs as nobody, who cannot read {path}: Python lies in a folder closed "
+                "to others"
+            )
+
+
 def become(options: dict[str, Any]) -> None:
     """Replace this process with bubblewrap; the socket to the app stays its standard input."""
+    give_up_root(options)
     arguments = command(options)
     os.set_inheritable(0, True)
     os.execv(arguments[0], arguments)

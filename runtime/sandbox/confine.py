@@ -43,17 +43,17 @@ def confine(limits: dict[str, Any], options: dict[str, Any], scratch: str) -> di
     kernel.set_capabilities(tuple(options.get("kept", ())))
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     layers["landlock"] = landlock.restrict(_readable(options), [scratch], DEVICES)
-    if tier == "reduced" and not layers["landlock"]:
+    if tier != "namespaces" and not layers["landlock"]:
         raise OSError(errno.ENOSYS, "the kernel has no Landlock (Linux 5.13 and newer have it, unless switched off)")
-    reduced = tier == "reduced"
-    seccomp.install(reduced=reduced)
+    # Where sessions share a file system, the attributes of each other's files must be out of reach.
+    seccomp.install(reduced=tier != "namespaces")
     layers["seccomp"] = True
     return layers
 
 
 def _readable(options: dict[str, Any]) -> list[str]:
-    # The host's /proc tells of every process of the user; the sandbox's own tells of nothing.
-    return [*options["trees"], *([] if options["tier"] == "reduced" else ["/proc"])]
+    # Other mounts of /proc tell of every process of the user, or of the kernel; the session's own tells of nothing.
+    return [*options["trees"], *(["/proc"] if options["tier"] == "namespaces" else [])]
 
 
 def _limit(limits: dict[str, Any], options: dict[str, Any]) -> list[str]:

@@ -143,7 +143,7 @@ def start(tier: str) -> Host:
     """
     path = tiers.code_path()
     bound = tiers.trees(path)
-    scratch = tiers.scratch_path(bound)
+    scratch = tiers.scratch_path([*bound, *(bubblewrap.own_files() if tier == "bubblewrap" else ())])
     options: dict[str, Any] = {
         "tier": tier,
         "app": os.getpid(),

@@ -75,7 +75,12 @@ _EVERYWHERE = (
 )
 NOT_BLOCKED = {
     "namespaces": _EVERYWHERE,
-    "bubblewrap": (*_EVERYWHERE, "sessions of one program share process ids; Landlock and seccomp keep them apart"),
+    "bubblewrap": (
+        *_EVERYWHERE,
+        "sessions of one program share a process table and a scratch file system of 1 GiB; Landlock and seccomp keep "
+        "them apart",
+        "disk use between two looks of the supervisor, ten a second, is bounded by those 1 GiB alone",
+    ),
     "reduced": (
         *_EVERYWHERE,
         "whether a file exists, its size and times: Landlock does not govern stat",
@@ -159,6 +164,12 @@ def probe() -> Report:
     )
 
 
+_NETWORK = {
+    "namespaces": "empty: not even a loopback that is up",
+    "bubblewrap": "a loopback of its own, no sockets",
+}
+
+
 def _layers(tier: str, facts: dict[str, Any]) -> list[Layer]:
     isolated = tier == "namespaces"
     boxed = tier in ("namespaces", "bubblewrap")
@@ -166,9 +177,7 @@ def _layers(tier: str, facts: dict[str, Any]) -> list[Layer]:
     shared = "shared by all sessions" if tier == "bubblewrap" else "one for each session" if isolated else "the host's"
     return [
         Layer("user, pid, mount and ipc namespaces", boxed, shared),
-        Layer(
-            "network namespace", boxed, "empty: not even a loopback that is up" if boxed else "the host's, no sockets"
-        ),
+        Layer("network namespace", boxed, _NETWORK.get(tier, "the host's, no sockets")),
         Layer("file system of its own", boxed, "libraries read-only, nothing else" if boxed else "the host's, fenced"),
         Layer("scratch folder with a size", isolated, "tmpfs" if isolated else "watched, and file size limited"),
         Layer("Landlock", abi > 0, f"ABI {abi}" if abi else "not in this kernel"),
@@ -196,6 +205,8 @@ def remedies(failures: Sequence[tuple[str, str]]) -> list[str]:
                 "in a container, allow namespaces (Docker: --security-opt seccomp=unconfined "
                 "--security-opt systempaths=unconfined); elsewhere install bubblewrap 0.12 or newer"
             )
+    if "bubblewrap" in reasons and not advice:
+        advice.append("install bubblewrap 0.12 or newer (its package is called bubblewrap), or let the tier be chosen")
     if "reduced" in reasons and sys.platform == "linux":
         advice.append("use Linux 5.13 or newer with Landlock switched on (boot option lsm=landlock,...)")
     return advice
