@@ -101,8 +101,8 @@ class Parser:
                 self.take()
                 result = Call("div", (result, self.signed()))
             elif self.starts_factor():
-                # Two numerals side by side are a sequence or a slip, never a product.
-                if self.tokens[self.position].kind == "number":
+                # Two numerals side by side are a sequence or a slip, never a product; 3!7! is one.
+                if self.tokens[self.position].kind == "number" and not self.at(self.position - 1, "!"):
                     raise Unreadable
                 result = Call("mul", (result, self.power()))
             else:

@@ -205,7 +205,8 @@ def _at_top(tokens: list[Token], texts: dict[str, str]) -> list[Token]:
 _NAME = re.compile(
     # x, x_1, AB, f(x), f'(x), f^{-1}(x), P(3), f(x,y)
     r"[A-Za-z]+(_\{?\w+\}?)?'{0,2}(\^\{?-1\}?)?(\([a-z0-9](,[a-z0-9])*\))?'?"
-    r"|\([a-z](,[a-z])+\)|\\frac\{?d\^?2?[a-z]\}?\{d[a-z]\^?2?\}|m?\\angle\{?[A-Z]{1,3}\}?|\\overline\{[A-Z]{2}\}"
+    r"|\([a-z](,[a-z])+\)|\\frac\{?(?:d|\\partial)\^?2?[a-z]\}?\{(?:d|\\partial)[a-z]\^?2?\}"
+    r"|m?\\angle\{?[A-Z]{1,3}\}?|\\overline\{[A-Z]{2}\}"
 )
 
 
@@ -213,7 +214,7 @@ def _assigned_name(side: list[Token]) -> str | None:
     """The name on the left of `x = 5`, `f(x) = 5` or `(x, y) = (1, 2)`, or None where it is an expression."""
     text = "".join(token.text for token in side)
     if side and _NAME.fullmatch(text):
-        return text if len(text) <= 16 else None
+        return text if len(text) <= 32 else None
     if len(text) <= 40 and side and all(token.kind in ("name", "text") for token in side):
         # `Total cost = 12`
         return text if any(len(token.text) > 3 for token in side) else None

@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from runtime.grade import equivalent, verdicts
+from runtime.grade import equivalent, verdicts, warm_up
 
 PAIRS: list[dict[str, Any]] = [
     json.loads(line) for line in (Path(__file__).parent / "data" / "graded_pairs.jsonl").read_text("utf-8").splitlines()
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_worker() -> None:
+    assert warm_up(120), "the algebra worker did not start"
 
 
 def test_there_are_enough_pairs_and_half_of_them_are_drawn() -> None:
@@ -30,6 +35,8 @@ def test_no_pair_is_falsely_called_equal() -> None:
 def test_at_least_99_percent_of_the_true_equals_are_found() -> None:
     true = [pair for pair in PAIRS if pair["equal"]]
     missed = [pair for pair in true if not equivalent(pair["prediction"], pair["gold"])]
+    # A busy machine gets the second chance that the grader itself gives a pair whose worker was late.
+    missed = [pair for pair in missed if not equivalent(pair["prediction"], pair["gold"])]
     assert len(true) > 200
     assert len(missed) <= len(true) // 100, missed
 
