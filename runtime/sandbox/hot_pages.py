@@ -1,9 +1,10 @@
-"""The pages of memory that every cell touches, copied all at once after a fork.
+"""The pages of memory that every cell touches, brought in all at once after a fork.
 
 A fork shares its parent's memory page by page, and copies a page when one of the two writes to it. Even `x + 1`
-writes to some 230 of them (reference counts live in the objects), and a fault for each is most of what such a cell
-costs. Which pages they are is found out once, in the parent of all sessions; a fork then asks the kernel for its copies
-in a few calls. Nothing depends on it: a page missed costs a fault, a page too many a copy.
+writes to some 250 of them (reference counts live in the objects). Of what comes from files, the code of Python and its
+libraries above all, a fork knows no page at all and takes a fault for every sixteen. These faults are most of what such
+a cell costs. Which pages they are is found out once, in the parent of all sessions; a fork then asks the kernel for
+them in a few calls. Nothing depends on it: a page missed costs a fault, a page too many some microseconds.
 """
 
 from __future__ import annotations
@@ -11,18 +12,31 @@ from __future__ import annotations
 import array
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from . import kernel
 
-MADV_POPULATE_WRITE = 23
-"""Since Linux 5.14; includes/uapi/asm-generic/mman-common.h. Elsewhere the call fails, and cells pay for each fault."""
-_PRESENT, _EXCLUSIVE = 1 << 63, 1 << 56
-"""Bits of an entry of /proc/PID/pagemap: in memory; mapped by this process alone (Documentation/mm/pagemap)."""
+MADV_POPULATE_READ, MADV_POPULATE_WRITE = 22, 23
+"""Since Linux 5.14; include/uapi/asm-generic/mman-common.h. Elsewhere the call fails, and cells pay for each fault."""
+_PRESENT, _FROM_FILE, _EXCLUSIVE = 1 << 63, 1 << 61, 1 << 56
+"""Bits of an entry of /proc/PID/pagemap: in memory; of a file; mapped by this process alone (Documentation/mm/pagemap)."""
+_FAULT_AROUND = 16
+"""Pages of a file that one fault brings in, so that smaller gaps are not worth a call."""
 
 
-def measure(cell: Callable[[], object]) -> list[tuple[int, int]]:
-    """(address, bytes) of the memory that `cell` writes to in a fork of this process, which must have one thread.
+class Pages(NamedTuple):
+    """A stretch of memory, and how it is to be brought in."""
+
+    address: int
+    size: int
+    """Bytes."""
+    advice: int
+    """MADV_POPULATE_READ or MADV_POPULATE_WRITE."""
+
+
+def measure(cell: Callable[[], object]) -> list[Pages]:
+    """The memory that `cell` touches in a fork of this process, which must have one thread.
 
     Empty where the kernel does not say.
 
@@ -34,10 +48,14 @@ def measure(cell: Callable[[], object]) -> list[tuple[int, int]]:
     if pid == 0:
         try:
             os.close(answer)
-            before = {*_own_pages(), *_own_pages()}  # The second look knows the pages that looking itself takes.
+            before = set()
+            for _ in range(2):  # The second look knows the pages that looking itself takes.
+                before.update(_touched()[1])
             cell()
-            touched = sorted(set(_own_pages()) - before)
-            data = array.array("Q", [number for pair in _runs(touched) for number in pair]).tobytes()
+            read, written = _touched()
+            found = [*_runs(read, MADV_POPULATE_READ, _FAULT_AROUND)]
+            found += _runs(sorted(set(written) - before), MADV_POPULATE_WRITE, 1)
+            data = array.array("Q", [number for pages in found for number in pages]).tobytes()
             while data:
                 data = data[os.write(write, data) :]
         finally:
@@ -47,41 +65,46 @@ def measure(cell: Callable[[], object]) -> list[tuple[int, int]]:
     with os.fdopen(answer, "rb") as pipe:
         data = pipe.read()
     os.waitpid(pid, 0)
-    numbers.frombytes(data[: len(data) // 16 * 16])
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+    numbers.frombytes(data[: len(data) // 24 * 24])
+    return [Pages(*numbers[start : start + 3]) for start in range(0, len(numbers), 3)]
 
 
-def populate(ranges: list[tuple[int, int]]) -> None:
-    """Have the kernel make this process's own copies of the pages. A range that is no longer mapped is left out."""
-    for address, size in ranges:
-        kernel.advise(address, size, MADV_POPULATE_WRITE)
+def populate(stretches: Iterable[Pages]) -> None:
+    """Bring the pages in, as this process's own copies where cells write to them. What is not mapped is left out."""
+    for address, size, advice in stretches:
+        kernel.advise(address, size, advice)
 
 
-def _own_pages() -> Iterator[int]:
-    """Addresses of the pages of private, writable memory that this process maps alone."""
+def _touched() -> tuple[list[int], list[int]]:
+    """Addresses of this process's pages of private mappings, ascending: those of files, and copies of its own."""
+    read, written = [], []
     with open("/proc/self/maps", encoding="utf-8") as maps:
         areas = [line.split()[:2] for line in maps]
     with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
         for area, access in areas:
-            if not access.startswith("rw") or not access.endswith("p"):
-                continue
             start, end = (int(number, 16) for number in area.split("-"))
+            if not (access.startswith("r") and access.endswith("p")) or end > 1 << 63:
+                continue
             pagemap.seek(start // mmap.PAGESIZE * 8)
             entries = array.array("Q")
             entries.frombytes(pagemap.read((end - start) // mmap.PAGESIZE * 8))
             for index, entry in enumerate(entries):
-                if entry & _PRESENT and entry & _EXCLUSIVE:
-                    yield start + index * mmap.PAGESIZE
+                if not entry & _PRESENT:
+                    continue
+                if entry & _FROM_FILE:
+                    read.append(start + index * mmap.PAGESIZE)
+                elif entry & _EXCLUSIVE and access.startswith("rw"):
+                    written.append(start + index * mmap.PAGESIZE)
+    return read, written
 
 
-def _runs(pages: list[int]) -> Iterator[tuple[int, int]]:
+def _runs(pages: Iterable[int], advice: int, gap: int) -> Iterator[Pages]:
+    """Stretches of `pages`, ascending addresses; fewer than `gap` pages between two do not part them."""
     first = last = None
     for page in pages:
-        if last is not None and page - last == mmap.PAGESIZE:
-            last = page
-            continue
-        if first is not None and last is not None:
-            yield first, last + mmap.PAGESIZE - first
-        first = last = page
+        if last is not None and first is not None and page - last > gap * mmap.PAGESIZE:
+            yield Pages(first, last + mmap.PAGESIZE - first, advice)
+            first = None
+        first, last = page if first is None else first, page
     if first is not None and last is not None:
-        yield first, last + mmap.PAGESIZE - first
+        yield Pages(first, last + mmap.PAGESIZE - first, advice)

@@ -49,9 +49,18 @@ def threads_and_child_faults(pid: int) -> tuple[int, int]:
 
 def runnable(pid: int) -> bool:
     """Whether a process wants the processor."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as handle:
-        return handle.read().rpartition(b")")[2].split()[0] == b"R"
-    return False
+    return _state(pid) == b"R"
+
+
+def sleeping(pid: int) -> bool:
+    """Whether a process waits for something to happen, and not just for the processor or a disk."""
+    return _state(pid) in (b"S", b"Z", b"X", b"")
+
+
+def _state(pid: int) -> bytes:
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as handle:
+        return handle.read().rpartition(b")")[2].split()[0]
+    return b""
 
 
 def children(pid: int) -> set[int]:

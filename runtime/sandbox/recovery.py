@@ -32,7 +32,8 @@ _LIMITS = tuple(
 """Not the number of processes: without room for a snapshot, cells run all the same."""
 _UNLIMITED = resource.RLIM_INFINITY
 _OWN_NAMES = {"bool", "bytearray", "bytes", "int", "isinstance", "len", "max", "memoryview", "min", "print", "str"}
-"""Built-in functions that the worker and its frames are written with."""
+_OWN_NAMES |= {"__import__", "__build_class__", "compile", "exec"}
+"""Built-in functions that the worker and its frames are written with, and those that run a cell."""
 
 # As in `worker`: user code may replace anything in these modules.
 _pack, _PROBE = protocol.pack, protocol.pack({"n": 1})
@@ -53,6 +54,7 @@ class Recovery:
     def __init__(self, shell: Any, pipes: tuple[int, ...]) -> None:
         self._pipes = {descriptor: _identity(descriptor) for descriptor in pipes}
         self._limits = {number: _getlimit(number) for number in _LIMITS}
+        self._depth = sys.getrecursionlimit()
         self._methods = tuple((kind, name) for kind, names in shell.passed_through() for name in names)
         used = {name for kind, method in self._methods for name in getattr(kind, method).__code__.co_names}
         self._names = tuple(sorted((used | _OWN_NAMES) & vars(builtins).keys()))
@@ -73,8 +75,11 @@ class Recovery:
         threading.setprofile(None)
         for timer in _TIMERS:  # A fork inherits none, so the next cell would not have it; here its handler would run.
             _setitimer(timer, 0)
-        _signal(signal.SIGCHLD, signal.SIG_DFL)  # or the worker cannot wait for the forks it makes itself
+        for number in (signal.SIGCHLD, signal.SIGCONT):  # which come between cells too, where no handler may run
+            _signal(number, signal.SIG_DFL)
         _sigmask(signal.SIG_SETMASK, ())
+        if sys.getrecursionlimit() < self._depth:
+            sys.setrecursionlimit(self._depth)
         if any(_identity(descriptor) != known for descriptor, known in self._pipes.items()):
             return False
         if not self._limits_restored() or _pack({"n": 1}) != _PROBE:

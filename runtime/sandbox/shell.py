@@ -174,7 +174,12 @@ class Shell(InteractiveShell):
             self.display_pub,
             self.display_formatter,
             self.compile,
+            self.history_manager,
+            self.builtin_trap,
+            self.display_trap,
+            self.events,
             self.user_ns,
+            "_oh" in self.user_ns,
         )
 
     def ask_exit(self) -> None:

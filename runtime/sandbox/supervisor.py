@@ -36,6 +36,9 @@ ACK_CPU = 2.0
 it is broken. Not wall-clock time: on a machine that is busy, a worker, which runs at the lowest rank, may wait long."""
 ACK = 60.0
 """The same in wall-clock seconds, in case it does not even run."""
+ACK_ASLEEP = 2.0
+"""The same of sleep in one piece. It waits for nothing then, unless something that the user left behind makes it: a
+thread that took the order out of the pipe, a hook that runs at a fork."""
 READY = 1.0
 """Seconds for the head to take a snapshot in advance. It only saves time: without it, the cell takes its own."""
 LOOK_SECONDS = 0.1
@@ -220,8 +223,11 @@ class Supervisor:
             return sum(processes.cpu_seconds(pid) for pid in (head, *processes.children(head)))
 
         before = used()
-        while time.monotonic() < deadline and used() - before < ACK_CPU:
+        awake = time.monotonic()
+        while time.monotonic() < deadline and used() - before < ACK_CPU and time.monotonic() - awake < ACK_ASLEEP:
             event = self._wait(0.2, None)
+            if not all(processes.sleeping(pid) for pid in (head, *processes.children(head))):
+                awake = time.monotonic()
             if event == "app gone":
                 raise ProtocolError("the app hung up")
             if event in ("gone", "violation"):

@@ -26,8 +26,8 @@ from .recovery import BROKEN, Recovery
 ORDERS, REPORTS, OUTPUT = 60, 61, 62
 """Descriptors of the worker: orders come in, reports and output go out. All are pipes."""
 
-HOT: list[tuple[int, int]] = []
-"""(address, bytes): memory that every cell writes to; known to all sessions, because the zygote fills it in."""
+HOT: list[hot_pages.Pages] = []
+"""Memory that every cell touches; known to all sessions, because the zygote fills it in."""
 
 # User code may replace anything in these modules; the loop keeps what it needs.
 _fork, _getpid, _waitpid, _exit = os.fork, os.getpid, os.waitpid, os._exit
@@ -65,6 +65,19 @@ def run_head(shell: Any) -> None:
         # Whatever user code left behind broke the loop. The snapshot, or a new worker, takes over.
         _exit(BROKEN)
     _exit(0)
+
+
+def rehearse(shell: Any) -> None:
+    """Take an order and serve it as `run_head` does, in a fork that is made for this alone."""
+    for target in (ORDERS, REPORTS, OUTPUT):
+        source, write = os.pipe()
+        if target == ORDERS:
+            _write_all(write, _pack({"n": 1, "code": "x = 1\nprint(x)\nx + 1"}))
+        _dup2(source if target == ORDERS else write, target)
+    _set_up_streams()
+    shell.prepare()
+    order = _read_frame(ORDERS, protocol.MAX_ORDER) or {}
+    _serve(shell, Recovery(shell, (ORDERS, REPORTS, OUTPUT)), 1, str(order["code"]))
 
 
 def _snapshot(number: int) -> bool | None:

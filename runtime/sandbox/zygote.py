@@ -89,13 +89,8 @@ def preload(options: dict[str, Any]) -> Any:
     gc.freeze()
     if reduced.on_linux():
         with contextlib.suppress(OSError):  # Where there is no /proc, each cell pays for its own copies.
-            worker.HOT.extend(hot_pages.measure(lambda: _one_cell(shell)))
+            worker.HOT.extend(hot_pages.measure(lambda: worker.rehearse(shell)))
     return shell
-
-
-def _one_cell(shell: Any) -> None:
-    shell.run("x = 1\nprint(x)\nx + 1")
-    Recovery(shell, ()).after_cell(shell)
 
 
 # ---------------------------------------------------------------------------------------------------- proof
