@@ -150,12 +150,16 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
                 try:
                     row = json.loads(line)
                 except ValueError as error:
-                    raise DataError(f"line {number} of {path} is no JSON: {error}", "", "repair the line") from error
+                    raise DataError(
+                        f"line {number} of {path} is no JSON: {error}", "the file was not used", "repair the line"
+                    ) from error
                 if not isinstance(row, dict):
-                    raise DataError(f"line {number} of {path} is no JSON object", "", "one object a line is expected")
+                    raise DataError(
+                        f"line {number} of {path} is no JSON object", "the file was not used", "write one object a line"
+                    )
                 yield row
     except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "nothing was evaluated", "check the file") from error
+        raise InputError(f"{path} cannot be read: {error}", "the file was not used", "check the file") from error
 
 
 def _from_hub(name: str) -> QuestionSet:

@@ -15,7 +15,7 @@ from typing import Any
 from runtime.errors import DataError, InputError
 from runtime.grade import equivalent, final_answer, strict_equal
 from runtime.grade.explain import difference
-from runtime.lce import Block
+from runtime.lce import CONTROL_TOKENS, Block, parse
 from runtime.question_sets import read_jsonl
 from runtime.transcript import meta_path
 
@@ -76,7 +76,7 @@ def read_attempts(path: str | Path) -> list[Attempt]:
 def _attempt(row: dict[str, Any], index: int, stem: str, path: Path) -> Attempt:
     if row.get("gold") is None:
         raise DataError(f"line {index + 1} of {path} has no `gold`", "nothing was graded", "every line needs one")
-    blocks = _blocks(row.get("blocks"), index, path)
+    blocks = _blocks(row.get("blocks"), index, path) or _rendered(row.get("completion"))
     published = "completion" in row and "status" not in row
     if "prediction" in row:
         answer = last = _text(row["prediction"])
@@ -85,7 +85,7 @@ def _attempt(row: dict[str, Any], index: int, stem: str, path: Path) -> Attempt:
         last = blocks[-1].content if blocks else _text(row["completion"])
     elif "answer" in row:
         answer = last = _text(row["answer"])
-    elif blocks:
+    elif "blocks" in row:
         answer = last = final_answer(blocks)
     else:
         raise DataError(
@@ -96,8 +96,8 @@ def _attempt(row: dict[str, Any], index: int, stem: str, path: Path) -> Attempt:
     return Attempt(
         set=str(row.get("set") or row.get("dataset") or stem),
         id=str(row.get("id", index)),
-        index=int(row.get("index", index)),
-        sample=int(row.get("sample", 0)),
+        index=_whole(row.get("index"), index),
+        sample=_whole(row.get("sample"), 0),
         question=str(row.get("question", "")),
         gold=gold_text(row["gold"]),
         answer=answer,
@@ -118,6 +118,21 @@ def _blocks(value: Any, index: int, path: Path) -> list[Block]:
             "nothing was graded",
             "write them as the released data does",
         ) from error
+
+
+def _rendered(completion: Any) -> list[Block]:
+    """The blocks of a completion that was kept with its control tokens; none for any other."""
+    if not isinstance(completion, str) or not any(token in completion for token in CONTROL_TOKENS):
+        return []
+    try:
+        return parse(completion)
+    except ValueError:
+        return []
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    """`value` where it is a whole number, as ours are; another tool's key of that name may hold anything."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
 
 def _text(value: Any) -> str | None:

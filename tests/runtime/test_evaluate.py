@@ -451,3 +451,17 @@ def test_a_report_can_be_made_from_published_outputs(tmp_path: Path) -> None:
     assert found["files"] == []
     assert found["report"]["demo"]["cost"] == {}
     assert "| demo | 1 | 100.00" in as_markdown(summarise(read_attempts(path)))
+
+
+def test_other_keys_and_empty_completions_are_graded_as_what_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    rows = [
+        {"gold": "5", "completion": ""},
+        {"gold": "5", "completion": None},
+        {"gold": "5", "blocks": []},
+        {"gold": "5", "completion": "5", "index": "x", "sample": None, "extra": {"a": [1]}},
+        {"gold": "5", "completion": "<|text|>so<|endofblock|><|text|>5<|endofblock|><|endofmessage|>"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert [attempt.correct for attempt in read_attempts(path)] == [False, False, False, True, True]
+    assert [attempt.strict for attempt in read_attempts(path)] == [False, False, False, True, True]

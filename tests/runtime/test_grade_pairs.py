@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime.grade import equivalent, verdicts, warm_up
+from runtime.grade import compare, equivalent, verdicts, warm_up
 
 PAIRS: list[dict[str, Any]] = [
     json.loads(line) for line in (Path(__file__).parent / "data" / "graded_pairs.jsonl").read_text("utf-8").splitlines()
@@ -17,8 +18,12 @@ PAIRS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def loaded_worker() -> None:
+def patient() -> Iterator[None]:
+    """Verdicts are tested here, and time limits elsewhere: a busy machine may not change a verdict."""
     assert warm_up(120), "the algebra worker did not start"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "_BUDGET_SECONDS", 60.0)
+        yield
 
 
 def test_there_are_enough_pairs_and_half_of_them_are_drawn() -> None:
@@ -35,8 +40,6 @@ def test_no_pair_is_falsely_called_equal() -> None:
 def test_at_least_99_percent_of_the_true_equals_are_found() -> None:
     true = [pair for pair in PAIRS if pair["equal"]]
     missed = [pair for pair in true if not equivalent(pair["prediction"], pair["gold"])]
-    # A busy machine gets the second chance that the grader itself gives a pair whose worker was late.
-    missed = [pair for pair in missed if not equivalent(pair["prediction"], pair["gold"])]
     assert len(true) > 200
     assert len(missed) <= len(true) // 100, missed
 
