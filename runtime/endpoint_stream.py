@@ -27,6 +27,19 @@ _REQUEST_TOKENS = 1024
 """Tokens asked for at a time; a longer solution is simply asked on, and an overlong wish would be refused by some."""
 
 
+BUSY = (429, 502, 503, 504)
+LONGEST_PAUSE = 60.0
+"""Seconds. A server that asks for a longer pause (`Retry-After`) is treated as refusing."""
+
+
+class BusyError(EngineError):
+    """The server asks to be left alone for a while; `wait` seconds of it where it says how long."""
+
+    def __init__(self, cause: str, consequence: str, remedy: str, wait: float) -> None:
+        super().__init__(cause, consequence, remedy)
+        self.wait = wait
+
+
 class Stream:
     """One completion request, read as server-sent events."""
 
@@ -120,8 +133,13 @@ class Stream:
             raise broken(reason(error)) from error
         if response.status != 200:
             text = response.read(2000).decode("utf-8", "replace")
+            asked = response.getheader("Retry-After") or ""
             self._hang_up()
-            raise broken(f"status {response.status}: {' '.join(text.split())[:160]}")
+            error = broken(f"status {response.status}: {' '.join(text.split())[:160]}")
+            if response.status in BUSY:
+                wait = float(asked) if asked.isdecimal() else 0.0
+                raise BusyError(error.cause, error.consequence, error.remedy, wait)
+            raise error
         return response
 
     def _read(self, data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -165,8 +183,8 @@ class Stream:
             self._connection.close()
 
 
-def with_retry(stream: Stream, flag: AbortFlag, pauses: Seq[float] = (0.5, 2.0)) -> Iterator[tuple[int, bytes]]:
-    """A busy server deserves a second try, as long as nothing has been read yet."""
+def with_retry(stream: Stream, flag: AbortFlag, pauses: Seq[float] = (0.5, 2, 4, 8)) -> Iterator[tuple[int, bytes]]:
+    """A busy server deserves another try, as long as nothing has been read yet, and after the pause it asks for."""
     for pause in (*pauses, None):
         begun = False
         try:
@@ -175,12 +193,17 @@ def with_retry(stream: Stream, flag: AbortFlag, pauses: Seq[float] = (0.5, 2.0))
                 yield piece
             return
         except EngineError as error:
-            busy = any(f"status {code}" in error.cause for code in (429, 502, 503, 504))
             if stream.abandoned:
                 return
-            if begun or pause is None or not busy or flag.is_set():
+            if begun or pause is None or not isinstance(error, BusyError) or error.wait > LONGEST_PAUSE:
                 raise
-            time.sleep(pause)
+            until = time.monotonic() + max(pause, error.wait)
+            while time.monotonic() < until:
+                if flag.is_set():
+                    raise
+                if stream.abandoned:
+                    return
+                time.sleep(min(0.1, pause))
 
 
 def broken(what: str) -> EngineError:

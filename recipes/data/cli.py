@@ -244,7 +244,7 @@ def _decontaminate(args: argparse.Namespace) -> int:
     overlap = decontaminate(args.source, args.against, out=args.out)
     if args.json:
         print(json.dumps(overlap.as_dict(), indent=2, ensure_ascii=False))
-        return 0
+        return 0 if overlap.rows else 1
     share = 100 * len(overlap.hits) / overlap.rows if overlap.rows else 0.0
     show_counts(
         f"{overlap.rows:,} rows against {overlap.benchmark_questions:,} questions, {len(overlap.hits):,} hits "
@@ -254,7 +254,7 @@ def _decontaminate(args: argparse.Namespace) -> int:
     _mention(overlap.unread.counts, args.source)
     _mention(overlap.benchmark_unread.counts, "the benchmarks")
     show_lines([f"{h.place}: {h.reason} {h.benchmark}: {h.shared}" for h in overlap.hits], args.show)
-    return 0
+    return 0 if overlap.rows else 1
 
 
 # convert
@@ -413,4 +413,4 @@ def _split(args: argparse.Namespace) -> int:
     else:
         show_counts(f"rows in {args.out}:", {f"{name}.jsonl": report.rows[name] for name in report.questions})
         _mention(report.invalid.counts, args.source)
-    return 0
+    return 0 if report.rows else 1

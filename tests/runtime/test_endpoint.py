@@ -35,6 +35,8 @@ class Server:
     def __init__(self, reply: Callable[[dict[str, Any]], tuple[int, list[bytes | float]]]) -> None:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.answered_with: dict[str, str] = {}
+        """Headers of every answer."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,6 +55,8 @@ class Server:
                 outer.headers.append(dict(self.headers))
                 status, chunks = reply(request)
                 self.send_response(status)
+                for name, value in outer.answered_with.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 try:
                     for chunk in chunks:
@@ -269,6 +273,27 @@ def test_a_busy_server_is_asked_again(cells: list[str]) -> None:
     with Server(reply) as server:
         assert Solver(load("served", endpoint=server.url), Sandbox(), FENCED).solve("q").answer == "42"
     assert cells
+
+
+def test_a_server_that_limits_the_rate_is_given_the_pause_it_asks_for() -> None:
+    times: list[float] = []
+
+    def reply(_: dict[str, Any]) -> tuple[int, list[bytes | float]]:
+        times.append(time.monotonic())
+        return (429, [b"slow down"]) if len(times) <= 2 else (200, texts("42"))
+
+    with Server(reply) as server:
+        server.answered_with["Retry-After"] = "1"
+        stream = Stream(
+            EndpointEngine("served", server.url, EngineSettings()), "text", {"text": "q"}, SamplingSettings(), 1
+        )
+        assert b"".join(piece for _, piece in with_retry(stream, AbortFlag(), (0.1, 0.1))) == b"42"
+        assert min(times[1] - times[0], times[2] - times[1]) >= 1
+        server.answered_with["Retry-After"] = "3600"
+        times.clear()
+        with pytest.raises(EngineError, match="status 429"):
+            list(with_retry(stream, AbortFlag()))
+        assert len(times) == 1
 
 
 def test_a_request_that_was_hung_up_on_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
