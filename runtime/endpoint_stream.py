@@ -135,11 +135,11 @@ class Stream:
             text = response.read(2000).decode("utf-8", "replace")
             asked = response.getheader("Retry-After") or ""
             self._hang_up()
-            error = broken(f"status {response.status}: {' '.join(text.split())[:160]}")
+            refused = broken(f"status {response.status}: {' '.join(text.split())[:160]}")
             if response.status in BUSY:
                 wait = float(asked) if asked.isdecimal() else 0.0
-                raise BusyError(error.cause, error.consequence, error.remedy, wait)
-            raise error
+                raise BusyError(refused.cause, refused.consequence, refused.remedy, wait)
+            raise refused
         return response
 
     def _read(self, data: bytes) -> Iterator[tuple[int, bytes]]:
