@@ -23,7 +23,7 @@ from runtime.files import sha256_file, write_text
 from runtime.grade import verdicts
 from runtime.inspector import inspect_file
 from runtime.question_sets import Question, QuestionSet, load_set
-from runtime.report import as_markdown, as_table, summarise
+from runtime.report import as_markdown, as_table, summarise, throughput
 from runtime.results import gold_text, grade_file, read_attempts, read_meta, strict_differences
 from runtime.transcript import ResultsFile, meta_path, read_results, result_line
 
@@ -259,6 +259,7 @@ def _solve_sets(
         ResultsFile(results, facts, fresh=fresh) as saved,
         Progress({chosen.name: samples * len(chosen.questions) for chosen in sets}, console) as progress,
     ):
+        resumed, new = bool(saved.done), 0
         for attempt in read_attempts(results) if saved.done else ():
             progress.saved(attempt.set, attempt.correct, attempt.answer is not None)
         for chosen in sets:
@@ -267,9 +268,15 @@ def _solve_sets(
             for item, solution in (solve or solve_batch)(engine, items, settings, limits=limits, slots=slots):
                 line = evaluation_line(item, solution, question_set=chosen.name, question=questions[item.id])
                 saved.append(line)
+                new += 1
                 progress.solved(chosen.name, line)
         _sort(results, [chosen.name for chosen in sets])
-    seconds = round(before.get("seconds", 0) + time.monotonic() - started, 1)
+    if new:
+        # Nobody counted the seconds of a session that was killed.
+        known = 0.0 if not resumed else before.get("seconds")
+        seconds = None if known is None else round(known + time.monotonic() - started, 1)
+    else:
+        seconds = before.get("seconds")
     finished = {**facts, "status": "finished", "seconds": seconds}
     write_text(meta_path(results), json.dumps(finished, indent=2, ensure_ascii=False) + "\n")
 
@@ -323,5 +330,7 @@ def report_file(path: str | Path, *, plots: bool = False, console: Console | Non
                 console.print("[dim]no plots: matplotlib is not installed[/dim]")
     if console is not None:
         console.print(as_table(report))
+        if line := throughput(report, facts):
+            console.print(line, highlight=False)
     errors = sum(attempt.line.get("status") == "error" for attempt in attempts)
     return {"report": report, "facts": facts, "errors": errors, "folder": path.parent, "files": files}

@@ -199,18 +199,16 @@ def rows(report: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[list[str
     majorities = sorted({key for summary in report.values() for key in summary if key.startswith("maj@")}, key=len)
     majorities = [key for key in majorities if any(summary.get(key) for summary in report.values())]
     header = ["set", "n", "pass@1 % [95 %]", *(f"{key} %" for key in majorities), "strict %"]
-    header += ["code blocks", "failed cells %", "tok/s", "exec/decode"]
+    header += ["code blocks", "failed cells %"]
     body = []
     for name, summary in report.items():
-        code, cost = summary["code"], summary["cost"]
+        code = summary["code"]
         line = [name, str(summary["questions"]), _proportion(summary["pass@1"])]
         line += [_proportion(summary.get(key)) for key in majorities]
         line += [
             f"{100 * summary['strict']['value']:.2f}",
             _number(code["blocks_per_solution"], "{:.2f}"),
             _number(code["failed_share"] and 100 * code["failed_share"]["value"], "{:.1f}"),
-            _number(cost.get("tokens_per_decode_second"), "{:.1f}"),
-            _number(cost.get("execution_over_decode"), "{:.3f}"),
         ]
         body.append(line)
     return header, body
@@ -242,6 +240,32 @@ def as_table(report: Mapping[str, dict[str, Any]]) -> RenderableType:
     return Group(*tables)
 
 
+_COSTS = (
+    ("tokens", "generated_per_solution", "{:.0f}"),
+    ("median", "generated_median", "{:.0f}"),
+    ("longest", "generated_longest", "{:,}"),
+    ("seconds", "seconds_per_solution", "{:.2f}"),
+    ("longest s", "seconds_longest", "{:.1f}"),
+    ("tok/s", "tokens_per_decode_second", "{:.1f}"),
+    ("exec/decode", "execution_over_decode", "{:.3f}"),
+)
+"""Columns on cost: title, key, format. Solutions written side by side share the machine: these are times of one."""
+
+
+def throughput(report: Mapping[str, dict[str, Any]], facts: Mapping[str, Any]) -> str:
+    """One line on the whole run: what all solutions together took; empty where the run's seconds are not known."""
+    seconds = facts.get("seconds")
+    generated = sum(summary["cost"].get("generated_tokens", 0) for summary in report.values())
+    if not seconds or not generated:
+        return ""
+    attempts = sum(summary["attempts"] for summary in report.values())
+    slots = facts.get("parallel_sequences", 1)
+    return (
+        f"the whole run: {attempts:,} solutions, {generated:,} tokens in {seconds:,} s, "
+        f"{generated / seconds:,.1f} tokens/s with {slots} written together"
+    )
+
+
 def _details(report: Mapping[str, dict[str, Any]]) -> list[tuple[str, list[list[str]]]]:
     found = []
     for key, title in (("by_subject", "by subject"), ("by_level", "by level"), ("by_code_blocks", "by code blocks")):
@@ -250,6 +274,12 @@ def _details(report: Mapping[str, dict[str, Any]]) -> list[tuple[str, list[list[
             lines += [[name, part, str(v["n"]), _proportion(v)] for part, v in summary[key].items()]
         if len(lines) > 1:
             found.append((title, lines))
+    lines = [["set", *(title for title, _, _ in _COSTS)]]
+    for name, summary in report.items():
+        if cost := summary["cost"]:
+            lines.append([name, *(_number(cost[key], form) for _, key, form in _COSTS)])
+    if len(lines) > 1:
+        found.append(("cost of a solution", lines))
     lines = [["set", "how it failed", "attempts", "share %"]]
     for name, summary in report.items():
         for mode, count in summary["failures"].items():
@@ -266,6 +296,8 @@ def as_markdown(report: Mapping[str, dict[str, Any]], facts: Mapping[str, Any] |
     for title, lines in _details(report):
         parts += ["", f"## {title.capitalize()}", "", *_markdown_table(lines)]
     if facts:
+        if line := throughput(report, facts):
+            parts += ["", f"{line[0].upper()}{line[1:]}."]
         parts += ["", "## Run", ""]
         parts += [f"- {key}: `{value}`" for key, value in facts.items() if not isinstance(value, (dict, list))]
     return "\n".join(parts) + "\n"

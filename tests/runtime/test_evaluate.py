@@ -465,3 +465,31 @@ def test_other_keys_and_empty_completions_are_graded_as_what_they_are(tmp_path: 
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     assert [attempt.correct for attempt in read_attempts(path)] == [False, False, False, True, True]
     assert [attempt.strict for attempt in read_attempts(path)] == [False, False, False, True, True]
+
+
+def test_the_report_shows_what_a_solution_and_the_run_cost(sums: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    found = run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(right))
+    seconds = found["facts"]["seconds"]
+    facts = {**found["facts"], "seconds": 8.0}
+    markdown = as_markdown(found["report"], facts)
+    assert "| set | tokens | median | longest | seconds | longest s | tok/s | exec/decode |" in markdown
+    assert "| sums | 40 | 40 | 40 | 0.10 | 0.1 | 500.0 | 0.250 |" in markdown
+    assert "The whole run: 9 solutions, 360 tokens in 8.0 s, 45.0 tokens/s with 8 written together." in markdown
+    again = run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(right))
+    assert again["facts"]["seconds"] == seconds, "reporting again is no work of the run"
+
+
+def test_seconds_of_a_run_that_was_killed_are_unknown(sums: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+
+    def dies(item: Any) -> Solution:
+        if item.index == 4:
+            raise KeyboardInterrupt
+        return right(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(dies))
+    found = run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(right))
+    assert found["facts"]["seconds"] is None
+    assert "whole run" not in as_markdown(found["report"], found["facts"])
