@@ -63,7 +63,7 @@ def compare_files(
             ],
         }
     if console is not None:
-        _show(report, console)
+        _show(report, labels, console)
     return report
 
 
@@ -90,30 +90,36 @@ def _labels(paths: Sequence[str | Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
-def _show(report: dict[str, Any], console: Console) -> None:
+def _show(report: dict[str, Any], labels: Sequence[str], console: Console) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title="same questions, paired")
-    for title in ("set", "n", "file", "pass@1 % [95 %]", "difference [95 %]", "only here / only first", "McNemar p"):
-        table.add_column(title, justify="left" if title in ("set", "file") else "right")
+    # File names are long and a terminal is narrow: the table names files by letters.
+    letters = [chr(ord("A") + index) if index < 26 else str(index) for index in range(len(labels))]
+    for letter, label in zip(letters, labels, strict=True):
+        console.print(Text(f"{letter}  {label}"))
+    table = Table(title="same questions, paired", box=None, pad_edge=False, header_style="bold")
+    for title in ("set", "n", "", "pass@1 % [95 %]", "minus A [95 %]", "only it/A", "p"):
+        table.add_column(title, justify="left" if title in ("set", "") else "right", no_wrap=title != "set")
     for name, part in report.items():
         for index, entry in enumerate(part["files"]):
             share = entry["pass@1"]
             cells = [
                 name if index == 0 else "",
                 str(part["n"]) if index == 0 else "",
-                entry["file"],
-                f"{100 * share['value']:.2f} [{100 * share['low']:.2f}, {100 * share['high']:.2f}]",
+                letters[index],
+                f"{100 * share['value']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]",
             ]
             if index:
                 d = part["differences"][index - 1]
                 cells += [
-                    f"{100 * d['difference']:+.2f} [{100 * d['low']:+.2f}, {100 * d['high']:+.2f}]",
-                    f"{d['only_second']} / {d['only_first']}",
-                    f"{d['p_value']:.3g}",
+                    f"{100 * d['difference']:+.1f} [{100 * d['low']:+.1f}, {100 * d['high']:+.1f}]",
+                    f"{d['only_second']}/{d['only_first']}",
+                    f"{d['p_value']:.2g}",
                 ]
             table.add_row(*cells)
     console.print(table)
+    console.print("p: McNemar's exact test; only it/A: questions that one of the two alone solved", style="dim")
     for name, part in report.items():
         if part["left_out"]:
             console.print(f"[dim]{name}: {part['left_out']} questions are not in all files and were left out[/dim]")

@@ -118,7 +118,8 @@ def _verdict(attempt: Attempt) -> Iterator[Any]:
     from runtime.render import clean
 
     style = "green" if attempt.correct else "red"
-    yield Text(clean(f"answer {attempt.answer!r}, gold {attempt.gold!r}"), style=style)
+    given = "no answer" if attempt.answer is None else f"answer {' '.join(attempt.answer.split())}"
+    yield Text(clean(f"{given}; gold {attempt.gold}"), style=style)
     kind = failure(attempt)
     if kind:
         yield Text(FAILURES[kind], style="dim")

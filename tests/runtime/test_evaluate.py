@@ -415,13 +415,15 @@ def test_two_files_are_compared_on_their_common_questions(tmp_path: Path) -> Non
     first = published(tmp_path / "a.jsonl", [(str(n), "1", [("text", "1" if n < 6 else "0")]) for n in range(10)])
     second = published(tmp_path / "b.jsonl", [(str(n), "1", [("text", "1" if n >= 5 else "0")]) for n in range(9)])
     screen = io.StringIO()
-    found = compare_files([first, second], console=Console(file=screen, width=160))["demo"]
+    found = compare_files([first, second], console=Console(file=screen, width=80))["demo"]
     assert (found["n"], found["left_out"]) == (9, 1)
     (difference,) = found["differences"]
     assert (difference["only_first"], difference["only_second"]) == (5, 3)
     assert difference["difference"] == pytest.approx((4 - 6) / 9)
     assert difference["low"] < difference["difference"] < difference["high"]
-    assert "a.jsonl" in screen.getvalue()
+    assert "A  a.jsonl\nB  b.jsonl" in screen.getvalue()
+    assert "44.4 [18.9, 73.3]  -22.2 [-" in screen.getvalue(), "a terminal of 80 columns cuts nothing"
+    assert "…" not in screen.getvalue()
     with pytest.raises(InputError, match="second file"):
         compare_files([first])
     other = published(tmp_path / "c.jsonl", [("z", "1", [("text", "1")])])
@@ -438,7 +440,7 @@ def test_inspection_shows_wrong_solutions_and_no_markup_of_theirs(tmp_path: Path
     shown = inspect_file(path, console=Console(file=screen, width=120))
     assert [(entry["id"], entry["failure"]) for entry in shown] == [("0", "no_code")]
     assert "[red]Q[/red] one?" in screen.getvalue()
-    assert "gold '4'" in screen.getvalue()
+    assert "answer 5; gold 4" in screen.getvalue()
     assert len(inspect_file(path, console=Console(file=io.StringIO()), show="all", ask=lambda: "q")) == 1
     assert inspect_file(path, console=Console(file=io.StringIO()), show="budget") == []
     with pytest.raises(InputError, match="cannot show"):
