@@ -204,7 +204,7 @@ class LlamaDecoder(BaseDecoder):
                 token[filled], position[filled], slot[filled] = sequence.ids[past], past, sequence.slot
                 wanted[filled] = 0
             else:
-                token[filled:end] = sequence.ids[past : past + count]
+                token[filled:end] = [*sequence.ids[past : past + count]]
                 position[filled:end] = list(range(past, past + count))
                 wanted[filled:end] = [0] * count
                 slot[filled:end] = [sequence.slot] * count

@@ -12,7 +12,7 @@ from __future__ import annotations
 import array
 import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from . import kernel
@@ -20,7 +20,7 @@ from . import kernel
 MADV_POPULATE_READ, MADV_POPULATE_WRITE = 22, 23
 """Since Linux 5.14; include/uapi/asm-generic/mman-common.h. Elsewhere the call fails, and cells pay for each fault."""
 _PRESENT, _FROM_FILE, _EXCLUSIVE = 1 << 63, 1 << 61, 1 << 56
-"""Bits of an entry of /proc/PID/pagemap: in memory; of a file; mapped by this process alone (Documentation/mm/pagemap)."""
+"""Bits of an entry of /proc/PID/pagemap: in memory, of a file, mapped by this process alone (Documentation/mm)."""
 _FAULT_AROUND = 16
 """Pages of a file that one fault brings in, so that smaller gaps are not worth a call."""
 
@@ -35,14 +35,24 @@ class Pages(NamedTuple):
     """MADV_POPULATE_READ or MADV_POPULATE_WRITE."""
 
 
-def measure(cell: Callable[[], object]) -> list[Pages]:
-    """The memory that `cell` touches in a fork of this process, which must have one thread.
+def measure(cells: Sequence[Callable[[], object]]) -> list[Pages]:
+    """The memory that `cells` touch, each run in a fork of the process that ran the one before, the first of this one.
 
-    Empty where the kernel does not say.
+    A cell's leavings decide which memory the next one gets, so more than the first are worth looking at. This process
+    must have one thread. Empty where the kernel does not say.
 
     Raises:
         OSError: no fork.
     """
+    read, written = _look_into(cells)
+    return [
+        *_runs(sorted(read), MADV_POPULATE_READ, _FAULT_AROUND),
+        *_runs(sorted(written), MADV_POPULATE_WRITE, 1),
+    ]
+
+
+def _look_into(cells: Sequence[Callable[[], object]]) -> tuple[set[int], set[int]]:
+    """Pages of files, and pages written to, by address."""
     answer, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -51,11 +61,13 @@ def measure(cell: Callable[[], object]) -> list[Pages]:
             before = set()
             for _ in range(2):  # The second look knows the pages that looking itself takes.
                 before.update(_touched()[1])
-            cell()
+            cells[0]()
             read, written = _touched()
-            found = [*_runs(read, MADV_POPULATE_READ, _FAULT_AROUND)]
-            found += _runs(sorted(set(written) - before), MADV_POPULATE_WRITE, 1)
-            data = array.array("Q", [number for pages in found for number in pages]).tobytes()
+            found = set(read), set(written) - before
+            if cells[1:]:
+                for mine, later in zip(found, _look_into(cells[1:]), strict=True):
+                    mine |= later
+            data = array.array("Q", [len(found[0]), *found[0], *found[1]]).tobytes()
             while data:
                 data = data[os.write(write, data) :]
         finally:
@@ -65,8 +77,9 @@ def measure(cell: Callable[[], object]) -> list[Pages]:
     with os.fdopen(answer, "rb") as pipe:
         data = pipe.read()
     os.waitpid(pid, 0)
-    numbers.frombytes(data[: len(data) // 24 * 24])
-    return [Pages(*numbers[start : start + 3]) for start in range(0, len(numbers), 3)]
+    numbers.frombytes(data[: len(data) // 8 * 8])
+    end = numbers[0] + 1 if numbers else 0
+    return set(numbers[1:end]), set(numbers[end:])
 
 
 def populate(stretches: Iterable[Pages]) -> None:

@@ -7,6 +7,8 @@ import os
 import signal
 import time
 
+from . import kernel
+
 
 def send(pid: int | None, number: int) -> None:
     """Signal a process if it is there."""
@@ -15,36 +17,51 @@ def send(pid: int | None, number: int) -> None:
             os.kill(pid, number)
 
 
+def read(path: str) -> bytes:
+    """A file of /proc, whole. In a third of the system calls that `open` makes: some are read for every cell.
+
+    Raises:
+        OSError: its process is gone.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = [os.read(descriptor, 1 << 16)]
+        while len(pieces[-1]) >= 1 << 11:  # The kernel gives about a page at a time where there is more.
+            pieces.append(os.read(descriptor, 1 << 16))
+        return b"".join(pieces)
+    finally:
+        os.close(descriptor)
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat from the state on; none where the process is gone."""
+    with contextlib.suppress(OSError):
+        return read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return []
+
+
 def alive(pid: int) -> bool:
     """Whether the process exists and is no zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as handle:
-            return handle.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except OSError:
-        return False
+    return _state(pid) not in (b"Z", b"X", b"")
 
 
 def cpu_seconds(pid: int) -> float:
     """Processor time a process has used; 0 where it is gone."""
-    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/stat", "rb") as handle:
-        fields = handle.read().rpartition(b")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return 0.0
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
 
 
 def run_delay(pid: int) -> float:
     """Seconds a process's first thread was ready to run and had to wait; 0 where nothing says."""
-    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/schedstat", "rb") as handle:
-        return int(handle.read().split()[1]) / 1e9
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(read(f"/proc/{pid}/schedstat").split()[1]) / 1e9
     return 0.0
 
 
 def threads_and_child_faults(pid: int) -> tuple[int, int]:
     """Threads of a process, and page faults of the children it has waited for: any child that ran had some."""
-    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as handle:
-        fields = handle.read().rpartition(b")")[2].split()
-        return int(fields[17]), int(fields[8])
-    return 0, 0
+    fields = _stat(pid)
+    return (int(fields[17]), int(fields[8])) if fields else (0, 0)
 
 
 def runnable(pid: int) -> bool:
@@ -58,9 +75,8 @@ def sleeping(pid: int) -> bool:
 
 
 def _state(pid: int) -> bytes:
-    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as handle:
-        return handle.read().rpartition(b")")[2].split()[0]
-    return b""
+    fields = _stat(pid)
+    return fields[0] if fields else b""
 
 
 def children(pid: int) -> set[int]:
@@ -71,8 +87,8 @@ def children(pid: int) -> set[int]:
     except OSError:
         return found
     for task in tasks:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{task}/children", "rb") as handle:
-            found.update(int(child) for child in handle.read().split())
+        with contextlib.suppress(OSError):
+            found.update(int(child) for child in read(f"/proc/{pid}/task/{task}/children").split())
     return found
 
 
@@ -109,18 +125,33 @@ def kill_others(keep: set[int]) -> None:
         reap()
 
 
+def current_processor() -> int | None:
+    """The processor that this thread runs on; None where the system does not say."""
+    try:
+        return int(kernel.libc().sched_getcpu())
+    except AttributeError:
+        return None
+
+
+def keep_on(pid: int, processors: set[int]) -> None:
+    """Let all threads of a process run on these processors only. Where that cannot be, nothing changes."""
+    with contextlib.suppress(OSError, AttributeError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setaffinity(int(task), processors)
+
+
 def private(pid: int) -> int:
     """Bytes of memory of a process that no file backs, as if it shared none of them."""
-    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/statm", "rb") as handle:
-        _size, resident, shared = handle.read().split()[:3]
+    with contextlib.suppress(OSError, ValueError):
+        _size, resident, shared = read(f"/proc/{pid}/statm").split()[:3]
         return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
 def memory_of(pid: int) -> int:
     """Bytes of memory that a process takes, its part of what it shares included."""
-    with contextlib.suppress(OSError, ValueError), open(f"/proc/{pid}/smaps_rollup", "rb") as handle:
-        for line in handle:
+    with contextlib.suppress(OSError, ValueError):
+        for line in read(f"/proc/{pid}/smaps_rollup").splitlines():
             if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
     return 0

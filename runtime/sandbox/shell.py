@@ -71,9 +71,12 @@ class EchoHook(DisplayHook):
     """Echo as Jupyter does, without `Out[n]: `, and to the cell's output even where `sys.stdout` is something else."""
 
     def quiet(self) -> bool:
-        """Whether a semicolon ends the cell; only then does IPython have to tokenize it."""
+        """Whether a semicolon ends the cell. IPython tokenizes it for that, which only a comment makes necessary."""
         parsed = self.shell.history_manager.input_hist_parsed
-        return bool(parsed) and ";" in parsed[-1] and bool(super().quiet())
+        code = parsed[-1].rstrip() if parsed else ""
+        if "#" not in code.rpartition("\n")[2]:
+            return bool(code.endswith(";"))
+        return ";" in code and bool(super().quiet())
 
     def compute_format_data(self, result: Any) -> Any:
         """The texts of a value. Of a plain number or string every printer but `repr` would say the same."""

@@ -43,6 +43,9 @@ READY = 1.0
 """Seconds for the head to take a snapshot in advance. It only saves time: without it, the cell takes its own."""
 LOOK_SECONDS = 0.1
 """Time between two looks at what the kernel does not bound."""
+NEAR = 0.005
+"""Seconds for which a cell stays on the processor of the thread that waits for it. Waking another one from its idle
+state, twice there and twice back, takes as long as many a cell does; longer cells go where there is room."""
 ENTRIES_PER_MB = 64
 """Files and folders per MiB of scratch space, as the inodes of tier 1's file system."""
 INTERRUPT = struct.Struct("!I")
@@ -95,6 +98,9 @@ class Supervisor:
         """Whether the head still has to say what became of the snapshot ordered in advance; whether the death of the
         head has been reported already; whether the order of the cell to begin still lies in the pipe, unread."""
         self._stopped_at = self._cpu_at_stop = 0.0
+        self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+        self._near = False
+        """Whether this session is held on one processor now."""
         self._broken = 0
         """How many cells in a row left a worker that could not run another."""
 
@@ -102,6 +108,7 @@ class Supervisor:
         """Run cells until the app's end of the socket closes."""
         try:
             while (order := protocol.read_frame(self.app.fileno(), protocol.MAX_ORDER)) is not None:
+                self._draw_near(order.get("processor"))
                 self.app.sendall(protocol.pack(self.run(str(order["code"]))))
                 self._after_cell()
         except (OSError, ProtocolError):
@@ -120,6 +127,19 @@ class Supervisor:
         if cut:
             self.notices.append(f"{cut} characters of output were left out in the middle")
         return {"output": text, "status": status, "seconds": seconds, "images": images, "notices": self.notices}
+
+    def _draw_near(self, processor: Any) -> None:
+        """Move the session to the processor of the thread that waits for it, for as long as a short cell takes."""
+        if isinstance(processor, int) and processor in self._processors and len(self._processors) > 1:
+            for pid in (os.getpid(), self.worker.head):
+                processes.keep_on(pid, {processor})
+            self._near = True
+
+    def _spread(self) -> None:
+        """Let the session run where there is room."""
+        for pid in {os.getpid(), *processes.below()}:
+            processes.keep_on(pid, self._processors)
+        self._near = False
 
     # ------------------------------------------------------------------------------------------------ one cell
 
@@ -155,7 +175,9 @@ class Supervisor:
             elif killed is not None and now >= deadline:
                 # Killed, yet nobody reported it: the snapshot is gone too.
                 return self._fall(None, killed, output)
-            event = self._wait(min(0.1, max(0.01, deadline - now)), output)
+            if self._near and now >= begun + NEAR:
+                self._spread()
+            event = self._wait(NEAR if self._near else min(0.1, max(0.01, deadline - now)), output)
             if event == "app gone":
                 raise ProtocolError("the app hung up")
             if event == "violation":
@@ -236,6 +258,8 @@ class Supervisor:
                 yield event
             elif not processes.alive(head):
                 return
+            if before is None:  # Not at once: as a rule the first report is the one that was waited for.
+                before = used()
 
     def _give_up(self, died: bool = False) -> bool:
         """Replace the head, which did not begin the cell; always False. `died`: its death has been reported."""

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import _thread
 import base64
+import functools
 import os
 import random
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from . import hot_pages, protocol
@@ -67,17 +69,29 @@ def run_head(shell: Any) -> None:
     _exit(0)
 
 
-def rehearse(shell: Any) -> None:
-    """Take an order and serve it as `run_head` does, in a fork that is made for this alone."""
-    for target in (ORDERS, REPORTS, OUTPUT):
-        source, write = os.pipe()
-        if target == ORDERS:
-            _write_all(write, _pack({"n": 1, "code": "x = 1\nprint(x)\nx + 1"}))
-        _dup2(source if target == ORDERS else write, target)
-    _set_up_streams()
-    shell.prepare()
-    order = _read_frame(ORDERS, protocol.MAX_ORDER) or {}
-    _serve(shell, Recovery(shell, (ORDERS, REPORTS, OUTPUT)), 1, str(order["code"]))
+def rehearsal(shell: Any) -> list[Callable[[], None]]:
+    """The first cells of a session, served as `run_head` does it; each is to be called in a fork made for it."""
+    recovery: list[Recovery] = []
+
+    def cell(number: int, code: str) -> None:
+        _setstate(_getstate())
+        if not recovery:
+            for target in (ORDERS, REPORTS, OUTPUT):
+                for source, kept in zip(os.pipe(), (target == ORDERS, target != ORDERS), strict=True):
+                    if kept:
+                        _dup2(source, target)
+                    elif target == ORDERS:
+                        writes.append(source)
+            _set_up_streams()
+            shell.prepare()
+            recovery.append(Recovery(shell, (ORDERS, REPORTS, OUTPUT)))
+        _write_all(writes[0], _pack({"n": number, "code": code}))
+        order = _read_frame(ORDERS, protocol.MAX_ORDER) or {}
+        _serve(shell, recovery[0], number, str(order["code"]))
+
+    writes: list[int] = []
+    codes = ("x = 1\nprint(x)\nx + 1", "x = x + 1\nx", "y = [x] * 3\nsum(y)")
+    return [functools.partial(cell, number, code) for number, code in enumerate(codes, 1)]
 
 
 def _snapshot(number: int) -> bool | None:

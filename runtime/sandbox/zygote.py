@@ -18,7 +18,6 @@ from typing import Any
 from . import hot_pages, kernel, namespaces, processes, reduced, supervisor, watch, worker
 from .confine import confine, prove
 from .launcher import receive
-from .recovery import Recovery
 
 _SPEC = importlib.util.find_spec(f"{__package__}.shell")
 _SHELL_CODE = (
@@ -89,7 +88,7 @@ def preload(options: dict[str, Any]) -> Any:
     gc.freeze()
     if reduced.on_linux():
         with contextlib.suppress(OSError):  # Where there is no /proc, each cell pays for its own copies.
-            worker.HOT.extend(hot_pages.measure(lambda: worker.rehearse(shell)))
+            worker.HOT.extend(hot_pages.measure(worker.rehearsal(shell)))
     return shell
 
 
