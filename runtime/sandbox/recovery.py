@@ -23,6 +23,8 @@ from . import protocol
 
 BROKEN = 70
 """Exit code of a worker that could not run another cell."""
+_FIT = 71
+"""Exit code of a trial that went well; not zero, which user code that ends the process is likely to use."""
 
 _LIMITS = tuple(
     number
@@ -134,7 +136,7 @@ def _trial(shell: Any) -> bool:
     except OSError:
         return True  # No room for a process. That is the cell's own doing, and ends with it.
     if pid:
-        return bool(_waitpid(pid, 0)[1] == 0)
+        return bool(_waitpid(pid, 0)[1] == _FIT << 8)
     try:
         _closerange(3, 60)  # There may be no room for another descriptor.
         answer, write = _pipe()
@@ -142,6 +144,6 @@ def _trial(shell: Any) -> bool:
         for descriptor in (1, 2):
             _dup2(write, descriptor)
         if shell.run("6*7") is True and b"42\n" in _read(answer, 1 << 16):
-            _exit(0)
+            _exit(_FIT)
     finally:
         _exit(1)

@@ -192,10 +192,20 @@ class Supervisor:
                     return self._fall(event.get("wait_status"), killed or interrupted, output)
                 if event.get("event") == "done" and event.get("n") == self.number:
                     return self._finish(event, interrupted, output)
+            if event is None and self._died_unheard():
+                return self._fall(None, killed or interrupted, output)
             if killed is None and (reason := self._over_limit()):
                 self.notices.append(reason)
                 processes.send(self.worker.head, signal.SIGKILL)
                 killed, deadline = "killed", time.monotonic() + ACK
+
+    def _died_unheard(self) -> bool:
+        """Whether the head is dead and its snapshot has said so, but nobody understood: a frame that the cell began and
+        did not end hides what comes after it."""
+        worker = self.worker
+        if processes.alive(worker.head):
+            return False
+        return worker.snapshot is None or (processes.sleeping(worker.snapshot) and not processes.children(worker.snapshot))
 
     def _stop(self) -> float:
         """Interrupt the cell, after ending what it forked, which would compete for the time it has to react."""
@@ -388,6 +398,8 @@ class Supervisor:
                 return
             if event == "violation":
                 self.worker.reader = protocol.reports()
+            elif event is None and processes.sleeping(self.worker.head) and not processes.children(self.worker.head):
+                return  # It has reported; the cell left half a frame, which hides the report.
 
     def _settle(self, output: OutputBuffer) -> None:
         """After a cell: nothing of it runs on, all it wrote is read, its state is frozen."""
