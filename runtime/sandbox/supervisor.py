@@ -202,10 +202,10 @@ class Supervisor:
     def _died_unheard(self) -> bool:
         """Whether the head is dead and its snapshot has said so, but nobody understood: a frame that the cell began and
         did not end hides what comes after it."""
-        worker = self.worker
-        if processes.alive(worker.head):
+        head, snapshot = self.worker.head, self.worker.snapshot
+        if processes.alive(head):
             return False
-        return worker.snapshot is None or (processes.sleeping(worker.snapshot) and not processes.children(worker.snapshot))
+        return snapshot is None or (processes.sleeping(snapshot) and not processes.children(snapshot))
 
     def _stop(self) -> float:
         """Interrupt the cell, after ending what it forked, which would compete for the time it has to react."""
