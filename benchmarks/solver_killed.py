@@ -37,6 +37,8 @@ from recipes.nano.problems import held_out
 
 FULL = 1000
 """Questions of a run whose figures are kept."""
+RESULTS_A_LIFE = 20
+"""Results between two deaths of the solving process, on average."""
 
 
 @dataclass
@@ -65,17 +67,18 @@ class Killer:
 
     def _life(self, process: subprocess.Popen[bytes]) -> int | None:
         """Some seconds of one call; None where it was killed."""
-        before = whole_lines(self.out)
+        # A life ends in the seconds after so many more results, so that a slow machine changes the duration and not
+        # whether it ends. At some results a second that is every few seconds.
+        enough = whole_lines(self.out) + self.rng.randint(1, 2 * RESULTS_A_LIFE)
         end: float | None = None
-        next_kill = time.monotonic() + self.rng.uniform(1, 4)
+        next_kill = time.monotonic() + self.rng.uniform(2, 8)
         while process.poll() is None:
             time.sleep(0.02)
             below = descendants(process.pid)
             self.seen |= below
             now = time.monotonic()
-            # Its seconds begin with its first result, so that a slow machine changes the duration and not the outcome.
-            if end is None and whole_lines(self.out) > before:
-                end = now + self.rng.uniform(2, 12)
+            if end is None and whole_lines(self.out) >= enough:
+                end = now + self.rng.uniform(0, 1)
             if end is not None and now >= end:
                 process.kill()
                 process.wait()
@@ -87,7 +90,7 @@ class Killer:
                     self.cells += 1
                 except ProcessLookupError:
                     pass  # It ended in the meantime.
-                next_kill = now + self.rng.uniform(1, 4)
+                next_kill = now + self.rng.uniform(2, 8)
         return process.returncode
 
     def left(self) -> list[int]:
