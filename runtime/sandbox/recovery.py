@@ -12,6 +12,7 @@ What a program may well want to keep (a signal handler, a transformer of its own
 from __future__ import annotations
 
 import builtins
+import gc
 import os
 import resource
 import signal
@@ -80,6 +81,9 @@ class Recovery:
         for number in (signal.SIGCHLD, signal.SIGCONT):  # which come between cells too, where no handler may run
             _signal(number, signal.SIG_DFL)
         _sigmask(signal.SIG_SETMASK, ())
+        if gc.callbacks:  # A library may want its own; those of cells would run, and fail, in every later one.
+            gc.callbacks[:] = [call for call in gc.callbacks if getattr(call, "__module__", None) != "__main__"]
+        gc.set_debug(0)
         if sys.getrecursionlimit() < self._depth:
             sys.setrecursionlimit(self._depth)
         if any(_identity(descriptor) != known for descriptor, known in self._pipes.items()):
