@@ -1,12 +1,14 @@
 """Does the boundary hold? Runs every probe of attacks.json in a sandbox and looks at what got through.
 
-    python benchmarks/sandbox_attacks.py [--data DIR] [--tier TIER,TIER] [--sessions 2] [--only ID,ID] [--json FILE]
+    python benchmarks/sandbox_attacks.py [--data DIR] [--own] [--tier TIER,TIER] [--sessions 2] [--only ID,ID]
+                                         [--old-bubblewrap] [--json FILE]
 
-Without --tier every tier is tried that this machine can run. Fixtures on the host, as the probes expect: a secret in
-the environment, two files in /tmp, a TCP listener, a unix and an abstract socket. Each session runs its share of the
-probes in order. After each: an ordinary cell runs, a variable from before is still there or its loss was announced, the
-host's files are as they were, this process has not grown (what sessions at once do to the host is seen, though not
-always put down to the right probe; --sessions 1 does that).
+With --own it runs this project's own probes (tests/runtime/sandbox/data/probes.json) instead. Without --tier every tier
+is tried that this machine can run. Fixtures on the host, as the probes expect: a secret in the environment, two files
+in /tmp, a TCP listener, a unix and an abstract socket. Each session runs its share of the probes in order. After each:
+an ordinary cell runs, a variable from before is still there or its loss was announced, the host's files are as they
+were, this process has not grown (what sessions at once do to the host is seen, though not always put down to the right
+probe; --sessions 1 does that).
 
 An *escape* is: `ESCAPE` in the output of a probe, a host fixture changed, a secret read, a session that does not come
 back. Prints one line per figure; exit code 1 where there was an escape, or (first tier) state kept on under 98 %.
@@ -22,7 +24,9 @@ import json
 import os
 import re
 import resource
+import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -36,12 +40,13 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from runtime.errors import SandboxError  # noqa: E402
-from runtime.sandbox import CellResult, Limits, Sandbox, for_model, for_screen, host  # noqa: E402
+from runtime.sandbox import CellResult, Limits, Sandbox, bubblewrap, for_model, for_screen, host, kernel  # noqa: E402
 from runtime.sandbox.allowance import MOST  # noqa: E402
 from runtime.sandbox.supervisor import STARVED_GRACE  # noqa: E402
 
 CANARY, VICTIM = Path("/tmp/sbx_canary.txt"), Path("/tmp/sbx_victim.txt")
 FORBIDDEN = (Path("/tmp/sbx_w01"), Path("/tmp/sbx_pickled"))
+OWN = ROOT / "tests" / "runtime" / "sandbox" / "data" / "probes.json"
 SECRET = "hunter2"
 TIERS = ("namespaces", "bubblewrap", "reduced")
 GROWTH_MB = 64
@@ -57,6 +62,15 @@ EXPECTED = {
     "R02": ("MemoryError",), "R03": ("MemoryError",), "R31": ("EOFError",), "S11": ("TypeError",),
 }  # fmt: skip
 STATUS = {"C02": "ok", "C11": "error", "R13": "timeout", "R21": "killed", "R22": "killed", "S16": "error"}
+
+
+def load(path: Path) -> list[dict]:
+    """The probes of a file that this processor can run; their code is text, or a list of its lines."""
+    probes = json.loads(path.read_text(encoding="utf-8"))
+    for probe in probes:
+        if isinstance(probe["code"], list):
+            probe["code"] = "\n".join(probe["code"])
+    return [probe for probe in probes if probe.get("machine") in (None, kernel.machine())]
 
 
 @contextmanager
@@ -174,7 +188,7 @@ def one_session(tier: str, probes: list[dict], limits: Limits, allowed: float, v
             if not alive and not any("lost" in notice for notice in (*result.notices, *after.notices)):
                 faults.append(f"state lost without a word: {after.output[:120]!r}")
             again = sandbox.run("6 * 7")
-            if again.output != "42":
+            if re.sub(r"\n\[sandbox\] .*", "", again.output) != "42":
                 faults.append(f"the next cell gave {again.output[:120]!r}")
             if probe["id"] == "X08":
                 faults += _daemon(sandbox)
@@ -206,15 +220,25 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="time limit of a cell; more on a busy machine")
     parser.add_argument("--nice", type=int, default=19, help="niceness of workers; 0 on a busy machine")
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--own", action="store_true", help="this project's own probes")
+    parser.add_argument("--old-bubblewrap", action="store_true", help="try its tier with one from 0.8 on, and say so")
     who = "root" if os.getuid() == 0 else "user"
-    add_json_argument(parser, f"sandbox_attacks_{who}")
+    own = "_own" if "--own" in sys.argv else ""
+    add_json_argument(parser, f"sandbox_attacks{own}_{who}")
     arguments = parser.parse_args()
-    probes = json.loads((arguments.data / "attacks.json").read_text(encoding="utf-8"))
+    probes = load(OWN if arguments.own else arguments.data / "attacks.json")
+    if arguments.old_bubblewrap:
+        bubblewrap.OLDEST = (0, 8)
     if arguments.only:
         probes = [probe for probe in probes if probe["id"] in arguments.only.split(",")]
     host.NICE = arguments.nice
     limits = Limits(cell_seconds=arguments.seconds)
     figures = Figures("sandbox_attacks", user=who, probes=len(probes), cell_seconds=arguments.seconds)
+    if program := shutil.which("bwrap"):
+        version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        oldest = ".".join(map(str, bubblewrap.OLDEST))
+        figures.details["bubblewrap found"] = version
+        print(f"{version}; used here from {oldest} on, elsewhere from 0.12 on")
     ran = 0
     for tier in arguments.tier.split(","):
         try:
