@@ -35,6 +35,9 @@ from runtime.errors import EngineError, InputError
 from runtime.lce import Segment
 from runtime.settings import EngineSettings, SamplingSettings
 
+_MASK = 100
+"""Added to a logit it allows, or taken from one it forbids; the largest bias servers take."""
+
 Flavour = Literal["vllm", "llama-server", "text"]
 _SPELLING = re.compile(r"<(?=\|[^|<>]{1,40}\|>|/?s>)")
 """Where text could be read as a control token by a server that parses special tokens."""
@@ -162,6 +165,8 @@ class _Remote(Sequence):
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     seed: int = 1
     requests: int = 0
+    masked: bool = False
+    """Whether the next request is for one token, drawn with the mask of this place."""
     stream: Stream | None = None
     failure: EngineError | None = None
     arrived: queue.SimpleQueue[tuple[int, bytes] | EngineError | None] = field(default_factory=queue.SimpleQueue)
@@ -245,6 +250,9 @@ class EndpointDecoder(BaseDecoder):
         if got is None:
             finished = sequence.stream.finish if sequence.stream is not None else None
             sequence.stream = None
+            if finished != "length" and not sequence.masked and not self._may_end(sequence):
+                self._ask_for_one(sequence)
+                return []
             return [] if finished == "length" else [Drawn(sequence, ENDED, b"")]
         token, piece = got
         vocabulary = self.engine.vocabulary
@@ -252,15 +260,33 @@ class EndpointDecoder(BaseDecoder):
             sequence.text += piece.decode("utf-8")
             return [Drawn(sequence, TEXT_ONLY, piece)]
         if token in sequence.forbidden if sequence.only is None else token not in sequence.only:
+            if not sequence.masked:
+                self._ask_for_one(sequence)
+                return []
             self._hang_up(sequence)
             sequence.failure = EngineError(
-                f"the server's model wrote token {token}, which the format does not allow there",
+                f"the server's model wrote token {token}, which the format does not allow there, "
+                "and the server took no notice of logit_bias",
                 "this solution cannot go on",
                 "check that the server holds the model the vocabulary is from",
             )
             return []
+        sequence.masked = False
         sequence.ids.append(token)
         return [Drawn(sequence, token, vocabulary.piece(token))]
+
+    def _may_end(self, sequence: _Remote) -> bool:
+        ends = self.engine.vocabulary.ends if self.engine.vocabulary is not None else frozenset()
+        allowed = ends - sequence.forbidden if sequence.only is None else ends & sequence.only
+        return bool(allowed) or not ends
+
+    def _ask_for_one(self, sequence: _Remote) -> None:
+        """Have this token drawn again with its mask. A server draws ahead without masks, which change from token to
+        token; drawing again only where the draw was not allowed gives each allowed token the share it has among them.
+        """
+        self._hang_up(sequence)
+        sequence.masked = True
+        self._news.set()
 
     def _ask(self, sequence: _Remote) -> None:
         engine = self.engine
@@ -273,7 +299,14 @@ class EndpointDecoder(BaseDecoder):
         # A new request for the same solution must not draw the same random numbers again.
         seed = (sequence.seed + sequence.requests * 7919) % 2**31
         sequence.requests += 1
-        stream = sequence.stream = Stream(engine, engine.flavour, prompt, sequence.sampling, seed)
+        request = (engine, engine.flavour, prompt, sequence.sampling, seed)
+        if sequence.masked:
+            allowed = sequence.only
+            bias = dict.fromkeys(sequence.forbidden, -_MASK) if allowed is None else dict.fromkeys(allowed, _MASK)
+            stream = Stream(*request, tokens=1, bias=bias)
+        else:
+            stream = Stream(*request)
+        sequence.stream = stream
         arrived = sequence.arrived = queue.SimpleQueue()
 
         def read() -> None:

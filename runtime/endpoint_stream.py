@@ -10,7 +10,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Seq
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ class Stream:
         seed: int,
         *,
         tokens: int = _REQUEST_TOKENS,
+        bias: Mapping[int, int] | None = None,
     ) -> None:
         self._engine = engine
         self._flavour = flavour
@@ -77,12 +78,16 @@ class Stream:
             body["min_p"] = sampling.min_p
         if sampling.repeat_penalty != 1.0:
             body["repeat_penalty" if flavour == "llama-server" else "repetition_penalty"] = sampling.repeat_penalty
+        if bias:
+            body["logit_bias"] = [[token, value] for token, value in bias.items()]
         if flavour == "llama-server":
             self.path = "/completion"
             body |= {"n_predict": tokens, "return_tokens": True, "cache_prompt": True}
         else:
             self.path = f"{engine.base}/completions"
             body["max_tokens"] = tokens
+            if bias:
+                body["logit_bias"] = {str(token): value for token, value in bias.items()}
             if flavour == "vllm":
                 ends = [engine.tokenizer.vocabulary.control_id(END_OF_MESSAGE)] if engine.tokenizer else []
                 body |= {"return_token_ids": True, "skip_special_tokens": False}

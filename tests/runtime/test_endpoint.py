@@ -14,6 +14,7 @@ import pytest
 from gguf_factory import write_model
 
 from runtime.batch import Item, solve_batch
+from runtime.decoder import Opening
 from runtime.endpoint import EndpointEngine
 from runtime.endpoint_stream import Stream, with_retry
 from runtime.engine import load
@@ -21,6 +22,7 @@ from runtime.engine_llama import LlamaEngine
 from runtime.engine_native import AbortFlag
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.lce import Block
+from runtime.modes import Mode
 from runtime.replay import script_tokens
 from runtime.sandbox import CellResult, Sandbox
 from runtime.settings import EngineSettings, SamplingSettings, SolverSettings
@@ -169,6 +171,38 @@ def test_the_key_is_sent_and_sampling_settings_arrive(cells: list[str]) -> None:
     assert cells
 
 
+def test_a_fenced_chain_of_thought_over_a_server_runs_nothing_and_reads_no_invented_output(cells: list[str]) -> None:
+    said = texts("We add.\n```python\n6*7\n```\n", "```output\n41\n```\nIt is \\boxed{41}.")
+    with Server(lambda _: (200, said)) as server:
+        engine = load("served", endpoint=server.url)
+        settings = SolverSettings(dialect="qwen-math", mode="chain-of-thought")
+        solution = Solver(engine, None, settings).solve("What is 6 times 7?")
+    assert solution.blocks == [Block("text", "We add.\n```python\n6*7\n```")]
+    assert (solution.cells, cells, len(server.requests)) == (0, [], 1)
+    assert solution.answer != "41"
+    assert "programs" not in server.requests[0]["prompt"]
+
+
+def test_a_fenced_program_of_thought_over_a_server_answers_with_what_it_printed(cells: list[str]) -> None:
+    with Server(calculator) as server:
+        engine = load("served", endpoint=server.url)
+        settings = SolverSettings(dialect="tora", mode="program-of-thought")
+        solution = Solver(engine, Sandbox(), settings).solve("What is 6 times 7?")
+    assert [block.type for block in solution.blocks] == ["text", "code", "execution"]
+    assert (solution.answer, solution.status, solution.cells, cells) == ("42", "answered", 1, ["6 * 7"])
+    assert len(server.requests) == 1, "the model does not read the result"
+
+
+def test_a_fenced_model_behind_a_server_imagines_its_output(cells: list[str]) -> None:
+    answers = iter([texts("```python\n6*7\n```\n", "```output\n40"), texts("41\n``", "`\nIt is \\boxed{41}.")])
+    with Server(lambda _: (200, next(answers))) as server:
+        engine = load("served", endpoint=server.url)
+        solution = Solver(engine, None, SolverSettings(dialect="tora", mode="imagined")).solve("What is 6 times 7?")
+    assert solution.blocks == [Block("code", "6*7"), Block("execution", "41"), Block("text", "It is \\boxed{41}.")]
+    assert (solution.answer, solution.cells, cells) == ("41", 0, [])
+    assert server.requests[1]["prompt"].endswith("```python\n6*7\n```\n```output\n")
+
+
 # Token ids
 
 
@@ -199,6 +233,83 @@ def by_token_ids(model: Path, path: str) -> Callable[[dict[str, Any]], tuple[int
         return 200, [*(chunk("", token_ids=[token]) for token in tokens), chunk("", "stop"), b"data: [DONE]\n\n"]
 
     return reply
+
+
+class Served:
+    """A server that draws with a real model, as many tokens a request as it likes, masked by `logit_bias` alone."""
+
+    def __init__(self, model: Path, path: str, *, deaf: bool = False) -> None:
+        self.engine, self.path, self.deaf = LlamaEngine(model, EngineSettings(threads=1, n_ctx=512)), path, deaf
+        self.masked = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, request: dict[str, Any]) -> tuple[int, list[bytes | float]]:
+        if request["path"] != self.path:
+            return 404, [b"{}"]
+        vllm = self.path != "/completion"
+        bias = request.get("logit_bias") or {}
+        with self._lock:
+            self.masked += bool(bias)
+            pairs = [(int(token), value) for token, value in (bias.items() if isinstance(bias, dict) else bias)]
+            assert isinstance(bias, dict) == vllm or not bias
+            tokens = self._draw(request["prompt"], pairs, min(request["max_tokens" if vllm else "n_predict"], 30))
+        ended = self.engine.vocabulary.is_end(tokens[-1])
+        if vllm:
+            last = chunk("", "stop" if ended else "length")
+            return 200, [*(chunk("", token_ids=[token]) for token in tokens), last, b"data: [DONE]\n\n"]
+        events = [{"content": "", "tokens": [token], "stop": False} for token in tokens]
+        events.append({"content": "", "tokens": [], "stop": True, "stop_type": "eos" if ended else "limit"})
+        return 200, [b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]
+
+    def _draw(self, ids: list[int], bias: list[tuple[int, float]], most: int) -> list[int]:
+        decoder = self.engine.open(1)
+        sequence = decoder._begin(list(ids), Opening(SamplingSettings(), 1))
+        if bias and not self.deaf:
+            only = frozenset(token for token, value in bias if value > 0)
+            sequence.only, sequence.forbidden = only or None, frozenset(token for token, _ in bias) - only
+        tokens: list[int] = []
+        while len(tokens) < most and not (tokens and self.engine.vocabulary.is_end(tokens[-1])):
+            tokens += [drawn.token for drawn in decoder.step([sequence])]
+        decoder.close()
+        return tokens
+
+
+@pytest.fixture(scope="module")
+def loud(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that writes control tokens wherever it can, the forbidden ones too."""
+    return write_model(tmp_path_factory.mktemp("model") / "loud.gguf", loud_control=12.0, seed=5)
+
+
+@pytest.mark.parametrize("mode", ["full", "chain-of-thought", "program-of-thought", "imagined"])
+@pytest.mark.parametrize("path", ["/v1/completions", "/completion"], ids=["vLLM", "llama-server"])
+def test_every_mode_writes_over_a_server_what_it_writes_without(
+    loud: Path, cells: list[str], mode: Mode, path: str
+) -> None:
+    settings = SolverSettings(mode=mode, max_tokens=60)
+    served = Served(loud, path)
+    with Server(served) as server, Sandbox() as sandbox:
+        solutions = []
+        for engine in (load(loud, n_ctx=512, threads=1), load(loud, n_ctx=512, endpoint=server.url)):
+            solver = Solver(engine, sandbox, settings)
+            solutions.append([solver.solve(f"{n} + 1?") for n in range(2)])
+            engine.close()
+    served.engine.close()
+    local, remote = solutions
+    assert [s.blocks for s in remote] == [s.blocks for s in local]
+    assert [(s.status, s.answer, s.tokens) for s in remote] == [(s.status, s.answer, s.tokens) for s in local]
+    assert served.masked, "this model wants what the mode forbids"
+    assert bool(cells) == (mode in ("full", "program-of-thought") and any(s.cells for s in local))
+
+
+def test_a_server_that_ignores_the_mask_is_one_clear_error(loud: Path) -> None:
+    served = Served(loud, "/v1/completions", deaf=True)
+    with Server(served) as server:
+        engine = load(loud, n_ctx=512, endpoint=server.url)
+        solution = Solver(engine, None, SolverSettings(mode="imagined", max_tokens=60)).solve("0 + 1?")
+        engine.close()
+    served.engine.close()
+    assert solution.status == "error"
+    assert "took no notice of logit_bias" in solution.detail
 
 
 @pytest.mark.parametrize("path", ["/v1/completions", "/completion"], ids=["vLLM", "llama-server"])
