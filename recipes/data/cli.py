@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recipes.cli.command import Parser, positive_int, say
+from runtime.errors import DataError
 
 Builder = tuple[Callable[[], Parser], Callable[[argparse.Namespace], int]]
 
@@ -36,16 +38,39 @@ def add_subcommands(summaries: dict[str, str], builders: dict[str, Builder]) -> 
     from recipes.data import cli_models
 
     summaries.update(SUMMARIES)
-    builders.update(
-        {
-            "check": (_check_parser, _check),
-            "decontaminate": (_decontaminate_parser, _decontaminate),
-            "convert": (_convert_parser, _convert),
-            "stats": (_stats_parser, _stats),
-            "split": (_split_parser, _split),
-            **cli_models.BUILDERS,
-        }
-    )
+    actions: dict[str, Builder] = {
+        "check": (_check_parser, _check),
+        "decontaminate": (_decontaminate_parser, _decontaminate),
+        "convert": (_convert_parser, _convert),
+        "stats": (_stats_parser, _stats),
+        "split": (_split_parser, _split),
+        **cli_models.BUILDERS,
+    }
+    builders.update({name: (parser, _on_this_disk(run)) for name, (parser, run) in actions.items()})
+
+
+_DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
+    errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+}  # fmt: skip
+"""What a full disk and a path that cannot be written look like: no fault of the program."""
+
+
+def _on_this_disk(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    def guarded(args: argparse.Namespace) -> int:
+        try:
+            return run(args)
+        except OSError as error:
+            if error.errno not in _DISK:
+                raise
+            where = f"{error.filename} cannot be used" if error.filename else "an output cannot be written"
+            raise DataError(
+                f"{where}: {error.strerror}",
+                "no half-written file stands under an output's name, and what a long action did is kept",
+                "make room or choose another place, and run the same command again",
+            ) from error
+
+    return guarded
 
 
 class Ticker:
@@ -76,7 +101,7 @@ def show_counts(title: str, counts: Mapping[str, int]) -> None:
     from runtime.render import clean, make_console
 
     console = make_console()
-    console.print(Text(clean(title)))
+    console.print(Text(clean(title if counts or not title.endswith(":") else f"{title} none")))
     for name, count in counts.items():
         console.print(Text(clean(f"  {count:>9,}  {name}")))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,13 @@ def merge(
         allow_missing: go on without the shards or samples that are missing.
 
     Raises:
-        InputError: shards of different runs, or one given twice.
+        InputError: shards of different runs, or one given twice, if only under another name.
         DataError: shards or samples are missing; every one is named.
     """
     files = [samples_path(shard) for shard in shards]
     metas = [_meta(path) for path in files]
     _same_run(files, metas)
-    problems = _doubled(files, metas)
+    problems = _doubled(files, metas) + _strangers(files, metas)
     if problems:
         raise InputError("; ".join(problems), "a row would stand twice", "give every shard once")
     problems = _missing(files, metas)
@@ -70,18 +70,27 @@ def _doubled(files: Sequence[Path], metas: Sequence[Mapping[str, Any]]) -> list[
     return problems
 
 
+def _strangers(files: Sequence[Path], metas: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Files whose samples are not of the shard they say they are: a copy of another one under a new name."""
+    problems = []
+    for path, meta in zip(files, metas, strict=True):
+        shard = Shard.parse(meta["data"]["shard"])
+        if count := sum(not shard.holds(index) for index in (int(line["index"]) for line in _lines(path))):
+            problems.append(f"{path} says it is shard {shard} and holds {count} samples of another one")
+    return problems
+
+
 def _missing(files: Sequence[Path], metas: Sequence[Mapping[str, Any]]) -> list[str]:
     count = Shard.parse(metas[0]["data"]["shard"]).count
     present = {Shard.parse(meta["data"]["shard"]).number for meta in metas}
     problems = [f"shard {number}/{count} is missing" for number in range(1, count + 1) if number not in present]
     for path, meta in zip(files, metas, strict=True):
-        keys = _keys(path)
+        keys = {(str(line["id"]), int(line["sample"])) for line in _lines(path)}
         if len(keys) < meta["expected"]:
             problems.append(f"{path} holds {len(keys)} of {meta['expected']} samples")
     return problems
 
 
-def _keys(path: Path) -> set[tuple[str, int]]:
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
     with open(path, "rb") as handle:
-        lines = (json.loads(raw) for raw in handle if raw.endswith(b"\n"))
-        return {(str(line["id"]), int(line["sample"])) for line in lines}
+        yield from (json.loads(raw) for raw in handle if raw.endswith(b"\n"))

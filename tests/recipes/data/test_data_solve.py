@@ -16,6 +16,7 @@ from runtime.errors import DataError, InputError
 from runtime.lce import Block
 from runtime.replay import ReplayEngine
 from runtime.settings import SolverSettings
+from runtime.transcript import meta_path
 
 QUESTIONS = [QuestionLine(f"q{n}", n, f"What is {n} + {n}?", str(2 * n), "") for n in range(12)]
 SETTINGS = SolverSettings(code_execution=False)
@@ -153,6 +154,11 @@ def test_a_merge_names_missing_doubled_unfinished_and_foreign_shards(tmp_path: P
     with pytest.raises(DataError, match="holds 3 of 4 samples"):
         merge(parts, out, "gold")
     assert merge(parts, out, "gold", allow_missing=True).rows == 11
+    renamed = tmp_path / "renamed.jsonl"
+    samples_path(renamed).write_bytes(samples_path(parts[0]).read_bytes())
+    meta_path(samples_path(renamed)).write_bytes(meta_path(samples_path(parts[1])).read_bytes())
+    with pytest.raises(InputError, match="says it is shard 2/3 and holds 4 samples of another one"):
+        merge([parts[0], renamed, parts[2]], out, "gold")
     other = tmp_path / "other.jsonl"
     run(other, shard=Shard(2, 3), settings=SolverSettings(code_execution=False, max_blocks=3))
     with pytest.raises(InputError, match="different runs"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from rows_factory import good_row, read, row, write
 
 from qlora.data import is_held_out
+from recipes.cli import main
 from recipes.data.cli import SUMMARIES, add_subcommands
 from recipes.data.split import parse_parts, split
 from recipes.data.stats import answer_kind, imports_of, plot, statistics
@@ -156,3 +159,28 @@ def test_the_actions_are_listed_without_loading_anything_heavy() -> None:
     root = Path(__file__).resolve().parents[3]
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_a_full_disk_and_a_place_that_cannot_be_written_are_told_as_what_they_are(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write(tmp_path / "rows.jsonl", [good_row()])
+
+    def full(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("runtime.files.os.fsync", full)
+    assert main(["data", "split", source, "--out", str(tmp_path / "parts")]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert os.strerror(code) in told
+    assert "run the same command again" in told
+    assert "fault of MathCoder" not in told
+    assert not list((tmp_path / "parts").iterdir()), "nothing half-written is left"
+
+
+def test_a_source_without_a_row_is_told_by_the_exit_code(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [b"{broken\n"])
+    against = write(tmp_path / "bench.jsonl", [{"question": "What?"}])
+    assert main(["data", "split", source, "--out", str(tmp_path / "parts")]) == 1
+    assert main(["data", "decontaminate", source, "--against", against]) == 1
