@@ -117,7 +117,9 @@ def _question(args: argparse.Namespace) -> str:
     elif sys.stdin is None or sys.stdin.isatty():
         raise InputError("there is no question", "", 'give one: mathcoder solve MODEL "What is 2 + 2?"')
     else:
-        text = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+        from recipes.cli.solve_many import question_text
+
+        text = question_text(sys.stdin.buffer.read(), "standard input").strip()
     check_question(text)
     return text
 
@@ -174,13 +176,13 @@ def _vote(
         settings = settings.model_copy(update={"temperature": VOTE_TEMPERATURE})
     count = preferences.samples
     items = with_samples([Item("0", 0, question)], count)
-    solutions: list[Solution] = []
-    for _, solution in solve_batch(engine, items, settings, limits=limits, slots=min(args.slots, count)):
-        solutions.append(solution)
+    solved: dict[int, Solution] = {}
+    for item, solution in solve_batch(engine, items, settings, limits=limits, slots=min(args.slots, count)):
+        solved[item.sample] = solution
         answer = answer_text(solution.answer) if solution.answer is not None else "no answer"
-        say(f"sample {len(solutions)} of {count}: {answer}")
-    # Seeds do not depend on which sample is finished first; the order in which they vote must not either.
-    solutions.sort(key=lambda solution: solution.seed)
+        say(f"sample {len(solved)} of {count}: {answer}")
+    # Which sample is finished first is a matter of timing; the order in which they vote must not be.
+    solutions = [solved[sample] for sample in sorted(solved)]
     outcome = vote(solutions)
     chosen = solutions[outcome.members[0]] if outcome.members else solutions[-1]
     if args.json:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
     from runtime.solver import Solution
+    from runtime.transcript import ResultsFile
 
 REPORT_SECONDS = 2.0
 """Between two lines of progress where standard error is no terminal, ten times this."""
@@ -36,7 +37,7 @@ def read_questions(source: str) -> Questions:
     """Questions from a file or, for `-`, from standard input: JSON lines with `question`, or one plain question a line.
 
     Raises:
-        InputError: the file cannot be read or holds no question.
+        InputError: the file cannot be read, is no text, or holds no question.
         DataError: lines that are no questions, or an id given twice; every such line is named.
     """
     from runtime.batch import Item
@@ -45,9 +46,9 @@ def read_questions(source: str) -> Questions:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror or error}", "nothing was solved") from None
-    lines = [
-        (number, line) for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1) if line.strip()
-    ]
+    text = question_text(data, source).replace("\r\n", "\n")
+    # Not `splitlines`, for which form feeds and U+2028 end lines as well: both may stand inside a JSON string.
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         raise InputError(f"{source} holds no question", "nothing was solved")
     as_json = source.endswith((".jsonl", ".json")) or _is_object(lines[0][1])
@@ -74,6 +75,27 @@ def read_questions(source: str) -> Questions:
         more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
         raise DataError(f"{source}: {'; '.join(bad[:5])}{more}", "nothing was solved", "correct the file")
     return Questions(items, {"source": source, "sha256": hashlib.sha256(data).hexdigest(), "questions": len(items)})
+
+
+def question_text(data: bytes, source: str) -> str:
+    """What a person gave as questions, as text.
+
+    Raises:
+        InputError: it is no UTF-8, or holds NUL bytes: no text file, and nothing to solve.
+    """
+    try:
+        # With or without the mark that some editors put in front.
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{source} is no UTF-8 text (line {line}, byte {data[error.start]:#04x})",
+            "nothing was solved",
+            "save it as UTF-8; a model or an archive holds no questions",
+        ) from None
+    if "\0" in text:
+        raise InputError(f"{source} is no text: it holds NUL bytes", "nothing was solved", "give a text file")
+    return text
 
 
 def _is_object(line: str) -> bool:
@@ -130,6 +152,8 @@ def solve_many(
         for item, solution in solve_batch(engine, pending, settings, limits=limits, slots=args.slots):
             results.append(_line(item, solution))
             progress.done(solution)
+        if args.answer_only:
+            _print_kept(results, _Answers(questions.items, samples), items)
     say(f"results: {args.out}")
     return progress.finish()
 
@@ -146,22 +170,32 @@ def _line(item: Item, solution: Solution) -> dict[str, Any]:
     return result_line(item, solution, strict=strict_equal(answer, gold), lenient=equivalent(answer, gold))
 
 
+def _print_kept(results: ResultsFile, answers: _Answers, items: list[Item]) -> None:
+    """The answers of a whole results file, what earlier calls solved included."""
+    from runtime.lce import Block
+    from runtime.solver import Solution
+
+    asked = {(item.id, item.sample): item for item in items}
+    for line in map(json.loads, results.reading()):
+        blocks = [Block(block["type"], block["content"]) for block in line["blocks"]]
+        answers.add(asked[line["id"], line["sample"]], Solution(blocks, line["answer"], line["status"]))
+
+
 class _Answers:
     """Prints one answer a question, in the order of the questions; an empty line where there is none."""
 
     def __init__(self, items: list[Item], samples: int) -> None:
         self.samples = samples
-        self.waiting: dict[int, list[Solution]] = {item.index: [] for item in items}
+        self.waiting: dict[int, dict[int, Solution]] = {item.index: {} for item in items}
         self.next = 0
 
     def add(self, item: Item, solution: Solution) -> None:
         from runtime.render import clean
         from runtime.vote import vote
 
-        self.waiting[item.index].append(solution)
+        self.waiting[item.index][item.sample] = solution
         while (ready := self.waiting.get(self.next)) is not None and len(ready) == self.samples:
-            ready.sort(key=lambda solution: solution.seed)
-            answer = vote(ready).answer
+            answer = vote([ready[sample] for sample in sorted(ready)]).answer
             print(clean(answer).replace("\n", " ") if answer is not None else "", flush=True)
             del self.waiting[self.next]
             self.next += 1

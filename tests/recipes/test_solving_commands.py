@@ -144,6 +144,45 @@ def test_bad_question_files_name_their_lines(model: str, tmp_path: Path, capsys:
     assert main(["solve", model, "--questions", str(tmp_path / "missing.jsonl")]) == 2
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"GGUF\x03\x00\x00\x00questions", "holds NUL bytes"),
+        (b"first?\nWie gro\xdf ist 2 + 2?\n", "line 2, byte 0xdf"),
+        ("first?\n".encode("utf-16"), "no UTF-8"),
+    ],
+    ids=["a model file", "another encoding", "UTF-16"],
+)
+def test_a_file_that_is_no_text_is_refused_before_anything_is_solved(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes, said: str
+) -> None:
+    path = tmp_path / "questions.txt"
+    path.write_bytes(data)
+    assert main(["solve", model, "--questions", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+
+
+def test_only_a_newline_ends_a_question(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON may hold U+2028, U+0085 and the like as they are, and editors put a mark in front or write CR LF."""
+    path = tmp_path / "q.jsonl"
+    rows = [{"question": "a\u2028b\u0085c", "id": 1}, {"question": "second?", "id": 2}]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    assert main(["solve", model, "--questions", str(path)]) == 0
+    lines = capsys.readouterr().out.strip().split("\n")
+    asked = {line["id"]: line["question"] for line in map(json.loads, lines)}
+    assert asked == {"1": "a\u2028b\u0085c", "2": "second?"}
+
+
+def test_kept_results_can_be_voted_on(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["solve", model, "--questions", questions(tmp_path, "a", "silent", "b"), "--samples", "2", "--answer-only"]
+    for _ in range(2):
+        assert main([*call, "--out", str(tmp_path / "r.jsonl")]) == 0
+        assert capsys.readouterr().out == "132\n\n132\n", "the second call finds all of them solved"
+
+
 def test_plain_lines_are_questions_too(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "plain.txt"
     path.write_text("first?\n\nsecond?\n", encoding="utf-8")
