@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qlora.base import device_and_dtype
 from qlora.fused import fuse
 from qlora.fused_blocks import fuse_blocks
 from qlora.quiet import quiet_libraries
@@ -48,6 +49,11 @@ class Adapted:
         self.peft = peft_model
         self.backend = backend
         self.backbone = causal.model
+        self.locate()
+
+    def locate(self) -> None:
+        """Find the two ends where they are now: again after the model was moved to another device."""
+        causal = self.peft.get_base_model()
         self.embedding = _token_rows(causal.get_input_embeddings())
         self.head = _token_rows(causal.get_output_embeddings())
         self.tied = self.embedding.rows is self.head.rows
@@ -106,7 +112,8 @@ def add_adapter(
     }
     checkpointing = train.gradient_checkpointing
     if checkpointing is None:
-        checkpointing = model.device.type != "cpu"
+        # Where it will compute: a base that is to be cut over processes still lies in the memory of the host.
+        checkpointing = device_and_dtype(train)[0].type != "cpu"
     torch.manual_seed(train.seed)
     with quiet_libraries():
         if backend == "unsloth":

@@ -118,14 +118,26 @@ def _check(base: BaseModel) -> None:
         raise ModelError(f"{base.path} lacks {', '.join(missing)}", "the base cannot be loaded", "fetch it again")
 
 
-def choose_backend(requested: Backend) -> tuple[str, str]:
+def choose_backend(requested: Backend, *, cut: bool = False) -> tuple[str, str]:
     """The backend to use and the reason, for the screen.
 
+    Args:
+        requested: what the recipe says.
+        cut: whether the base is cut over processes (`train.fsdp`).
+
     Raises:
-        TrainError: unsloth is asked for and not installed.
+        TrainError: unsloth is asked for and not installed, or cannot do what is asked for.
     """
     from importlib.util import find_spec
 
+    if cut and requested == "unsloth":
+        raise TrainError(
+            "train.backend is unsloth, whose kernels want the whole base, and train.fsdp cuts it over the processes",
+            "nothing was trained",
+            "set train.backend=peft, or train.fsdp=false",
+        )
+    if cut and requested == "auto":
+        return "peft", "its layers can be cut over processes"
     installed = find_spec("unsloth") is not None and find_spec("unsloth_zoo") is not None
     if requested == "peft":
         return "peft", "asked for"
@@ -183,10 +195,17 @@ def load_tokenizer(base: BaseModel) -> Any:
     return tokenizer
 
 
-def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend: str) -> Any:
+def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend: str, *, on_host: bool = False) -> Any:
     """The base on its device, its linear layers in NF4 with double quantization, embeddings grown for the tokens.
 
     Rows of tokens that the base did not know start at the mean of the rows it knew, input and output.
+
+    Args:
+        base: what to load.
+        tokenizer: with the control tokens.
+        settings: of the training.
+        backend: `peft` or `unsloth`.
+        on_host: in the memory of the host, whatever computes later: the GPU gets it in parts.
 
     Raises:
         ModelError: a weight file is truncated or does not fit the configuration.
@@ -195,6 +214,8 @@ def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend
     import torch
 
     device, dtype = device_and_dtype(settings)
+    if on_host:
+        device = torch.device("cpu")
     known = _known_tokens(base)
     with quiet_libraries():
         try:

@@ -46,7 +46,8 @@ class _LoraLinear(torch.autograd.Function):
 
 def frozen_weight(layer: Any, dtype: torch.dtype) -> Tensor:
     """[out, in] weight of a linear layer, dequantized where it is in 4 bits."""
-    state = getattr(layer.weight, "quant_state", None)
+    # A weight that was cut over processes has lost the state of its quantization; its layer has it.
+    state = getattr(layer.weight, "quant_state", None) or getattr(layer, "quant_state", None)
     if state is None:
         return layer.weight.to(dtype)
     from bitsandbytes.functional import dequantize_4bit

@@ -93,6 +93,11 @@ class TrainSettings(Settings):
         default=True, description="NF4 with double quantization; false trains LoRA on the 16-bit base"
     )
     gradient_checkpointing: bool | None = Field(default=None, description="default: on for a GPU, off for a CPU")
+    fsdp: bool | None = Field(
+        default=None,
+        description="cut the frozen base over the processes of torchrun or accelerate launch, for a base that one GPU "
+        "cannot hold; default: what `accelerate launch --use_fsdp` says",
+    )
     attention: Literal["auto", "rows", "sdpa", "eager"] = Field(
         default="auto", description="attention of the peft backend"
     )
@@ -119,6 +124,7 @@ LAYOUT_KEYS = frozenset(
         "sample_tokens",
         "tensorboard",
         "gradient_checkpointing",
+        "fsdp",
     }
 )
 """Keys of `train` that change how a run goes but not what it computes; a run may be continued with other values."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from qlora.peak import Peak
+    from qlora.processes import Processes
+    from qlora.sharding import ShardedBase
     from qlora.train import RunSummary
 
 MICRO_TOKENS = {"cpu": 4096, "cuda": 8192}
@@ -100,6 +102,34 @@ def micro_tokens(options: TrainSettings, device: torch.device, lengths: NDArray[
 def step_seed(seed: int, step: int) -> int:
     """Seed of the random numbers (dropout, NEFTune) of one step."""
     return (seed * 1_000_003 + step) % (1 << 63)
+
+
+def refuse_cut(lora: LoraSettings) -> None:
+    """Refuse what does not go with a base that is cut over processes.
+
+    Raises:
+        TrainError: the adapter reads whole weights.
+    """
+    if lora.dora:
+        raise TrainError(
+            "lora.dora needs the whole weights of a layer, and train.fsdp cuts them over the processes",
+            "nothing was trained",
+            "set lora.dora=false or train.fsdp=false",
+        )
+
+
+def refuse_two_folders(folder: RunFolder, processes: Processes, done: int) -> None:
+    """Refuse processes that would go on from different steps.
+
+    Raises:
+        TrainError: they see different folders under one name.
+    """
+    if not processes.agree(done):
+        raise TrainError(
+            f"the processes see different checkpoints in {folder.path}",
+            "they would not train one model",
+            "give --out on a disk that all machines share",
+        )
 
 
 def describe(settings: QloraSettings, base: BaseModel, data: Prepared, backend: str, steps: int) -> dict[str, Any]:
@@ -218,7 +248,7 @@ def peak_memory(device: torch.device) -> int:
 
 def announce(
     console: Console, base: BaseModel, data: Prepared, adapted: Adapted, backend: tuple[str, str],
-    options: TrainSettings, steps: int, done: int, world: int, peak: Peak,
+    options: TrainSettings, steps: int, done: int, world: int, peak: Peak, sharded: ShardedBase | None,
 ) -> None:  # fmt: skip
     """What is about to happen, in numbers."""
     counts = data.table.tokens_per_kind()
@@ -238,6 +268,7 @@ def announce(
         f"{min(options.warmup_steps, math.ceil(steps / 10))}"
         + (f"; {world} processes" if world > 1 else "")
         + (f"; going on after step {done}" if done else ""),
+        *([] if sharded is None else [f"cut       {sharded.account()} MB of linear weights in this process"]),
         f"peak      {peak.flops / 1e12:,.2f} TFLOP/s ({peak.source}), which MFU is held against",
     ]
     for line in lines:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,9 +16,14 @@ from qlora.attention import RowLayout
 from qlora.loss import supervised_loss
 from qlora.packing import MicroBatch, group_rows, lay_out
 from qlora.prepare import Prepared
+from qlora.processes import Processes
 from qlora.settings import TrainSettings
 from runtime.errors import TrainError
 from runtime.lce import KINDS
+
+Result = TypeVar("Result")
+_GOLDEN = 0x1E3779B97F4A7C15
+"""Spreads the seeds of a step's micro-batches, so that they meet none of another step."""
 
 
 @dataclass
@@ -58,7 +64,8 @@ class Stepper:
     Attributes:
         micro_tokens: the limit of tokens per forward pass in force; halved when memory runs out.
         on_halved: called with the new limit.
-        may_halve: false where other processes lay out the same step and would not know.
+        processes: those that share the micro-batches of a step.
+        together: every forward pass is one of all processes, since each holds a part of the base.
     """
 
     def __init__(self, adapted: Adapted, prepared: Prepared, settings: TrainSettings, micro_tokens: int) -> None:
@@ -67,7 +74,8 @@ class Stepper:
         self.settings = settings
         self.micro_tokens = micro_tokens
         self.on_halved: Any = None
-        self.may_halve = True
+        self.processes = Processes()
+        self.together = False
 
     def micro_batches(self, rows: Sequence[int]) -> list[MicroBatch]:
         """The layout of a step's rows."""
@@ -75,36 +83,54 @@ class Stepper:
         groups = group_rows(rows, self.prepared.table.lengths, self.micro_tokens, packed=packed)
         return [lay_out(self.prepared.table, group, self.prepared.supervised, packed=packed) for group in groups]
 
-    def gradient(self, rows: Sequence[int], *, seed: int = 0, rank: int = 0, world: int = 1) -> StepResult:
+    def gradient(self, rows: Sequence[int], *, seed: int = 0) -> StepResult:
         """Put the gradient of the mean loss over the supervised tokens of `rows` into the parameters' `.grad`.
 
         With several processes, this one's share of the sum; every process divides by the count of all.
 
+        Args:
+            rows: of the step.
+            seed: of its random numbers (dropout, NEFTune); those of a micro-batch are the same in whichever process.
+
         Raises:
             TrainError: one row alone does not fit in memory.
         """
+        return self._smaller_until_it_fits(rows, lambda: self._accumulate(self.micro_batches(rows), seed))
+
+    def _smaller_until_it_fits(self, rows: Sequence[int], work: Callable[[], Result]) -> Result:
         while True:
-            for parameter in self.adapted.trainable().values():
-                parameter.grad = None
-            torch.manual_seed(seed)
+            self._forget_gradients()
+            result, message = None, ""
             try:
-                return self._accumulate(self.micro_batches(rows), rank, world)
+                result = work()
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
                 message = str(error).splitlines()[0]
             # Outside the handler: there the exception still holds the frames, and with them the memory.
-            self._halve(rows, message)
+            if self.together and message:
+                self._refuse_to_halve(rows, message)
+            if not self.together and self.processes.any(bool(message)):
+                # All lay out the same step, so all must know.
+                self._halve(rows, message or "in another process")
+            elif result is not None:
+                return result
 
-    def _accumulate(self, micro_batches: list[MicroBatch], rank: int, world: int) -> StepResult:
+    def _accumulate(self, micro_batches: list[MicroBatch], seed: int) -> StepResult:
         total = sum(len(micro.predicts) for micro in micro_batches)
         sums, counts = np.zeros(len(KINDS)), np.zeros(len(KINDS), np.int64)
+        rank, world = self.processes.rank, self.processes.world
         mine = micro_batches[rank::world]
-        for micro in mine:
+        for turn, micro in enumerate(mine):
+            torch.manual_seed((seed + (rank + turn * world) * _GOLDEN) % (1 << 63))
             loss, losses = self.forward(micro)
             (loss / total).backward()
             sums += np.bincount(micro.target_kinds, weights=losses.cpu().numpy(), minlength=len(KINDS))
             counts += np.bincount(micro.target_kinds, minlength=len(KINDS))
+        if self.together and len(mine) < math.ceil(len(micro_batches) / world):
+            # The others compute one more, for which this process has to give its part of every layer.
+            loss, _ = self.forward(min(micro_batches, key=lambda micro: micro.ids.size))
+            (loss * 0.0).backward()
         return StepResult(
             {kind: float(sums[number]) for number, kind in enumerate(KINDS) if kind in self.prepared.supervised},
             {kind: int(counts[number]) for number, kind in enumerate(KINDS) if kind in self.prepared.supervised},
@@ -139,28 +165,31 @@ class Stepper:
         heaviest = max(
             all_rows, key=lambda rows: (max(lengths[row] for row in rows), sum(lengths[row] for row in rows))
         )
-        while True:
-            try:
-                micro = max(self.micro_batches(heaviest), key=lambda micro: (micro.ids.size, max(micro.lengths)))
-                loss, _ = self.forward(micro)
-                loss.backward()
-                break
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                message = str(error).splitlines()[0]
-            self._halve(heaviest, message)
+
+        def work() -> bool:
+            micro = max(self.micro_batches(heaviest), key=lambda micro: (micro.ids.size, max(micro.lengths)))
+            loss, _ = self.forward(micro)
+            loss.backward()
+            return True
+
+        self._smaller_until_it_fits(heaviest, work)
+        self._forget_gradients()
+
+    def _forget_gradients(self) -> None:
         for parameter in self.adapted.trainable().values():
             parameter.grad = None
 
+    def _refuse_to_halve(self, rows: Sequence[int], message: str) -> None:
+        """The other processes wait in the middle of a layer for this one's part of it, and cannot be told."""
+        longest = max(int(self.prepared.table.lengths[row]) for row in rows)
+        raise TrainError(
+            f"memory ran out in one of several processes that share the base ({message})",
+            "training cannot go on; the last checkpoint is kept",
+            f"set train.micro_tokens={max(longest, self.micro_tokens // 2)} and give the same command again",
+        )
+
     def _halve(self, rows: Sequence[int], message: str) -> None:
         longest = max(int(self.prepared.table.lengths[row]) for row in rows)
-        if not self.may_halve:
-            raise TrainError(
-                f"memory ran out in one of several processes ({message})",
-                "training cannot go on; the last checkpoint is kept",
-                f"set train.micro_tokens={max(longest, self.micro_tokens // 2)} and give the same command again",
-            )
         if self.micro_tokens <= longest:
             raise TrainError(
                 f"memory ran out on a single row of {longest} tokens ({message})",
@@ -168,8 +197,7 @@ class Stepper:
                 "lower train.context, turn train.gradient_checkpointing on, or take a smaller base",
             )
         self.micro_tokens = max(longest, self.micro_tokens // 2)
-        for parameter in self.adapted.trainable().values():
-            parameter.grad = None
+        self._forget_gradients()
         if self.adapted.device.type == "cuda":
             torch.cuda.empty_cache()
         if self.on_halved is not None:

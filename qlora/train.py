@@ -108,42 +108,46 @@ def train(
     from rich.console import Console
 
     from qlora.base import choose_backend
-    from qlora.processes import join
+    from qlora.processes import is_cut, join
     from qlora.runfolder import RunFolder
 
     folder = RunFolder(Path(out_dir))
-    backend, reason = choose_backend(settings.train.backend)
+    cut = is_cut(settings.train)
+    backend, reason = choose_backend(settings.train.backend, cut=cut)
     if backend == "unsloth":
         import_unsloth_first()
     processes = join()
     console = console or Console()
     if not processes.first:
         console = Console(quiet=True)
-    with folder.locked() if processes.first else nullcontext():
+    with processes.watched(), folder.locked() if processes.first else nullcontext():
         if fresh and processes.first:
             folder.clear()
         processes.wait()
-        return _run(settings, folder, processes, (backend, reason), console, on_sample)
+        return _run(settings, folder, processes, (backend, reason), console, on_sample, cut)
 
 
 def _run(
     settings: QloraSettings, folder: RunFolder, processes: Processes, backend: tuple[str, str], console: Console,
-    on_sample: OnSample | None,
+    on_sample: OnSample | None, cut: bool,
 ) -> RunSummary:  # fmt: skip
     import torch
 
     from qlora import checkpoint, optimizer, setup
     from qlora.adapter import add_adapter
-    from qlora.base import find_base, load_model, load_tokenizer
+    from qlora.base import device_and_dtype, find_base, load_model, load_tokenizer
     from qlora.packing import RowOrder
     from qlora.peak import peak_of
     from qlora.plan import Shape
     from qlora.plots import plot_run
     from qlora.prepare import prepare
     from qlora.progress import Progress
+    from qlora.sharding import ShardedBase
     from qlora.step import Stepper
 
     options = settings.train
+    if cut:
+        setup.refuse_cut(settings.lora)
     base = find_base(settings.base)
     setup.check_context(base, options.context)
     tokenizer = load_tokenizer(base)
@@ -158,23 +162,24 @@ def _run(
 
     setup.check_disk(folder.path, base, settings.lora)
     trackers = setup.trackers(folder, options)
-    model = load_model(base, tokenizer, options, backend[0])
+    model = load_model(base, tokenizer, options, backend[0], on_host=cut)
     adapted = add_adapter(model, tokenizer, settings.lora, options, backend[0], base_name=settings.base)
+    sharded = ShardedBase(adapted, processes, device_and_dtype(options)[0]) if cut else None
     optim = optimizer.build(adapted, options)
     stepper = Stepper(adapted, data, options, setup.micro_tokens(options, adapted.device, data.table.lengths))
-    stepper.may_halve = processes.world == 1
+    stepper.processes, stepper.together = processes, cut
     last, done = checkpoint.latest(folder.checkpoints), 0
     if last is not None:
         checkpoint.load(last, adapted, optim)
         state = checkpoint.state_of(last)
         done, stepper.micro_tokens = state["step"], min(stepper.micro_tokens, state["micro_tokens"])
-    processes.wait()  # before the first one writes what the others read above
+    setup.refuse_two_folders(folder, processes, done)  # and all have read what the first one writes below
     if processes.first:
         folder.write_inputs(settings, tokenizer, base, data.held_out)
         folder.cut_log(done)
         folder.write(run | {"status": "running", "steps": done})
     shape, peak = Shape.of(base.config, len(tokenizer)), peak_of(adapted.device, adapted.dtype)
-    setup.announce(console, base, data, adapted, backend, options, steps, done, processes.world, peak)
+    setup.announce(console, base, data, adapted, backend, options, steps, done, processes.world, peak, sharded)
 
     progress = Progress(console, steps, done)
     stepper.on_halved = lambda limit: progress.say(
@@ -183,7 +188,7 @@ def _run(
         "yellow",
     )
     started, tokens, supervised = time.perf_counter(), 0, 0
-    with _stop_on_signal() as stop, progress.live():
+    with _stop_on_signal(launched=processes.world > 1) as stop, progress.live():
         stepper.dry_run([order.at(step) for step in range(done, steps)])
         for step in range(done, steps):
             began = time.perf_counter()
@@ -191,7 +196,7 @@ def _run(
             rate = optimizer.learning_rate(step, steps, options)
             optimizer.set_learning_rate(optim, rate)
             seed = setup.step_seed(options.seed, step)
-            result = stepper.gradient(rows, seed=seed, rank=processes.rank, world=processes.world)
+            result = stepper.gradient(rows, seed=seed)
             processes.add_up(adapted.trainable().values())
             processes.add_up_result(result)
             norm = torch.nn.utils.clip_grad_norm_(adapted.trainable().values(), options.max_grad_norm).item()
@@ -206,8 +211,12 @@ def _run(
             mfu = flops / taken / (peak.flops * processes.world)
             entry = setup.log_entry(done, result, rate, norm, taken, mfu, adapted.device)
             if on_sample is not None and options.sample_every and done % options.sample_every == 0:
-                if processes.first and (sample := dict(on_sample(Snapshot(done, adapted, tokenizer, data)))):
-                    entry["sample"] = sample
+                if processes.first:
+                    with sharded.first_computes() if sharded is not None else nullcontext():
+                        sample = dict(on_sample(Snapshot(done, adapted, tokenizer, data)))
+                    entry |= {"sample": sample} if sample else {}
+                elif sharded is not None:
+                    sharded.follow()
                 stopping = stopping or processes.any(stop.is_set())
             if processes.first:
                 folder.append_log(entry)
@@ -252,21 +261,32 @@ def import_unsloth_first() -> None:
 
 
 @contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, to be seen at the end of a step; a second Ctrl-C interrupts at once."""
+def _stop_on_signal(*, launched: bool) -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, to be seen at the end of a step; a second Ctrl-C interrupts at once.
+
+    A launcher passes on the Ctrl-C that the terminal has sent to everybody already: within a second both are one. It
+    also sends SIGTERM as soon as another process is lost, while this one is about to say so; so under a launcher
+    SIGTERM stays caught to the end.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may handle signals; a host program that trains in another has its own way
         return
 
+    first = 0.0
+
     def handle(_number: int, _frame: Any) -> None:
-        if stop.is_set():
+        nonlocal first
+        if not stop.is_set():
+            first = time.monotonic()
+            stop.set()
+        elif time.monotonic() - first > 1.0:
             raise KeyboardInterrupt
-        stop.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if not (launched and number == signal.SIGTERM):
+                signal.signal(number, handler)

@@ -10,6 +10,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from recipes.cli.command import Parser
+from runtime.errors import MathCoderError
 
 if TYPE_CHECKING:
     from recipes.schema import Recipe
@@ -67,7 +68,21 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; exit code 130 where it was interrupted."""
+    """Train; exit code 130 where it was interrupted.
+
+    Of several processes that fail together one says why.
+    """
+    from qlora.processes import speaks_for_all
+
+    try:
+        return _run(args)
+    except MathCoderError as error:
+        if speaks_for_all():
+            raise
+        return error.exit_code
+
+
+def _run(args: argparse.Namespace) -> int:
     import yaml
 
     from runtime.files import write_text
