@@ -11,12 +11,15 @@ What a program may well want to keep (a signal handler, a transformer of its own
 
 from __future__ import annotations
 
+import array
 import builtins
+import fcntl
 import gc
 import os
 import resource
 import signal
 import sys
+import termios
 import threading
 from typing import Any
 
@@ -43,6 +46,7 @@ _pack, _PROBE = protocol.pack, protocol.pack({"n": 1})
 _getlimit, _setlimit, _fstat, _fork, _waitpid = resource.getrlimit, resource.setrlimit, os.fstat, os.fork, os.waitpid
 _settrace, _setprofile, _signal, _sigmask = sys.settrace, sys.setprofile, signal.signal, signal.pthread_sigmask
 _setitimer, _TIMERS = signal.setitimer, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_ioctl = fcntl.ioctl
 _exit, _pipe, _dup2, _read, _closerange = os._exit, os.pipe, os.dup2, os.read, os.closerange
 
 
@@ -51,10 +55,11 @@ class Recovery:
 
     Args:
         shell: runs the cells.
-        pipes: descriptors that the worker cannot do without.
+        pipes: descriptors that the worker cannot do without; orders come from the first.
     """
 
     def __init__(self, shell: Any, pipes: tuple[int, ...]) -> None:
+        self._orders = pipes[0]
         self._pipes = {descriptor: _identity(descriptor) for descriptor in pipes}
         self._limits = {number: _getlimit(number) for number in _LIMITS}
         self._depth = sys.getrecursionlimit()
@@ -86,7 +91,7 @@ class Recovery:
         gc.set_debug(0)
         if sys.getrecursionlimit() < self._depth:
             sys.setrecursionlimit(self._depth)
-        if any(_identity(descriptor) != known for descriptor, known in self._pipes.items()):
+        if any(_identity(descriptor) != known for descriptor, known in self._pipes.items()) or self._orders_waiting():
             return False
         if not self._limits_restored() or _pack({"n": 1}) != _PROBE:
             return False
@@ -96,6 +101,12 @@ class Recovery:
             return False
         self._note(shell)  # Changed, yet fit: the next cell need not pay for another trial.
         return True
+
+    def _orders_waiting(self) -> bool:
+        """Whether there is an order already, although the supervisor waits for this cell: then the cell wrote it."""
+        waiting = array.array("i", [0])
+        _ioctl(self._orders, termios.FIONREAD, waiting)
+        return waiting[0] > 0
 
     def _limits_restored(self) -> bool:
         for number, (soft, hard) in self._limits.items():

@@ -61,8 +61,12 @@ class Streams:
         if self.err.closed:
             self.err = self._open(2)
         for name, stream in (("stdout", self.out), ("stderr", self.err)):
-            current = getattr(sys, name, None)
-            if current is None or getattr(current, "closed", False):
+            try:
+                current = getattr(sys, name, None)
+                unusable = current is None or getattr(current, "closed", False)
+            except Exception:  # The user's own, which may raise anything.
+                unusable = True
+            if unusable:
                 setattr(sys, name, stream)
             sys.__dict__[f"__{name}__"] = stream
 
