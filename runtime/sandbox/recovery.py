@@ -91,8 +91,9 @@ class Recovery:
         gc.set_debug(0)
         if sys.getrecursionlimit() < self._depth:
             sys.setrecursionlimit(self._depth)
-        if any(_identity(descriptor) != known for descriptor, known in self._pipes.items()) or self._orders_waiting():
+        if any(_identity(descriptor) != known for descriptor, known in self._pipes.items()):
             return False
+        self._discard_orders()
         if not self._limits_restored() or _pack({"n": 1}) != _PROBE:
             return False
         if self._untouched(shell):
@@ -102,11 +103,11 @@ class Recovery:
         self._note(shell)  # Changed, yet fit: the next cell need not pay for another trial.
         return True
 
-    def _orders_waiting(self) -> bool:
-        """Whether there is an order already, although the supervisor waits for this cell: then the cell wrote it."""
+    def _discard_orders(self) -> None:
+        """Drop the orders that are there already: the supervisor waits for this cell, so the cell wrote them."""
         waiting = array.array("i", [0])
-        _ioctl(self._orders, termios.FIONREAD, waiting)
-        return waiting[0] > 0
+        while _ioctl(self._orders, termios.FIONREAD, waiting) == 0 and waiting[0] > 0:
+            _read(self._orders, waiting[0])
 
     def _limits_restored(self) -> bool:
         for number, (soft, hard) in self._limits.items():
