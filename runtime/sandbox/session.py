@@ -61,7 +61,10 @@ class Sandbox:
 
         Raises:
             SandboxError: no isolation works here, or the sandbox broke twice in a row.
+            TypeError: `code` is no text; the session is as it was.
         """
+        if not isinstance(code, str):
+            raise TypeError(f"a cell is text, not {type(code).__name__}")
         if len(code) > protocol.MAX_CODE:
             text = f"ValueError: a cell of {len(code)} characters; at most {protocol.MAX_CODE} are run"
             return CellResult(text, "error", 0.0)
