@@ -1,6 +1,6 @@
 """Does one round of self-distillation help? The loop of `recipes/self-distill.yaml` on the nano model.
 
-    python benchmarks/data_self_distill.py [--out DIR] [--rows 400] [--unlabelled 700] [--samples 3] [--exam 500]
+    python benchmarks/data_self_distill.py [--out DIR] [--rows 400] [--unlabelled 500] [--samples 3] [--exam 400]
 
 1. The families of fine-tuning are cut in two. The first model is fine-tuned on executed rows of the labelled half.
 2. It samples solutions of problems of all families, whose answers it is not told; questions whose samples all agree
@@ -138,14 +138,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "self-distill")
     parser.add_argument("--rows", type=int, default=400, help="labelled rows")
-    parser.add_argument("--unlabelled", type=int, default=700, help="problems without answers")
+    parser.add_argument("--unlabelled", type=int, default=500, help="problems without answers")
     parser.add_argument("--samples", type=int, default=3)
     parser.add_argument("--temperature", type=float, default=0.7)
-    parser.add_argument("--exam", type=int, default=500, help="held-out problems")
+    parser.add_argument("--exam", type=int, default=400, help="held-out problems")
     parser.add_argument("--exam-seed", default="exam", help="which held-out problems")
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=0, help="which families are labelled")
-    parser.add_argument("--slots", type=int, default=8, help="sequences decoded together")
+    parser.add_argument("--slots", type=int, default=16, help="sequences decoded together")
     parser.add_argument(
         "--until",
         choices=("first", "second"),

@@ -311,6 +311,9 @@ OUT appears when everything is done. A call that was interrupted goes on where i
         "--from", dest="declared", choices=FORMATS, help="format of all records (default: what each looks like)"
     )
     result.add_argument("--keep-executions", action="store_true", help="do not run code; keep what is recorded")
+    result.add_argument(
+        "--bare-answer", action="store_true", help="add the boxed answer of a last sentence as a text of its own"
+    )
     result.add_argument("--fresh", action="store_true", help="forget what an interrupted call has converted")
     result.add_argument("--sessions", type=positive_int, metavar="N", help="sessions at once (default: two a core)")
     result.add_argument("--show", type=int, default=10, metavar="N", help="reasons to print")
@@ -329,6 +332,7 @@ def _convert(args: argparse.Namespace) -> int:
         args.to,
         declared=args.declared,
         run=run,
+        bare_answer=args.bare_answer,
         sessions=args.sessions,
         fresh=args.fresh,
         on_progress=Ticker("records"),

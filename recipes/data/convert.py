@@ -67,6 +67,7 @@ def convert(
     *,
     declared: Format | None = None,
     run: bool | None = None,
+    bare_answer: bool = False,
     limits: Limits | None = None,
     sessions: int | None = None,
     journal: Path | None = None,
@@ -82,6 +83,8 @@ def convert(
         to: the format written.
         declared: the format of all records; by default each is looked at.
         run: make executions by running the code. By default where the target is `lce` and the record is not.
+        bare_answer: where a solution's last text boxes its answer, add a text block with that answer alone, which is
+            how the released rows end and what the solver shows as the answer.
         sessions: sandbox sessions at once.
         journal: where results are kept while the work goes on; by default in the cache, under the source's hash.
         fresh: forget what an interrupted call has converted.
@@ -95,13 +98,13 @@ def convert(
 
     bounds = limits or Limits(cell_seconds=10.0)
     files = files_of(source)
-    asked = {"source": source, "sha256": sha256_of(files), "to": to, "from": declared, "run": run}
+    asked = {"source": source, "sha256": sha256_of(files), "to": to, "from": declared, "run": run, "bare": bare_answer}
     facts = {"data": asked, "limits": bounds.model_dump(mode="json")}
     report = ConvertReport()
     left_out: list[dict[str, Any]] = []
 
     def work(_: int, line: Line) -> dict[str, Any]:
-        return vars(convert_one(line, to, declared, run, bounds))
+        return vars(convert_one(line, to, declared, run, bounds, bare_answer=bare_answer))
 
     def rows(results: Iterator[dict[str, Any]]) -> Iterator[Any]:
         for result in (_Result(**item) for item in results):
@@ -131,7 +134,9 @@ def convert(
     return report
 
 
-def convert_one(line: Line, to: Target, declared: Format | None, run: bool | None, limits: Limits) -> _Result:
+def convert_one(
+    line: Line, to: Target, declared: Format | None, run: bool | None, limits: Limits, *, bare_answer: bool = False
+) -> _Result:
     """One record, converted or with the reason why not."""
     from recipes.data import fenced, tools
 
@@ -148,6 +153,8 @@ def convert_one(line: Line, to: Target, declared: Format | None, run: bool | Non
             raise FormatError(reason)
         if dialogue.checked and wanted:
             _hold_to_gold(messages, dialogue)
+        if bare_answer:
+            _add_bare_answers(messages)
         result.value = {"messages": messages} if to == "lce" else (fenced if to == "fenced" else tools).write(messages)
     except FormatError as error:
         result.reason = str(error)
@@ -196,3 +203,12 @@ def _hold_to_gold(messages: list[dict[str, Any]], dialogue: Dialogue) -> None:
     executions = [block["content"] for block in messages[-1]["content"] if block["type"] == "execution"]
     if not executions or not strict_equal(executions[-1], dialogue.gold):
         raise FormatError(f"the last execution is not the gold answer: {executions[-1:]} for {dialogue.gold!r}")
+
+
+def _add_bare_answers(messages: list[dict[str, Any]]) -> None:
+    from runtime.grade import last_boxed
+
+    for message in messages:
+        last = message["content"][-1]
+        if message["role"] == "assistant" and last["type"] == "text" and (box := last_boxed(last["content"])):
+            message["content"].append({"type": "text", "content": box})

@@ -208,6 +208,18 @@ def test_executions_come_from_running_the_code_and_what_the_record_claimed_is_co
     ]
 
 
+def test_the_bare_answer_is_added_where_it_is_asked_for_and_only_there(tmp_path: Path) -> None:
+    boxed = {"question": "6 * 7?", "code": "```python\n6 * 7\n```\nIt is \\boxed{42}."}
+    source = write(tmp_path / "tora.jsonl", [boxed, good_row()])
+    out = tmp_path / "rows.jsonl"
+    convert(source, out, limits=QUICK, sessions=1)
+    assert read(out)[0]["messages"][-1]["content"][-1]["content"] == "It is \\boxed{42}."
+    convert(source, out, limits=QUICK, sessions=1, bare_answer=True)
+    first, second = read(out)
+    assert [block["content"] for block in first["messages"][-1]["content"][-2:]] == ["It is \\boxed{42}.", "42"]
+    assert second == good_row()
+
+
 def test_a_killed_conversion_goes_on_where_it_stopped_and_writes_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,7 +244,9 @@ def test_a_killed_conversion_goes_on_where_it_stopped_and_writes_the_same(
         handle.write('{"id": "1", "sample": 0, "ro')  # the line a SIGKILL cut
     ran: list[str] = []
     run_again = converting.convert_one
-    monkeypatch.setattr(converting, "convert_one", lambda line, *a: ran.append(line.place) or run_again(line, *a))
+    monkeypatch.setattr(
+        converting, "convert_one", lambda line, *a, **k: ran.append(line.place) or run_again(line, *a, **k)
+    )
     assert convert(source, out, limits=QUICK, sessions=1) == expected
     assert 0 < len(ran) < len(records), "what the journal held was not converted again"
     assert out.read_bytes() == whole.read_bytes()
