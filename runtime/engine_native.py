@@ -40,6 +40,9 @@ def library() -> Any:
         ) from error
     # llama.cpp says why a file does not load only in its log, and prints that log to stderr unless told otherwise.
     llama_cpp.llama_log_set(_log_callback(), ctypes.c_void_p(0))
+    from llama_cpp._ggml import libggml
+
+    libggml.ggml_set_abort_callback(_abort_callback())
     llama_cpp.llama_backend_init()
     return llama_cpp
 
@@ -59,6 +62,24 @@ def _log_callback() -> Any:
 
     # Kept alive by the cache: llama.cpp holds the bare pointer for the life of the process.
     return llama_cpp.llama_log_callback(record)
+
+
+@cache
+def _abort_callback() -> Any:
+    """What ggml calls where an assertion of its own fails, a damaged file being the usual reason: it would print a
+    backtrace of C functions and abort, and nothing can keep it from ending the process. So it is made a clear one.
+    """
+
+    def end(message: bytes | None) -> None:
+        told = (message or b"").decode("utf-8", "replace").strip().rpartition("/")[2]
+        words = (
+            f"mathcoder: llama.cpp cannot go on ({told}). This process ends; results that were written stand. "
+            "Check that the model file is complete (compare its size or checksum).\n"
+        )
+        os.write(2, words.encode())
+        os._exit(1)
+
+    return ctypes.CFUNCTYPE(None, ctypes.c_char_p)(end)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class EngineSettings(BaseModel):
     gpu_layers: int = Field(default=0, ge=-1)
     """Layers kept on the GPU; -1 for all of them."""
     threads: int | None = Field(default=None, ge=1)
-    """Threads for decoding; None takes the physical cores this process may use."""
+    """Threads for decoding; None takes the physical cores this process may use, and one for a very small model."""
     flash_attention: Switch = "auto"
     """auto: on where layers are on a GPU, off on the CPU, where it halves decode speed at 3k tokens of context."""
     cache_type_k: CacheType = "f16"

@@ -21,7 +21,7 @@ from gguf_factory import LONG_PIECE, vocabulary, write_adapter, write_model
 
 from runtime.engine import ContextFullError, Decoder, Drawn, Sequence, StoppedError, load
 from runtime.engine_llama import LlamaDecoder, LlamaEngine
-from runtime.engine_native import stop_on_sigint
+from runtime.engine_native import stop_on_sigint, usable_cores
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.lce import CONTROL_TOKENS, END_OF_BLOCK, END_OF_MESSAGE, Segment, conversation, segments
 from runtime.settings import EngineSettings, SamplingSettings, derived_seed
@@ -417,6 +417,31 @@ def test_nothing_is_printed_while_a_model_loads_and_runs(model: Path) -> None:
     """)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_file_that_makes_llama_cpp_give_up_ends_the_process_with_one_clear_line(model: Path) -> None:
+    """Its own assertions abort the process with a backtrace of C functions, which no `except` can catch."""
+    damaged = model.with_name("damaged.gguf")
+    data = bytearray(model.read_bytes())
+    data[data.find(b"llama.block_count") + len("llama.block_count") + 4 + 2] ^= 0xFF
+    damaged.write_bytes(data)
+    code = f"from runtime.engine import load; load({str(damaged)!r}, threads=1)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "cannot go on (llama-model.cpp" in done.stderr
+    assert "Check that the model file is complete" in done.stderr
+
+
+def test_a_small_model_decodes_on_one_thread_and_a_larger_one_on_every_core(model: Path) -> None:
+    """Threads that wait for each other at every layer slow a small model down, on a busy machine fifty times."""
+    with LlamaEngine(model, EngineSettings()) as engine:
+        assert engine.threads == 1
+    with LlamaEngine(model, EngineSettings(threads=3)) as engine:
+        assert engine.threads == 3
+    larger = write_model(model.with_name("larger.gguf"), hidden=512, feed_forward=2048, layers=8, dtype=np.float16)
+    with LlamaEngine(larger, EngineSettings()) as engine:
+        assert engine.threads == usable_cores()
 
 
 # Adapters
