@@ -3,10 +3,11 @@
     python benchmarks/data_check.py [--data DIR] [--rows N] [--faults 200] [--sample 60] [--sessions N]
 
 1. All development rows (or the first N): the share of executions that agree with the record, promised 99.7 %.
-2. Faults planted into rows that are clean, one a row, five kinds in turn: a changed number in an execution, a dropped
-   line of code or output, two neighbouring blocks swapped, a wrong last answer. All have to be found, in the rows they
-   were planted in and in no other. A dropped line of code that changes nothing the row prints (an import that an
-   earlier cell made, say) is no fault; that is decided by running both rows, and another line is drawn.
+2. Faults planted into rows that are clean, one a row, eleven kinds in turn: a changed number in an execution, a dropped
+   line of code or output, two neighbouring blocks swapped, a wrong last answer, a wrong box, both wrong alike, an
+   execution of another row, a missing one, one too many, a row cut off. All have to be found, in the rows they were
+   planted in and in no other. A dropped line of code that changes nothing the row prints (an import that an earlier
+   cell made, say) is no fault; that is decided by running both rows, and another line is drawn.
 3. The same rows through Jupyter kernels (`jupyter_client`), as many side by side as there are sandbox sessions: a fresh
    kernel for each row, which is what a fresh session is, and, for comparison, kernels that are kept and cleared with
    `%reset -f`, which forgets names but not what code did to modules.
@@ -43,7 +44,10 @@ from recipes.data.rows import write_lines
 from recipes.data.verdict import run_cells
 from runtime.sandbox import Limits, warm
 
-KINDS = ("changed number", "dropped output line", "dropped code line", "swapped block", "wrong last answer")
+KINDS = (
+    *("changed number", "dropped output line", "dropped code line", "swapped block", "wrong last answer", "wrong box"),
+    *("wrong box and answer", "another row's execution", "missing execution", "stray execution", "row cut off"),
+)
 LIMITS = Limits(cell_seconds=20.0, output_chars=OUTPUT_CHARS)
 
 
@@ -68,10 +72,14 @@ def changed(text: str, rng: random.Random) -> str | None:
     return None if agreement(text, new) != "differs" else new
 
 
-def planted(row: dict[str, Any], kind: str, rng: random.Random) -> dict[str, Any] | None:
+def planted(row: dict[str, Any], kind: str, rng: random.Random, others: list[dict[str, Any]]) -> dict[str, Any] | None:
     """A copy of `row` with one fault of `kind`, None where the row has no place for it."""
     row = copy.deepcopy(row)
     blocks = blocks_of(row)
+    if kind.startswith("wrong box"):
+        return row if wrong_box(blocks, rng, answer_too=kind != "wrong box") else None
+    if kind in ("another row's execution", "missing execution", "stray execution", "row cut off"):
+        return row if misplaced(blocks, kind, rng, others) else None
     if kind == "wrong last answer":
         new = changed(blocks[-1]["content"], rng)
         # Leading zeros and decimals beyond what the box holds would be the same answer written otherwise.
@@ -115,6 +123,44 @@ def planted(row: dict[str, Any], kind: str, rng: random.Random) -> dict[str, Any
     return None
 
 
+def wrong_box(blocks: list[dict[str, str]], rng: random.Random, *, answer_too: bool) -> bool:
+    """Another number in the last box before the answer, and in the answer alike where asked for."""
+    answer = blocks[-1]["content"].strip()
+    new = changed(answer, rng)
+    if len(blocks) < 2 or new is None or float_of(new) == float_of(answer):
+        return False
+    text = blocks[-2]["content"]
+    box, other = "\\boxed{" + answer + "}", "\\boxed{" + new + "}"
+    if blocks[-2]["type"] != "text" or box not in text:
+        return False
+    blocks[-2]["content"] = text.replace(box, other)
+    if answer_too:
+        blocks[-1]["content"] = new
+    return True
+
+
+def misplaced(blocks: list[dict[str, str]], kind: str, rng: random.Random, others: list[dict[str, Any]]) -> bool:
+    """An execution taken from elsewhere, away, or put where no code is; or everything from some block on cut off."""
+    if kind == "row cut off":
+        # Without its bare answer alone, a row still ends in a text that boxes it: that is no fault.
+        del blocks[rng.randrange(1, max(2, len(blocks) - 1)) :]
+        return True
+    places = [place for place, block in enumerate(blocks) if block["type"] == "execution"]
+    found = [block["content"] for block in blocks_of(rng.choice(others)) if block["type"] == "execution"]
+    if not places or not found:
+        return False
+    place, foreign = rng.choice(places), rng.choice(found)
+    if kind == "missing execution":
+        del blocks[place]
+    elif kind == "stray execution":
+        blocks.insert(rng.choice([0, place + 1]), {"type": "execution", "content": foreign})
+    elif agreement(blocks[place]["content"], foreign) == "differs":
+        blocks[place]["content"] = foreign
+    else:
+        return False
+    return True
+
+
 def float_of(text: str) -> float | str:
     try:
         return float(text.replace(",", "").strip("$ "))
@@ -125,7 +171,8 @@ def float_of(text: str) -> float | str:
 def measure_faults(clean: list[dict[str, Any]], count: int, sessions: int, folder: Path, figures: Figures) -> None:
     rng = random.Random(3)
     order = rng.sample(range(len(clean)), len(clean))
-    rows, truth = [], {}
+    rows: list[dict[str, Any]] = []
+    truth: dict[int, str] = {}
     # Rows with outputs of several lines are rare: they are given out first, and what they fall short of is made up for
     # by dropped lines of code.
     short = 0
@@ -134,7 +181,7 @@ def measure_faults(clean: list[dict[str, Any]], count: int, sessions: int, folde
         for index in list(order):
             if not wanted:
                 break
-            row = planted(clean[index], kind, rng)
+            row = planted(clean[index], kind, rng, clean)
             if row is not None:
                 order.remove(index)
                 truth[len(rows)] = kind
@@ -168,7 +215,8 @@ class Kernels:
     """Jupyter kernels, `count` side by side."""
 
     def __init__(self, count: int, fresh: bool) -> None:
-        self.fresh, self.idle = fresh, queue.SimpleQueue()
+        self.fresh = fresh
+        self.idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.lock = threading.Lock()
         for _ in range(count):
             self.idle.put(None if fresh else self.start())
