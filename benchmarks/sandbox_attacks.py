@@ -194,7 +194,7 @@ def one_session(tier: str, probes: list[dict], limits: Limits, allowed: float, v
                 faults += _daemon(sandbox)
             outcome.slowest = max(outcome.slowest, seconds)
             outcome.faults += [f"{probe['id']}: {fault}" for fault in faults]
-            if verbose or faults:
+            if verbose or faults or not alive:
                 first = " | ".join(result.output.strip().splitlines())[:110]
                 line = f"  {probe['id']:4} {result.status:8} {seconds:6.2f} s  {'!' if faults else ' '} {first}"
                 print(line, flush=True)
