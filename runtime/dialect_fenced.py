@@ -6,6 +6,7 @@ ToRA and Qwen2.5-Math's tool-integrated style, so that the solver is of use with
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
@@ -207,6 +208,30 @@ def fenced(blocks: Iterable[Block]) -> str:
         language = {"code": "python", "execution": "output"}.get(block.type)
         parts.append(f"{_FENCE}{language}\n{block.content}\n{_FENCE}" if language else block.content)
     return "\n".join(parts)
+
+
+_FENCED = re.compile(r"^```(python|output)\n(.*?)\n```$", re.M | re.S)
+
+
+def unfenced(markdown: str) -> list[Block]:
+    """The blocks that `fenced` made Markdown of, as far as it tells: an output block counts only right after code."""
+    blocks: list[Block] = []
+    end = 0
+
+    def text(content: str) -> None:
+        if content.strip():
+            blocks.append(Block("text", content.strip("\n")))
+
+    for found in _FENCED.finditer(markdown):
+        between = markdown[end : found.start()]
+        after_code = bool(blocks) and blocks[-1].type == "code" and not between.strip()
+        if found[1] == "output" and not after_code:
+            continue
+        text(between)
+        blocks.append(Block("code" if found[1] == "python" else "execution", found[2]))
+        end = found.end()
+    text(markdown[end:])
+    return blocks
 
 
 _CHATML = ("<|im_start|>", "<|im_end|>")

@@ -23,6 +23,8 @@ from runtime.settings import SamplingSettings
 if TYPE_CHECKING:
     from runtime.endpoint import EndpointEngine
 
+_LONGEST_LINE = 1 << 20
+"""Bytes; an event holds a piece of a few characters, and a server that sends more at once is broken or means harm."""
 _REQUEST_TOKENS = 1024
 """Tokens asked for at a time; a longer solution is simply asked on, and an overlong wish would be refused by some."""
 
@@ -107,12 +109,19 @@ class Stream:
             return
         response = self._send()
         try:
-            for raw in response:
+            heard = time.monotonic()
+            while raw := response.readline(_LONGEST_LINE):
+                if len(raw) == _LONGEST_LINE:
+                    raise broken(f"it sent a line of more than {_LONGEST_LINE:,} bytes")
                 line = raw.strip()
                 if not line.startswith(b"data:"):
                     if line.startswith((b"{", b"error:")):
                         raise broken(f"it sent {line[:120]!r}")
+                    # Comments keep a connection alive; they are no sign that anything will ever be written.
+                    if time.monotonic() - heard > self._engine.timeout:
+                        raise broken("it was silent for too long")
                     continue
+                heard = time.monotonic()
                 data = line[5:].strip()
                 if data == b"[DONE]":
                     return
@@ -170,7 +179,7 @@ class Stream:
                 for token in tokens:
                     yield int(token), b""
             self.finish = finish or self.finish
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise broken(f"it sent {data[:120]!r}") from error
 
     def close(self) -> None:

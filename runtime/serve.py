@@ -10,16 +10,20 @@ import hmac
 import json
 import queue
 import secrets
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from pydantic import ValidationError
 
 from runtime.dialect import Turn
-from runtime.dialect_fenced import fenced
+from runtime.dialect_fenced import fenced, unfenced
 from runtime.errors import InputError, MathCoderError
 from runtime.lce import Block
 from runtime.settings import MAX_SEED, SolverSettings
@@ -27,6 +31,15 @@ from runtime.solver import BlockEnded, BlockStarted, Event, Execution, Solution,
 
 MAX_BODY = 1 << 20
 """Bytes of a request."""
+_ONLY: dict[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "stop": ("", []),
+    "tools": ([],),
+    "functions": ([],),
+    "logprobs": (False,),
+    "response_format": ({"type": "text"},),
+}
+"""What would change the answer and is not done, with the values that ask for nothing: refused, never ignored."""
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 
 
@@ -80,6 +93,7 @@ class SolverServer:
         self.model_name = model_name
         self.key = key if key is not None else secrets.token_urlsafe(24)
         self.allow_remote = allow_remote
+        self.started = int(time.time())
         self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=waiting)
         self._running: _Job | None = None
         try:
@@ -217,10 +231,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"status": "ok"})
             return
         self._check()
-        if self.path.rstrip("/") != "/v1/models":
+        owner = self.server.owner
+        model = {"id": owner.model_name, "object": "model", "created": owner.started, "owned_by": "local"}
+        path = unquote(self.path.rstrip("/"))
+        if path == "/v1/models":
+            self._json(200, {"object": "list", "data": [model]})
+        elif path == f"/v1/models/{owner.model_name}":
+            self._json(200, model)
+        else:
             raise _RefusedError(404, f"there is nothing at {self.path}")
-        name = self.server.owner.model_name
-        self._json(200, {"object": "list", "data": [{"id": name, "object": "model", "owned_by": "local"}]})
 
     def _post(self) -> None:
         self._check()
@@ -231,7 +250,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.owner.submit(job)
         try:
             if request.get("stream"):
-                self._stream(job)
+                options = request.get("stream_options")
+                self._stream(job, usage=isinstance(options, dict) and options.get("include_usage") is True)
             else:
                 self._whole(job)
         except (BrokenPipeError, ConnectionResetError, TimeoutError):
@@ -246,14 +266,14 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(413, f"the request has {length} bytes; at most {MAX_BODY} are read")
         try:
             body = json.loads(self.rfile.read(int(length)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _RefusedError(400, f"the request is no JSON: {error}") from error
         if not isinstance(body, dict):
             raise _RefusedError(400, "the request is no JSON object")
         return body
 
     def _whole(self, job: _Job) -> None:
-        last = _last(job, lambda event: None)
+        last = self._last(job, lambda event: None)
         if isinstance(last, MathCoderError):
             raise _RefusedError(500, str(last), "server_error")
         choice = {
@@ -261,13 +281,10 @@ class _Handler(BaseHTTPRequestHandler):
             "message": {"role": "assistant", "content": fenced(last.blocks)},
             "finish_reason": _finish_reason(last),
         }
-        prompt, written = last.tokens["prompt"], last.tokens["generated"] + last.tokens["execution"]
-        usage = {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
-        self._json(
-            200, {**self._frame("chat.completion"), "choices": [choice], "usage": usage, "mathcoder": _extra(last)}
-        )
+        frame = self._frame("chat.completion")
+        self._json(200, {**frame, "choices": [choice], "usage": _usage(last), "mathcoder": _extra(last)})
 
-    def _stream(self, job: _Job) -> None:
+    def _stream(self, job: _Job, *, usage: bool) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-store")
@@ -287,12 +304,36 @@ class _Handler(BaseHTTPRequestHandler):
             for text in markdown.pieces(event):
                 send({"content": text})
 
-        last = _last(job, show)
+        last = self._last(job, show)
         if isinstance(last, MathCoderError):
             self._event({"error": {"message": str(last), "type": "server_error"}})
         else:
             send({}, _finish_reason(last), mathcoder=_extra(last))
+            if usage:
+                self._event({**frame, "choices": [], "usage": _usage(last)})
         self.wfile.write(b"data: [DONE]\n\n")
+
+    def _last(self, job: _Job, show: Callable[[Event], None]) -> Solution | MathCoderError:
+        """What the job ends with; its events are shown on the way.
+
+        Raises:
+            BrokenPipeError: the client has hung up; also while the job waits for its turn, or a cell is silent.
+        """
+        while True:
+            try:
+                event = job.events.get(timeout=0.5)
+            except queue.Empty:
+                if self._hung_up():
+                    raise BrokenPipeError from None
+                continue
+            if isinstance(event, (Solution, MathCoderError)):
+                return event
+            show(event)
+
+    def _hung_up(self) -> bool:
+        """Whether the client has closed its side: it sends nothing while it waits for an answer."""
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
     def _event(self, data: dict[str, Any]) -> None:
         self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
@@ -337,12 +378,9 @@ class _Markdown:
                 yield "\n```"
 
 
-def _last(job: _Job, show: Any) -> Solution | MathCoderError:
-    while True:
-        event = job.events.get()
-        if isinstance(event, (Solution, MathCoderError)):
-            return event
-        show(event)
+def _usage(solution: Solution) -> dict[str, int]:
+    prompt, written = solution.tokens["prompt"], solution.tokens["generated"] + solution.tokens["execution"]
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
 def _finish_reason(solution: Solution) -> str:
@@ -380,9 +418,12 @@ def _job(request: dict[str, Any], settings: SolverSettings) -> _Job:
     for (role, question), (answerer, answer) in zip(earlier[::2], earlier[1::2], strict=False):
         if role != "user" or answerer != "assistant":
             raise _RefusedError(400, "user and assistant messages must alternate")
-        history.append((question, (Block("text", answer),)))
+        history.append((question, tuple(unfenced(answer))))
     if len(earlier) % 2:
         raise _RefusedError(400, "user and assistant messages must alternate")
+    for name, usual in _ONLY.items():
+        if request.get(name) not in (None, *usual):
+            raise _RefusedError(400, f"{name} is not offered here; leave it out")
     for name, key in (("temperature", "temperature"), ("top_p", "top_p"), ("max_tokens", "max_tokens")):
         if request.get(name) is not None:
             changes[key] = request[name]
@@ -393,7 +434,10 @@ def _job(request: dict[str, Any], settings: SolverSettings) -> _Job:
     try:
         chosen = SolverSettings.model_validate({**settings.model_dump(), **changes})
         check_question(turns[-1][1])
-    except (ValueError, InputError) as error:
+    except ValidationError as error:
+        wrong = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
+        raise _RefusedError(400, wrong) from error
+    except InputError as error:
         raise _RefusedError(400, str(error)) from error
     return _Job(turns[-1][1], tuple(history), chosen)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.dialect import DIALECTS, BlockFormat, choose
-from runtime.dialect_fenced import QWEN_MATH, TORA, FencedReader, fenced
+from runtime.dialect_fenced import QWEN_MATH, TORA, FencedReader, fenced, unfenced
 from runtime.engine_llama import LlamaEngine
 from runtime.errors import InputError, ModelError
 from runtime.lce import Block, conversation, segments
@@ -146,6 +146,15 @@ def test_characters_cut_across_pieces_are_put_together() -> None:
 def test_blocks_as_markdown() -> None:
     blocks = [Block("text", "a"), Block("code", "1+1"), Block("execution", "2"), Block("text", "b")]
     assert fenced(blocks) == "a\n```python\n1+1\n```\n```output\n2\n```\nb"
+
+
+def test_markdown_becomes_the_blocks_it_was_made_of() -> None:
+    blocks = [Block("text", "a\nb"), Block("code", "x = 1\n\nx"), Block("execution", "1"), Block("code", "2")]
+    assert unfenced(fenced(blocks)) == blocks
+    assert unfenced(fenced([*blocks, Block("text", "done")])) == [*blocks, Block("text", "done")]
+    loose = "See:\n```output\n7\n```\nand ```x```"
+    assert unfenced(loose) == [Block("text", loose)], "output that no code made is text"
+    assert unfenced(" \n") == []
 
 
 def test_the_answer_of_a_fenced_solution_is_its_last_box() -> None:

@@ -349,8 +349,14 @@ def test_the_block_format_is_refused_with_the_reason_where_only_text_can_be_exch
         (lambda _: (200, [chunk("It is")]), "ended in the middle"),
         (lambda _: (200, [b'data: {"error": {"message": "out of memory"}}\n\n']), "out of memory"),
         (lambda _: (200, [chunk("It is"), 30.0]), "silent for too long"),
+        (lambda _: (200, [chunk("It is"), *[b": ping\n", 0.1] * 300]), "silent for too long"),
+        (lambda _: (200, [b"data: " + b"x" * (2 << 20) + b"\n\n"]), "a line of more than"),
+        (lambda _: (200, [b"data: " + b"[" * 100_000 + b"\n\n"]), "it sent b'[[["),
     ],
-    ids=["500", "nonsense", "wrong shape", "a web page", "cut off", "error event", "hangs"],
+    ids=[
+        *("500", "nonsense", "wrong shape", "a web page", "cut off", "error event", "hangs"),
+        *("pings only", "a huge line", "nested too deep"),
+    ],
 )
 def test_a_server_that_fails_is_one_clear_error_of_that_solution(
     reply: Callable[[dict[str, Any]], Any], said: str

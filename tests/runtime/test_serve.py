@@ -107,7 +107,10 @@ def test_a_stream_is_the_same_markdown_in_pieces(server: SolverServer) -> None:
 
 
 def test_the_model_is_listed_and_health_needs_no_key(server: SolverServer) -> None:
-    assert json.loads(call(server, path="/v1/models")[1])["data"][0]["id"] == "mathcoder"
+    [model] = json.loads(call(server, path="/v1/models")[1])["data"]
+    assert model["id"] == "mathcoder"
+    assert isinstance(model["created"], int)
+    assert json.loads(call(server, path="/v1/models/mathcoder")[1]) == model
     assert call(server, path="/health", key="")[0] == 200
 
 
@@ -141,6 +144,51 @@ def test_a_request_that_makes_no_sense_is_told_why(server: SolverServer, body: A
     got, answer = call(server, body)
     assert got == status
     assert said in json.loads(answer)["error"]["message"]
+
+
+def test_a_stream_tells_its_usage_where_that_is_asked_for(server: SolverServer) -> None:
+    _, body = call(server, ask("q", stream=True, stream_options={"include_usage": True}))
+    *_, finish, last = [json.loads(line[6:]) for line in body.decode().split("\n\n")[:-2]]
+    assert finish["choices"][0]["finish_reason"] == "stop"
+    assert (last["choices"], last["usage"]) == ([], json.loads(call(server, ask("q"))[1])["usage"])
+
+
+@pytest.mark.parametrize("wish", [{"n": 2}, {"stop": ["x"]}, {"tools": [{}]}, {"response_format": {"type": "json"}}])
+def test_what_is_not_offered_is_refused_and_not_ignored(server: SolverServer, wish: dict[str, Any]) -> None:
+    status, body = call(server, ask("q", **wish))
+    assert status == 400
+    assert next(iter(wish)) in json.loads(body)["error"]["message"]
+    assert call(server, ask("q", n=1, stop=None, tools=[]))[0] == 200
+
+
+def test_a_request_nested_too_deep_is_a_bad_one(server: SolverServer) -> None:
+    assert call(server, b"[" * 200_000)[0] == 400
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_hangs_up_while_a_cell_is_silent_frees_the_solver(
+    server: SolverServer, sandbox: SlowSandbox, stream: bool
+) -> None:
+    sandbox.gate.clear()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    body = json.dumps(ask("q", stream=stream))
+    connection.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer k"})
+    deadline = time.monotonic() + 10
+    while not server.solver._in_cell and time.monotonic() < deadline:
+        time.sleep(0.01)
+    connection.close()
+    while not sandbox.interrupted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sandbox.interrupted, "the gate stays closed: only the hang-up can have ended the cell"
+
+
+def test_an_earlier_answer_comes_back_as_the_blocks_it_was(server: SolverServer) -> None:
+    seen: list[Any] = []
+    original = server.solver.solve
+    server.solver.solve = lambda question, **kwargs: seen.append(kwargs) or original(question, **kwargs)  # type: ignore
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": MARKDOWN}]
+    assert call(server, {"messages": [*messages, {"role": "user", "content": "c"}]})[0] == 200
+    assert seen[0]["history"] == (("a", (BLOCKS[0], BLOCKS[1], Block("execution", "2"), BLOCKS[2])),)
 
 
 def test_a_request_over_the_size_limit_is_not_read(server: SolverServer) -> None:
