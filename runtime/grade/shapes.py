@@ -88,6 +88,10 @@ def _alike(left: Answer, right: Answer, lenient: bool) -> bool | None:
     if isinstance(left, Listing) and isinstance(right, Listing):
         if "row" in (left.kind, right.kind):
             return _ordered(left.items, right.items, lenient)
+        if _all_named(left.items) != _all_named(right.items) and "set" not in (left.kind, right.kind):
+            # `a = 4, b = 3` is not 3, 4, whatever order names were written in.
+            written = _ordered(left.items, right.items, lenient)
+            return written or _ordered(_by_name(left.items), _by_name(right.items), lenient)
         return _unordered(left.items, right.items, lenient)
     if isinstance(left, Group) and isinstance(right, Group):
         brackets = (left.left, left.right) == (right.left, right.right)
@@ -160,12 +164,17 @@ def _unlike(left: Answer, right: Answer, lenient: bool) -> bool | None:
     return False
 
 
+def _all_named(items: tuple[Answer, ...]) -> bool:
+    """Whether every item is given under a name of its own."""
+    names = {item.name for item in items if isinstance(item, Assignment)}
+    return len(names) == len(items) > 1
+
+
 def _by_name(items: tuple[Answer, ...]) -> tuple[Answer, ...]:
     """`y = 2, x = 1` in the order of the coordinates; anything else as it stands."""
-    named = [item for item in items if isinstance(item, Assignment)]
-    if len(named) == len(items) and len({item.name for item in named}) == len(items):
-        return tuple(sorted(named, key=lambda item: item.name))
-    return items
+    if not _all_named(items):
+        return items
+    return tuple(sorted(items, key=lambda item: item.name if isinstance(item, Assignment) else ""))
 
 
 def _assignments(left: Answer, right: Answer, lenient: bool) -> bool | None:

@@ -149,6 +149,11 @@ def test_the_three_verdicts_are_given_together() -> None:
         ("|2x-1| \\le 3", "[-1,2]", True),
         ("|x| > 2", r"(-\infty,-2)\cup(2,\infty)", True),
         ("|x| > -1", r"(-\infty,\infty)", False),
+        # Names say which is which, in a list too.
+        ("a=4, b=3", "3,4", False),
+        ("b=4, a=3", "3,4", True),
+        ("width = 3, length = 5", "3,5", True),
+        ("x=3, x=1", "1,3", True),
         # Quantities in several units, and words that multiply.
         ("2 hours and 30 minutes", "2.5 hours", True),
         ("5 apples and 2 pears", "7 apples", False),
