@@ -94,9 +94,9 @@ class Supervisor:
         self._inherited: set[int] = set()
         self._stop_asked = 0
         """The latest cell that the app wants stopped; word of it may come before the cell begins."""
-        self._owed = self._mourned = self._written = False
-        """Whether the head still has to say what became of the snapshot ordered in advance; whether the death of the
-        head has been reported already; whether the order of the cell to begin still lies in the pipe, unread."""
+        self._owed = self._written = False
+        """Whether the head still has to say what became of the snapshot ordered in advance; whether the order of the
+        cell to begin still lies in the pipe, unread."""
         self._stopped_at = self._cpu_at_stop = 0.0
         self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
         self._near = False
@@ -305,7 +305,6 @@ class Supervisor:
                 if event.get("n") == self.number and self._answered(event, self.number):
                     break
                 if event.get("event") == "died":
-                    self._mourned = True
                     break
             if self._owed and processes.alive(worker.head):
                 return False
@@ -313,10 +312,9 @@ class Supervisor:
         if worker.snapshot is not None and not processes.alive(worker.head) and processes.alive(worker.snapshot):
             if worker.snapshot_cell != self.number:
                 self.notices.append(LOST_SINCE.format(cell=worker.snapshot_cell))
+            dead = worker.head
             worker.head, worker.snapshot = worker.snapshot, None
-            if not self._mourned:
-                self._await_death_report()
-        self._mourned = False
+            self._await_death_report(dead)
         return True
 
     def _answered(self, event: dict[str, Any], cell: int) -> bool:
@@ -377,11 +375,9 @@ class Supervisor:
             lost = LOST_CELL if begun else None
             if worker.snapshot_cell != self.number:
                 lost = LOST_SINCE.format(cell=worker.snapshot_cell)
+            dead = worker.head
             worker.head, worker.snapshot = worker.snapshot, None
-            if not died:
-                self._await_death_report()
-            worker.reader = protocol.reports()
-            self._drain(worker.reports)
+            self._await_death_report(dead)
         else:
             lost = LOST_ALL
             self._retire(worker)
@@ -389,17 +385,17 @@ class Supervisor:
         if lost is not None and lost not in self.notices:
             self.notices.append(lost)
 
-    def _await_death_report(self) -> None:
-        """Let the snapshot notice that its child is gone, so that its report cannot be taken for a later one."""
-        deadline = time.monotonic() + ACK
-        while time.monotonic() < deadline:
-            event = self._wait(0.05, None)
-            if isinstance(event, dict) and event.get("event") == "died":
-                return
-            if event == "violation":
-                self.worker.reader = protocol.reports()
-            elif event is None and processes.sleeping(self.worker.head) and not processes.children(self.worker.head):
-                return  # It has reported; the cell left half a frame, which hides the report.
+    def _await_death_report(self, dead: int) -> None:
+        """Let the snapshot, which is the head again, notice that its child is gone, and drop all that was reported.
+
+        Its report must not be taken for a later one. The cell may have made up others, or half a one, which hides what
+        comes after it; so this looks at the processes, and not at what they say.
+        """
+        head, deadline = self.worker.head, time.monotonic() + ACK
+        while time.monotonic() < deadline and (dead in processes.children(head) or not processes.sleeping(head)):
+            self._wait(0.005, None)
+        self.worker.reader = protocol.reports()
+        self._drain(self.worker.reports)
 
     def _settle(self, output: OutputBuffer) -> None:
         """After a cell: nothing of it runs on, all it wrote is read, its state is frozen."""
@@ -439,14 +435,12 @@ class Supervisor:
             protocol.write_all(worker.orders, protocol.pack({"n": cell}), timeout=READY)
         except (OSError, TimeoutError):
             return
-        self._owed, self._mourned = True, False
+        self._owed = True
         deadline = time.monotonic() + READY
         while self._owed and time.monotonic() < deadline and not self._app_asks():
             event = self._wait(0.02, None)
             if isinstance(event, dict) and event.get("n") == cell:
                 self._answered(event, cell)
-            elif isinstance(event, dict) and event.get("event") == "died":
-                self._mourned = True
             elif event is not None and not isinstance(event, dict):
                 return
 
