@@ -185,8 +185,12 @@ def select(
             if reason:
                 report.dropped[reason] += 1
                 continue
+            teachable = [line for line in chosen if not _has_notice(line)]
+            if not teachable:
+                report.dropped["an execution ran into the sandbox's limits"] += 1
+                continue
             report.kept_questions += 1
-            for line in _different(chosen)[:limit]:
+            for line in _different(teachable)[:limit]:
                 provenance.append(_provenance(len(provenance), line, meta, keep, votes))
                 blocks = [Block(block["type"], block["content"]) for block in line["blocks"]]
                 yield {"messages": conversation(line["question"], blocks, system=meta["settings"]["system"])}
@@ -226,6 +230,17 @@ def choose(lines: Sequence[Mapping[str, Any]], keep: Keep) -> tuple[list[Mapping
         return [], "", "the samples do not agree" if len(answered) == len(lines) else "not all samples answered"
     # Of solutions that agree, one whose code ran without failing teaches the better habit.
     return sorted(agreeing, key=lambda line: line["failed_cells"]), f"{len(agreeing)}/{len(lines)}", ""
+
+
+def _has_notice(line: Mapping[str, Any]) -> bool:
+    """Whether an execution says that a cell ran out of time or lost its session, which is of the machine, not the code.
+
+    Such a solution may be right and may vote, but as a row it would teach what no other run prints.
+    """
+    from runtime.sandbox.session import NOTICE
+
+    outputs = (block["content"] for block in line["blocks"] if block["type"] == "execution")
+    return any(text.startswith(NOTICE) for output in outputs for text in output.splitlines())
 
 
 def _different(lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -69,6 +69,25 @@ def test_gold_keeps_right_solutions_in_the_order_of_the_questions_with_provenanc
     assert first["seed"] > 0
 
 
+def test_a_solution_that_ran_into_the_sandboxs_limits_may_vote_and_becomes_no_row(tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    run(out, samples=2, slots=1, questions=QUESTIONS[:3])
+    cells = {
+        "q0": ["5\n[sandbox] all variables are lost"] * 2,
+        "q1": ["[sandbox] time-out", "5"],
+        "q2": [" [sandbox] "] * 2,
+    }
+    lines = read(samples_path(out))
+    for line in lines:
+        output = cells[line["id"]][line["sample"]]
+        line["blocks"] = [{"type": "code", "content": "f()"}, {"type": "execution", "content": output}, *line["blocks"]]
+    write(samples_path(out), lines)
+    report = select([samples_path(out)], out, "agree")
+    assert report.dropped == {"an execution ran into the sandbox's limits": 1}
+    assert [value["messages"][-1]["content"][1]["content"] for value in read(out)] == ["5", " [sandbox] "]
+    assert [line["votes"] for line in read(tmp_path / "rows.provenance.jsonl")] == ["2/2", "2/2"]
+
+
 def test_agree_keeps_one_row_of_questions_whose_samples_all_agree(tmp_path: Path) -> None:
     out = tmp_path / "rows.jsonl"
     model = Model({"What is 1 + 1?": ["2", "3", "2"], "What is 5 + 5?": ["10", "10.0", "10"]})
