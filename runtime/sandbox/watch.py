@@ -51,18 +51,46 @@ def remove_tree(folder: str) -> None:
 
 
 def empty(folder: str) -> None:
-    """Delete what is in a scratch folder, folders without permissions and very deep ones included."""
-    folders = [folder]
-    for current in folders:  # grows while it is walked: outermost first
+    """Delete what is in a scratch folder, folders without permissions and very deep ones included.
+
+    What lies in a folder of the scratch folder is moved up beside it, so that no path gets too long to be named.
+    """
+    moved = 0
+    while True:
         with contextlib.suppress(OSError):
-            os.chmod(current, 0o700)
-        with contextlib.suppress(OSError), os.scandir(current) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
+            os.chmod(folder, 0o700)
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError:
+            return
+        gone = 0
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                gone += _unlink(entry.path)
+                continue
+            with contextlib.suppress(OSError):
+                os.chmod(entry.path, 0o700)
+            with contextlib.suppress(OSError), os.scandir(entry.path) as inside:
+                for inner in inside:
+                    if not inner.is_dir(follow_symlinks=False):
+                        gone += _unlink(inner.path)
+                        continue
                     with contextlib.suppress(OSError):
-                        os.unlink(entry.path)
-    for current in reversed(folders[1:]):
-        with contextlib.suppress(OSError):
-            os.rmdir(current)
+                        os.chmod(inner.path, 0o700)  # or it cannot be moved, since it names its parent
+                        os.rename(inner.path, os.path.join(folder, f".moved-{moved}"))
+                        gone += 1
+                    moved += 1
+            with contextlib.suppress(OSError):
+                os.rmdir(entry.path)
+                gone += 1
+        if not entries or not gone:
+            return
+
+
+def _unlink(path: str) -> int:
+    """1 where the file could be deleted."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+        return 1
+    return 0
