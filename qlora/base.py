@@ -187,6 +187,12 @@ def load_tokenizer(base: BaseModel) -> Any:
             tokenizer = AutoTokenizer.from_pretrained(str(base.path))
         except Exception as error:
             # Not narrower: for a broken tokenizer.json the Rust tokenizers raise Exception itself.
+            if not (base.path / "tokenizer.json").is_file():
+                raise ModelError(
+                    f"{base.name} has no tokenizer.json, and its other files make no fast tokenizer",
+                    "rows cannot be tokenized segment by segment",
+                    "use a base whose folder has one, or fetch the base again",
+                ) from error
             raise ModelError(
                 f"the tokenizer of {base.name} cannot be loaded ({_first_line(error)})", "", "fetch the base again"
             ) from error

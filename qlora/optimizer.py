@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from qlora.adapter import Adapted
 
 
+def refuse_without_gpu(settings: TrainSettings, device: torch.device) -> None:
+    """Refuse an optimizer that this machine cannot run, before anything is loaded.
+
+    Raises:
+        TrainError: it needs a GPU, and there is none.
+    """
+    if settings.optimizer != "adamw" and device.type != "cuda":
+        raise TrainError(
+            f"train.optimizer {settings.optimizer} needs an NVIDIA GPU, and there is none here",
+            "nothing was trained",
+            "set train.optimizer=adamw",
+        )
+
+
 def build(adapted: Adapted, settings: TrainSettings) -> torch.optim.Optimizer:
     """The recipe's optimizer over two groups: adapters, and token rows.
 
@@ -32,12 +46,6 @@ def build(adapted: Adapted, settings: TrainSettings) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
     import bitsandbytes
 
-    if adapted.device.type != "cuda":
-        raise TrainError(
-            f"train.optimizer {settings.optimizer} needs an NVIDIA GPU",
-            "nothing was trained",
-            "set train.optimizer=adamw",
-        )
     classes = {
         "adamw_8bit": bitsandbytes.optim.AdamW8bit,
         "paged_adamw_8bit": bitsandbytes.optim.PagedAdamW8bit,

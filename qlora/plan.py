@@ -8,7 +8,8 @@ holds them against the tensors that a real step keeps.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from qlora.base import BLOCKSIZE, BaseModel, choose_backend, device_and_dtype, find_base, load_tokenizer
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = 0.6e9
 """Bytes that a CUDA context with cuBLAS takes on a GPU before the first tensor; from NVIDIA's own figures for H100
-class cards, not measured here."""
+class cards, not measured here. Without a GPU the libraries' share is measured, in this process."""
 _STEPS_LOOKED_AT = 200
 
 
@@ -214,6 +215,8 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
     peak = used[largest] if options.packing else slots[largest]
     waste = slots[largest] / peak
     memory = memory_of(shape, settings, peak, dtype.itemsize, on_gpu=device.type == "cuda", slots=waste)
+    if device.type == "cpu":
+        memory = replace(memory, libraries=_resident_with_libraries())
     available = _device_memory() if device.type == "cuda" else None
     fits = None if available is None else memory.total <= available
     counts = data.table.tokens_per_kind()
@@ -249,7 +252,7 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
 
 
 def memory_of(
-    shape: Shape, settings: QloraSettings, tokens: int, width: int, *, on_gpu: bool, slots: float = 1.0
+    shape: Shape, settings: QloraSettings, tokens: int, width: int, *, on_gpu: bool, slots: float = 1.0, parts: int = 1
 ) -> Memory:
     """Bytes by part at the peak of a step.
 
@@ -260,11 +263,15 @@ def memory_of(
         width: bytes of a number of the compute type.
         on_gpu: whether it runs on a GPU (checkpointing by default, keys not repeated).
         slots: attention slots per token.
+        parts: processes that the linear weights are cut over (`train.fsdp`).
     """
     options, lora = settings.train, settings.lora
     # Half a byte a weight, a scale of one byte per 64 weights, and a float32 scale of 256 such scales.
     per_weight = 0.5 + 1 / BLOCKSIZE + 4 / (BLOCKSIZE * 256) if options.quantize else width
     weights = int(shape.linear_parameters * per_weight)
+    if parts > 1:
+        # The part of this process, and two whole layers: the one that computes, and the next on its way.
+        weights = weights // parts + 2 * weights // shape.layers
     embeddings = shape.vocabulary * shape.hidden * width * (1 if shape.tied else 2)
     trained = shape.lora_parameters(lora) + shape.token_parameters
     moments = 2 if options.optimizer in ("adamw_8bit", "paged_adamw_8bit") else 8
@@ -296,6 +303,25 @@ def _sample_of_groups(
     every = max(1, steps // _STEPS_LOOKED_AT)
     lengths = data.table.lengths
     return [group_rows(order.at(step), lengths, limit, packed=options.packing) for step in range(0, steps, every)]
+
+
+def _resident_with_libraries() -> int:
+    """Bytes that this process holds once it has what training imports: there they are before the first weight."""
+    import sys
+
+    import bitsandbytes  # noqa: F401
+    import peft  # noqa: F401
+    import transformers.models.auto.modeling_auto
+    import transformers.trainer_pt_utils  # noqa: F401
+
+    if sys.platform == "linux":
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    import torch
+
+    from qlora.setup import peak_memory
+
+    return peak_memory(torch.device("cpu"))
 
 
 def _device_memory() -> int:
@@ -333,6 +359,13 @@ def _advice(shape: Shape, settings: QloraSettings, peak: int, width: int, availa
         changed = settings.model_copy(update={"train": train.model_copy(update=update)})
         if memory_of(shape, changed, tokens, width, on_gpu=True).total <= available:
             return words
+    smallest_step = settings.model_copy(update={"train": train.model_copy(update={"gradient_checkpointing": True})})
+    for parts in (2, 4, 8):
+        if memory_of(shape, smallest_step, smallest, width, on_gpu=True, parts=parts).total <= available:
+            return (
+                f"{parts} GPUs like this, each with a part of the base: torchrun --nproc-per-node {parts} -m recipes "
+                f"train ... train.fsdp=true train.gradient_checkpointing=true train.micro_tokens={smallest}"
+            )
     return "no setting makes it fit; take a smaller base"
 
 

@@ -111,6 +111,9 @@ class TrainSettings(Settings):
     sample_rows: int = Field(default=8, ge=1, description="held-out rows solved in a sample")
     sample_tokens: int = Field(default=512, ge=1, description="tokens the model may write for one of them")
     tensorboard: bool = False
+    trackers: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
+        default_factory=list, description="where the numbers of log.jsonl go as well; each has to be installed"
+    )
 
 
 LAYOUT_KEYS = frozenset(
@@ -123,6 +126,7 @@ LAYOUT_KEYS = frozenset(
         "sample_rows",
         "sample_tokens",
         "tensorboard",
+        "trackers",
         "gradient_checkpointing",
         "fsdp",
     }

@@ -7,7 +7,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,33 +170,6 @@ def earlier_run(folder: RunFolder, run: dict[str, Any]) -> dict[str, Any] | None
     if old is not None:
         refuse_other_run(old, run, folder.path)
     return old
-
-
-def trackers(folder: RunFolder, options: TrainSettings) -> Callable[[dict[str, Any]], None]:
-    """A function that hands log entries to the trackers of the recipe.
-
-    Raises:
-        TrainError: TensorBoard is asked for and not installed.
-    """
-    if not options.tensorboard:
-        return lambda _entry: None
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise TrainError(
-            "train.tensorboard is true, and tensorboard is not installed",
-            "nothing was trained",
-            "pip install tensorboard, or set train.tensorboard=false; log.jsonl holds the same numbers",
-        ) from error
-    writer = SummaryWriter(str(folder.path / "tensorboard"))
-
-    def write(entry: dict[str, Any]) -> None:
-        for name, value in {**entry, **entry.get("sample", {})}.items():
-            if isinstance(value, int | float) and name != "step":
-                writer.add_scalar(name, value, entry["step"])
-        writer.flush()
-
-    return write
 
 
 def refuse_nan(loss: float, norm: float, step: int, rows: Sequence[Row], last: Path | None) -> None:

@@ -144,8 +144,10 @@ def _run(
     from qlora.progress import Progress
     from qlora.sharding import ShardedBase
     from qlora.step import Stepper
+    from qlora.trackers import Trackers
 
     options = settings.train
+    optimizer.refuse_without_gpu(options, device_and_dtype(options)[0])
     if cut:
         setup.refuse_cut(settings.lora)
     base = find_base(settings.base)
@@ -161,7 +163,7 @@ def _run(
         return setup.summary(folder, old, data)
 
     setup.check_disk(folder.path, base, settings.lora)
-    trackers = setup.trackers(folder, options)
+    trackers = Trackers(folder.path, settings, console.print) if processes.first else None
     model = load_model(base, tokenizer, options, backend[0], on_host=cut)
     adapted = add_adapter(model, tokenizer, settings.lora, options, backend[0], base_name=settings.base)
     sharded = ShardedBase(adapted, processes, device_and_dtype(options)[0]) if cut else None
@@ -218,7 +220,7 @@ def _run(
                 elif sharded is not None:
                     sharded.follow()
                 stopping = stopping or processes.any(stop.is_set())
-            if processes.first:
+            if trackers is not None:
                 folder.append_log(entry)
                 trackers(entry)
             if done % options.log_every == 0 or done == steps or "sample" in entry:
@@ -234,7 +236,8 @@ def _run(
 
     status = "finished" if done == steps else "interrupted"
     run = setup.closing(run, folder, status, done, time.perf_counter() - started, tokens, supervised, stepper)
-    if processes.first:
+    if trackers is not None:
+        trackers.close()
         with setup.disk_errors(folder.path):
             folder.write_adapter(adapted)
             plot_run(folder.log(), folder.path / "plots")

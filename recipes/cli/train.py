@@ -30,6 +30,10 @@ def parser() -> Parser:
 A run that was stopped, by Ctrl-C, a kill or a power cut, goes on where it was when the same command is
 given again. The run folder holds the adapter, the tokenizer, the recipe, the log and run.json.
 
+On N GPUs: torchrun --nproc-per-node N -m recipes train RECIPE (or accelerate launch --multi_gpu
+--num_processes N -m recipes train RECIPE). Each step is shared, and what is learned is the same. With
+train.fsdp=true (or accelerate launch --use_fsdp) each GPU also holds only a part of the base.
+
 {fill(f"Packaged recipes: {', '.join(built_in())}.", 100, break_on_hyphens=False)}""",
         examples=[
             ("mathcoder train nano", "the embedded base, on any machine"),

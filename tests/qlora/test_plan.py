@@ -107,7 +107,36 @@ def test_a_gpu_that_is_too_small_gets_the_change_that_would_make_it_fit(
     advice = planning._advice(shape, settings, 8192, 2, 7_000_000_000)
     assert needed > 7_000_000_000
     assert "gradient_checkpointing=true" in advice
-    assert planning._advice(shape, settings, 8192, 2, 2_000_000_000).startswith("no setting makes it fit")
+    assert planning._advice(shape, settings, 8192, 2, 1_000_000_000).startswith("no setting makes it fit")
+
+
+def test_a_base_that_no_setting_makes_fit_is_cut_over_as_few_gpus_as_hold_it(
+    base: Callable[..., Path], rows_file: Path
+) -> None:
+    seventy_b = SEVEN_B | {
+        "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64,
+        "num_key_value_heads": 8,
+    }  # fmt: skip
+    shape = Shape.of(seventy_b, 32024)
+    settings = recipe(base("llama"), rows_file)
+    whole = memory_of(shape, settings, 2048, 2, on_gpu=True)
+    half = memory_of(shape, settings, 2048, 2, on_gpu=True, parts=2)
+    assert 34e9 < whole.weights < 37e9  # 68.5 billion weights at 0.516 bytes
+    assert half.weights == pytest.approx(whole.weights * (1 / 2 + 2 / 80), rel=1e-3)
+    assert replace(whole, weights=0) == replace(half, weights=0)
+    advice = planning._advice(shape, settings, 2048, 2, 24_000_000_000)
+    assert advice.startswith(("2 GPUs", "4 GPUs"))
+    assert "train.fsdp=true" in advice
+    assert f"--nproc-per-node {advice[0]} " in advice
+
+
+def test_without_a_gpu_the_plan_counts_the_libraries_of_the_process(base: Callable[..., Path], rows_file: Path) -> None:
+    from qlora.setup import peak_memory
+
+    planned = plan(recipe(base("llama"), rows_file)).memory
+    parts = sum(size for part, size in planned.items() if part != "total")
+    assert planned["total"] == parts
+    assert 100e6 < planned["libraries"] <= peak_memory(torch.device("cpu")) * 1.01
 
 
 def test_rows_over_the_context_are_listed(base: Callable[..., Path], tmp_path: Path) -> None:

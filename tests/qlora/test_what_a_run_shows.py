@@ -125,12 +125,16 @@ def test_tensorboard_gets_every_number_of_the_log_and_of_the_samples(
         def flush(self) -> None:
             pass
 
-    # The package itself is an option that is not installed for tests; its two calls are.
+        def close(self) -> None:
+            written["closed"] = []
+
+    # The package itself is an option that is not installed for tests; its calls are.
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
     settings = recipe(base(), rows_file, max_steps=2, sample_every=2, tensorboard=True)
     run(settings, tmp_path, on_sample=lambda _snapshot: {"pass_at_1": 0.5})
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert written["pass_at_1"] == [(2, 0.5)]
+    assert "closed" in written
     for name in ("loss", "text", "code", "lr", "mfu", "padding", "memory_gb"):
         assert written[name] == [(entry["step"], entry[name]) for entry in log]
     assert all(0 < entry["mfu"] < 2 for entry in log)
