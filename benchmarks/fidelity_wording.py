@@ -121,6 +121,18 @@ CHANGES = (
         r"TypeError: unsupported operand type\(s\) for (?://|divmod\(\)): " + _ONE_COMPLEX,
     ),
     Change(
+        "where the depth was exceeded",
+        "Python 3.11",
+        r"(RecursionError: maximum recursion depth exceeded)(?: in comparison| while calling a Python object)",
+        "{1}",
+    ),
+    Change(
+        "the file name of an extension module",
+        "each Python",
+        r"(ImportError: .*\.cpython-)39(-[\w-]+\.so.*)",
+        r"{1}\d+{2}",
+    ),
+    Change(
         "the relation is named",
         "sympy 1.13",
         r"TypeError: cannot determine truth value of Relational",
