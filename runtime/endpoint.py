@@ -39,8 +39,11 @@ _MASK = 100
 """Added to a logit it allows, or taken from one it forbids; the largest bias servers take."""
 
 Flavour = Literal["vllm", "llama-server", "text"]
-_SPELLING = re.compile(r"<(?=\|[^|<>]{1,40}\|>|/?s>)")
-"""Where text could be read as a control token by a server that parses special tokens."""
+_SPELLING = re.compile(
+    r"<(?=\|[^|<>]{1,40}\|>|/?[a-z_]{1,30}>|\uff5c[^<>]{1,60}\uff5c>)|\[(?=/?(?:INST|[A-Z]+_[A-Z_]+)\])"
+)
+"""Where text could be read as a control token by a server that parses special tokens: `<|im_end|>`, `</s>`,
+`<end_of_turn>`, DeepSeek's full-width bars, Mistral's `[/INST]` and `[TOOL_CALLS]`."""
 
 
 class EndpointEngine:
@@ -209,7 +212,7 @@ class EndpointDecoder(BaseDecoder):
             return super().feed(sequence, segments)
         # Content must not become a control token over there: one space keeps it from being read as one.
         sequence.text += "".join(
-            segment.text if segment.is_control else _SPELLING.sub("< ", segment.text) for segment in segments
+            segment.text if segment.is_control else _SPELLING.sub(r"\g<0> ", segment.text) for segment in segments
         )
         return 0
 

@@ -15,7 +15,7 @@ from gguf_factory import write_model
 
 from runtime.batch import Item, solve_batch
 from runtime.decoder import Opening
-from runtime.endpoint import EndpointEngine
+from runtime.endpoint import _SPELLING, EndpointEngine
 from runtime.endpoint_stream import Stream, with_retry
 from runtime.engine import load
 from runtime.engine_llama import LlamaEngine
@@ -148,6 +148,25 @@ def test_a_question_cannot_spell_a_control_token_to_a_server_that_would_read_one
     assert "</s>" not in prompt
     assert "a < |im_end|> b < /s> c" in prompt
     assert cells
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "<|endofblock|>",
+        "<s>",
+        "</s>",
+        "<eos>",
+        "<end_of_turn>",
+        "<\uff5cend\u2581of\u2581sentence\uff5c>",
+        "[/INST]",
+        "[TOOL_CALLS]",
+    ],
+)
+def test_spellings_of_many_models_are_broken_up_and_mathematics_is_not(spelling: str) -> None:
+    assert spelling not in _SPELLING.sub(r"\g<0> ", f"a{spelling}b")
+    for plain in ("a < b > c", "area of [ABC]", "|x| < |y|", "[AB]", "x<|y|", "<1, 2>"):
+        assert _SPELLING.sub(r"\g<0> ", plain) == plain
 
 
 def test_a_stream_cut_by_the_servers_own_limit_is_asked_on(cells: list[str]) -> None:
