@@ -6,6 +6,7 @@ import ctypes
 import functools
 import os
 import platform
+import signal
 import struct
 from typing import Any
 
@@ -24,6 +25,7 @@ PR_SET_KEEPCAPS = 8
 CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE = 2, 5, 19
 
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_CLONE = {"x86_64": 56, "aarch64": 220}
 
 
 @functools.cache
@@ -48,6 +50,27 @@ def machine() -> str:
 def unshare(flags: int) -> None:
     """Leave namespaces behind; needs a process of one thread for CLONE_NEWUSER."""
     check(libc().unshare(ctypes.c_int(flags)), "unshare")
+
+
+def fork_into(namespaces: int) -> int:
+    """`os.fork`, with the child in namespaces of its own (CLONE_NEW...) from its first step; needs a single thread.
+
+    `unshare` gives a new pid namespace only to what is forked next, and so takes a second fork.
+    """
+    python = ctypes.pythonapi  # Its calls keep the interpreter's lock, as a fork must.
+    system_call = ctypes.PyDLL(None, use_errno=True).syscall
+    system_call.restype = ctypes.c_long
+    number, flags, zero = _CLONE[machine()], ctypes.c_ulong(namespaces | signal.SIGCHLD), ctypes.c_void_p(None)
+    python.PyOS_BeforeFork()
+    pid = int(system_call(ctypes.c_long(number), flags, zero, zero, zero, zero))
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+        return 0
+    error = ctypes.get_errno()
+    python.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(error, f"clone: {os.strerror(error)}")
+    return pid
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int = 0, data: str | None = None) -> None:

@@ -37,6 +37,10 @@ def enter_outer() -> None:
 
 def _new_user_namespace(user: int, group: int, more: int = 0) -> None:
     kernel.unshare(kernel.CLONE_NEWUSER | more)
+    _map(user, group)
+
+
+def _map(user: int, group: int) -> None:
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{INSIDE} {user} 1")
     _write("/proc/self/gid_map", f"{INSIDE} {group} 1")
@@ -121,13 +125,16 @@ def _make_read_only(tree: str, more: int = 0) -> None:
     kernel.mount(None, tree, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | more | locked)
 
 
-def enter_session(scratch: str, limits: dict[str, Any]) -> None:
-    """In a fork of the zygote: namespaces of its own, so that sessions share nothing; returns in their pid 1."""
-    _new_user_namespace(
-        INSIDE, INSIDE, kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+def fork_session() -> int:
+    """Fork the zygote; the child is pid 1 of namespaces of its own, so that sessions share nothing."""
+    return kernel.fork_into(
+        kernel.CLONE_NEWUSER | kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
     )
-    if os.fork():
-        os._exit(0)
+
+
+def enter_session(scratch: str, limits: dict[str, Any]) -> None:
+    """In a child of `fork_session`: mounts of its own, and no rights but those that a supervisor needs."""
+    _map(INSIDE, INSIDE)
     kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2,subset=pid")
     inodes = 64 + limits["disk_mb"] * 64
     kernel.mount(

@@ -71,7 +71,13 @@ def runnable(pid: int) -> bool:
 
 def sleeping(pid: int) -> bool:
     """Whether a process waits for something to happen, and not just for the processor or a disk."""
-    return _state(pid) in (b"S", b"Z", b"X", b"")
+    if _state(pid) not in (b"S", b"Z", b"X", b""):
+        return False
+    try:
+        # On a busy machine a process may be said to sleep that has been woken and waits for its turn.
+        return read(f"/proc/{pid}/syscall").strip() != b"running"
+    except OSError:
+        return True
 
 
 def _state(pid: int) -> bytes:

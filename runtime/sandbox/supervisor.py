@@ -67,6 +67,8 @@ class Worker:
     head: int
     snapshot: int | None = None
     snapshot_cell: int = 0
+    fresh: bool = True
+    """Whether no cell has ended in it yet, so that a new worker is as good as a snapshot."""
     reader: Reader = field(default_factory=protocol.reports)
 
 
@@ -178,6 +180,8 @@ class Supervisor:
             if self._near and now >= begun + NEAR:
                 self._spread()
             event = self._wait(NEAR if self._near else min(0.1, max(0.01, deadline - now)), output)
+            if event is None and self._died_unheard():
+                event = self._wait(0, output) or "gone"  # What was said meanwhile is heard first.
             if event == "app gone":
                 raise ProtocolError("the app hung up")
             if event == "violation":
@@ -185,27 +189,27 @@ class Supervisor:
                 processes.send(self.worker.head, signal.SIGKILL)
                 killed, deadline = killed or "killed", time.monotonic() + ACK
             elif event == "gone":
-                return self._fall(None, killed or interrupted, output)
+                return self._fall(self._own_child_status(), killed or interrupted, output)
             elif isinstance(event, dict):
                 # A snapshot that is some cells old, because threads kept the head from forking, speaks of its own.
                 if event.get("event") == "died" and event.get("n") in (self.number, self.worker.snapshot_cell):
                     return self._fall(event.get("wait_status"), killed or interrupted, output)
                 if event.get("event") == "done" and event.get("n") == self.number:
                     return self._finish(event, interrupted, output)
-            if event is None and self._died_unheard():
-                return self._fall(None, killed or interrupted, output)
             if killed is None and (reason := self._over_limit()):
                 self.notices.append(reason)
                 processes.send(self.worker.head, signal.SIGKILL)
                 killed, deadline = "killed", time.monotonic() + ACK
 
     def _died_unheard(self) -> bool:
-        """Whether the head is dead and its snapshot has said so, but nobody understood: a frame that the cell began and
-        did not end hides what comes after it."""
-        head, snapshot = self.worker.head, self.worker.snapshot
-        if processes.alive(head):
+        """Whether the head is dead, and nobody will say so any more: no snapshot waits for it, or the snapshot has said
+        so behind a frame that the cell began and did not end."""
+        worker = self.worker
+        if processes.alive(worker.head):
             return False
-        return snapshot is None or (processes.sleeping(snapshot) and not processes.children(snapshot))
+        if worker.snapshot is None:
+            return True
+        return processes.sleeping(worker.snapshot) and not processes.children(worker.snapshot)
 
     def _stop(self) -> float:
         """Interrupt the cell, after ending what it forked, which would compete for the time it has to react."""
@@ -329,6 +333,7 @@ class Supervisor:
     def _finish(self, event: dict[str, Any], interrupted: str | None, output: OutputBuffer) -> tuple[str, list[str]]:
         status = "ok" if event.get("status") == "ok" else "error"
         self._broken = 0
+        self.worker.fresh = False
         self._settle(output)
         claimed = event.get("images")
         images = [image for image in claimed if _is_png(image)] if isinstance(claimed, list) else []
@@ -360,6 +365,17 @@ class Supervisor:
         self._settle(output)
         return ("timeout" if reason == "timeout" else "killed"), []
 
+    def _own_child_status(self) -> int | None:
+        """Wait status of a head whose parent is this process; None where another one waits for it, or it lives on."""
+        if self.worker.snapshot is None:
+            for _ in range(50):  # Its pipes close some moments before it can be waited for.
+                with contextlib.suppress(ChildProcessError):
+                    pid, status = os.waitpid(self.worker.head, os.WNOHANG)
+                    if pid:
+                        return status
+                time.sleep(0.002)
+        return None
+
     def _replace_head(self, died: bool = False, begun: bool = True) -> None:
         """Go back to the snapshot, or start afresh, and say what is lost.
 
@@ -379,7 +395,7 @@ class Supervisor:
             worker.head, worker.snapshot = worker.snapshot, None
             self._await_death_report(dead)
         else:
-            lost = LOST_ALL
+            lost = LOST_ALL if not worker.fresh else LOST_CELL if begun else None
             self._retire(worker)
             self.worker = self.spawn()
         if lost is not None and lost not in self.notices:

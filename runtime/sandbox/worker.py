@@ -5,7 +5,8 @@ of the state from before. A child that lives through its cell becomes the head, 
 child that dies leaves the parent, which reports the death and is the head again. Nothing is replayed.
 
 Forking costs more than most cells, so the supervisor orders it in advance, once the last cell's answer is out: then the
-child is the head at once and waits for its cell. A head that was not given the time forks when the cell comes.
+child is the head at once and waits for its cell. A head that was not given the time forks when the cell comes. The
+first cell of all has nothing to go back to: where it dies, the supervisor starts a new worker.
 
 User code shares this process, so whatever is reported from here is a claim. The supervisor measures what matters.
 """
@@ -44,7 +45,7 @@ def run_head(shell: Any) -> None:
     _set_up_streams()
     shell.prepare()
     recovery = Recovery(shell, (ORDERS, REPORTS, OUTPUT))
-    covered = False
+    covered, fresh = False, True
     try:
         while True:
             _signal(signal.SIGINT, signal.SIG_IGN)
@@ -53,14 +54,14 @@ def run_head(shell: Any) -> None:
             if order is None:
                 break
             number = int(order["n"])
-            if not covered:
+            if not (covered or fresh):
                 copied = _snapshot(number)
                 if copied is None:  # The child has died, and this is the head again.
                     continue
                 covered = copied
             if "code" in order:
                 _serve(shell, recovery, number, str(order["code"]))
-                covered = False
+                covered = fresh = False
             else:
                 _report({"event": "ready", "n": number, "pid": _getpid()})
     except BaseException:

@@ -32,7 +32,7 @@ def serve(control: socket.socket, options: dict[str, Any]) -> None:
     """Prove the boundary, preload, say so, and fork sessions until the app hangs up; never returns."""
     proof = _start_proof(options)
     shell = preload(options)
-    layers = _collect_proof(proof)
+    layers = _collect_proof(*proof)
     ours = options["tier"] == "namespaces"
     if ours:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Sessions are reaped by the kernel.
@@ -48,7 +48,7 @@ def serve(control: socket.socket, options: dict[str, Any]) -> None:
             if received is None:
                 break
             message, descriptors = received
-            pid = os.fork()
+            pid = _fork(options)
             if pid == 0:
                 _session_or_exit(control, message, descriptors, shell, options)
             sessions.add(pid)
@@ -95,10 +95,10 @@ def preload(options: dict[str, Any]) -> Any:
 # ---------------------------------------------------------------------------------------------------- proof
 
 
-def _start_proof(options: dict[str, Any]) -> int:
+def _start_proof(options: dict[str, Any]) -> tuple[int, int]:
     """A confined child that tries to get out; it runs while this process imports."""
     answer, write = os.pipe()
-    pid = os.fork()
+    pid = _fork(options)
     if pid == 0:
         try:
             os.close(answer)
@@ -116,14 +116,15 @@ def _start_proof(options: dict[str, Any]) -> int:
         finally:
             os._exit(0)
     os.close(write)
-    return answer
+    return pid, answer
 
 
-def _collect_proof(answer: int) -> dict[str, Any]:
+def _collect_proof(pid: int, answer: int) -> dict[str, Any]:
     data = b""
     while piece := os.read(answer, 1 << 16):
         data += piece
     os.close(answer)
+    os.waitpid(pid, 0)
     layers: dict[str, Any] = json.loads(data) if data else {"failed": "the confined process died"}
     if "failed" in layers:
         raise RuntimeError(layers["failed"])
@@ -133,6 +134,10 @@ def _collect_proof(answer: int) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------------------------------------- sessions
+
+
+def _fork(options: dict[str, Any]) -> int:
+    return namespaces.fork_session() if options["tier"] == "namespaces" else os.fork()
 
 
 def _enter(options: dict[str, Any], limits: dict[str, Any]) -> str:
