@@ -311,8 +311,7 @@ def _resident_with_libraries() -> int:
 
     import bitsandbytes  # noqa: F401
     import peft  # noqa: F401
-    import transformers.models.auto.modeling_auto
-    import transformers.trainer_pt_utils  # noqa: F401
+    import transformers.models.auto.modeling_auto  # noqa: F401
 
     if sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as file:

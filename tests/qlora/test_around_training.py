@@ -93,38 +93,53 @@ def test_a_run_is_drawn_as_png(tmp_path: Path) -> None:
 
 
 def test_a_tracker_gets_every_number_and_one_that_fails_does_not_end_the_run(
-    base: Callable[..., Path], rows_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from types import SimpleNamespace
 
+    from qlora import trackers
     from runtime.errors import TrainError
 
     logged: list[tuple[int, dict[str, float]]] = []
     started: list[dict[str, Any]] = []
+    said: list[str] = []
 
     def lost(_numbers: dict[str, float], step: int) -> None:
         if step == 2:
             raise OSError("no route to host")
 
-    wandb = SimpleNamespace(
-        init=lambda **options: started.append(options),
-        log=lambda numbers, step: logged.append((step, numbers)),
-        finish=lambda: logged.append((-1, {})),
+    def no_closing() -> None:
+        raise AssertionError("a tracker that failed is not closed")
+
+    known = {
+        "wandb": SimpleNamespace(
+            init=lambda **options: started.append(options),
+            log=lambda numbers, step: logged.append((step, numbers)),
+            finish=lambda: logged.append((-1, {})),
+        ),
+        "trackio": SimpleNamespace(init=lambda **_: None, log=lost, finish=no_closing),
+    }
+
+    def find(name: str) -> Any:
+        if name not in known:
+            raise ImportError(name)
+        return known[name]
+
+    monkeypatch.setattr(trackers, "import_module", find)
+    settings = QloraSettings.model_validate(
+        {"name": "tiny", "base": "x", "data": "y", "train": {"trackers": ["wandb", "trackio"]}}
     )
-    monkeypatch.setitem(sys.modules, "wandb", wandb)
-    monkeypatch.setitem(
-        sys.modules, "trackio", SimpleNamespace(init=lambda **_: None, log=lost, finish=lambda: logged.append((-2, {})))
-    )
-    settings = recipe(base(), rows_file, max_steps=3, trackers=["wandb", "trackio"])
-    summary, screen = run(settings, tmp_path / "out")
-    assert summary.status == "finished"
-    assert [step for step, _ in logged] == [1, 2, 3, -1]
+    opened = trackers.Trackers(tmp_path, settings, lambda text, _style: said.append(text))
+    for step in (1, 2, 3):
+        opened({"step": step, "loss": 2.0 / step, "sample": {"pass_at_1": 0.5}})
+    opened.close()
+    assert logged == [*((step, {"loss": 2.0 / step, "pass_at_1": 0.5}) for step in (1, 2, 3)), (-1, {})]
     assert started[0]["name"] == "tiny"
-    assert [numbers["loss"] for _, numbers in logged[:3]] == losses(tmp_path / "out")
-    assert screen.count("the tracker trackio failed (OSError: no route to host)") == 1
-    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    assert len(said) == 1
+    assert said[0].startswith("the tracker trackio failed (OSError: no route to host)")
+    del known["wandb"]
     with pytest.raises(TrainError, match="the tracker wandb, which is not installed"):
-        run(settings, tmp_path / "other")
+        trackers.Trackers(tmp_path, settings, print)
 
 
 def test_a_recipe_may_name_its_data_by_a_bare_string() -> None:
