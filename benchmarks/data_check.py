@@ -312,7 +312,7 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=default_sessions())
     arguments = parser.parse_args()
     path = arguments.data / "mathcodeinstruct_dev.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")]
     with tempfile.TemporaryDirectory() as name:
         if arguments.rows:
             rows = random.Random(2).sample(rows, arguments.rows)

@@ -41,7 +41,8 @@ def there_and_back(path: Path, figures: Figures) -> None:
 
 def gsm8k(path: Path, rows: int | None, sessions: int | None, figures: Figures) -> None:
     """Convert with real executions and grade what was written, independently of the converter's own check."""
-    lines = path.read_text(encoding="utf-8").splitlines()[:rows]
+    # Not splitlines: some solutions hold line separators of Unicode, which end no line of JSON.
+    lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")[:rows]
     gold = {json.loads(line)["question"]: json.loads(line)["gold"] for line in lines}
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "gsm8k.jsonl", Path(folder) / "rows.jsonl"

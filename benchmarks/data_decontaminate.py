@@ -3,7 +3,8 @@
     python benchmarks/data_decontaminate.py [--data DIR]
 
 - Every development row comes from one of the question sets: all of them have to be found.
-- 200 questions of the sets, edited in case, spacing or both (words and numbers untouched): all have to be found.
+- 200 questions of the sets, edited in case, spacing, typography or LaTeX spacing (words and numbers untouched): all
+  have to be found.
 - The generated nano problems come from templates of our own: under 0.1 % may be found.
 
 Exit code 1 where a promise is broken.
@@ -15,9 +16,11 @@ import argparse
 import json
 import os
 import random
+import re
 import sys
 import tempfile
 import time
+import unicodedata
 from pathlib import Path
 
 from figures import RESULTS, ROOT, Figures
@@ -28,8 +31,8 @@ from recipes.nano.problems import training_problems
 
 
 def edited(text: str, rng: random.Random) -> str:
-    """`text` with its case, its spacing or both changed."""
-    kind = rng.choice(("upper", "lower", "title", "double", "lines", "commas", "both"))
+    """`text` with its case, its spacing, both, its typography or its LaTeX spacing changed."""
+    kind = rng.choice(("upper", "lower", "title", "double", "lines", "commas", "both", "typography", "latex"))
     if kind in ("upper", "both"):
         text = text.upper()
     elif kind == "lower":
@@ -42,6 +45,14 @@ def edited(text: str, rng: random.Random) -> str:
         text = text.replace(". ", ".\n\n").replace(" ", "\t", 3)
     elif kind == "commas":
         text = text.replace(",", " ,").replace("?", " ?")
+    elif kind == "typography":
+        text = (
+            unicodedata.normalize("NFD", text).replace(" ", "\u00a0", 5).replace("'", "\u2019").replace("-", "\u2212")
+        )
+        text = text.replace("$", "\u200b$", 1)
+    elif kind == "latex":
+        text = re.sub(r"(?<=\d),(?=\d{3})", r"{,}", text).replace("\\frac", "\\dfrac").replace("\\cdot", "\\times")
+        text = text.replace("(", "\\left( ").replace(")", " \\right)").replace(" + ", " \\,+\\; ")
     return f" {text}\n"
 
 

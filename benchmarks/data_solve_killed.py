@@ -44,7 +44,7 @@ def command(arguments: argparse.Namespace, questions: Path, out: Path) -> list[s
 
 def samples(path: Path) -> dict[str, Any]:
     """Solutions by id, without what a clock decides; doubled ids are an error."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
     doubled = [key for key, count in collections.Counter(line["id"] for line in lines).items() if count > 1]
     if doubled:
         print(f"doubled: {doubled[:10]}")
@@ -106,10 +106,10 @@ def main() -> int:
         most = max(1, 2 * arguments.questions // arguments.kills)
         kills, code = killed_run(words, samples_path(killed), random.Random(1), most)
         one, two = samples(samples_path(whole)), samples(samples_path(killed))
-        doubled = len(samples_path(killed).read_text(encoding="utf-8").splitlines()) - len(two)
+        doubled = len(samples_path(killed).read_bytes().splitlines()) - len(two)
         lost = set(one) - set(two)
         differing = [key for key in one if key in two and one[key] != two[key]]
-        rows = [len(path.read_text(encoding="utf-8").splitlines()) for path in (whole, killed)]
+        rows = [len(path.read_bytes().splitlines()) for path in (whole, killed)]
         same = whole.read_bytes() == killed.read_bytes()
         print(f"killed {kills} times, exit code {code}; rows {rows[0]} and {rows[1]}; differing: {len(differing)}")
         for key in differing[:3]:

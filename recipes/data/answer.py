@@ -89,9 +89,12 @@ def _supported(answer: str, boxes: Sequence[str], earlier: Sequence[Block], sour
     if any(equivalent(number, word) for text in said for word in _SIGNED.findall(text)):
         return True
     words = answer.strip().strip(".").lower()
-    return plain_number(answer) is None and (
-        bool(_TRUTH.fullmatch(words)) or any(words in block.content.lower() for block in earlier)
-    )
+    if plain_number(answer) is not None or not words:
+        return False
+    # Whole words, and not anywhere: the beginning of a sentence that was cut off stands in many a text before it.
+    whole = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)")
+    said += [block.content for block in earlier if block.type == "execution"]
+    return bool(_TRUTH.fullmatch(words)) or any(whole.search(text.lower()) for text in said)
 
 
 # Where numbers come from

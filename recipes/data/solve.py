@@ -240,7 +240,7 @@ def _has_notice(line: Mapping[str, Any]) -> bool:
     from runtime.sandbox.session import NOTICE
 
     outputs = (block["content"] for block in line["blocks"] if block["type"] == "execution")
-    return any(text.startswith(NOTICE) for output in outputs for text in output.splitlines())
+    return any(text.startswith(NOTICE) for output in outputs for text in output.split("\n"))
 
 
 def _different(lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -282,6 +282,7 @@ def test_an_answer_may_be_rounded_a_percentage_a_part_or_another_spelling_of_a_r
         ("It is \\boxed{43}.", "answer contradicted"),
         ("So she has 43 apples.", "answer contradicted"),
         ("It is \\boxed{4", "no answer in the last block"),
+        ("Both bo", "answer contradicted"),
     ],
 )
 def test_a_last_sentence_is_held_to_what_was_worked_out_as_a_bare_answer_is(last: str, fault: str | None) -> None:
