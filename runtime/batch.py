@@ -21,12 +21,16 @@ from runtime.attempt import Attempt, check_room
 from runtime.dialect import choose
 from runtime.engine import ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError
 from runtime.engine_native import stop_on_sigint
-from runtime.errors import MathCoderError
+from runtime.errors import MathCoderError, SandboxError
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solution import Event, OnExecution, Solution, failed
 
 if TYPE_CHECKING:
     from runtime.sandbox import CellResult, Limits, Sandbox
+
+
+_STARTS = 3
+"""Tries to start a session for a cell before its item ends in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +89,23 @@ class _Cells:
         self._pool.submit(self._work, lane)
 
     def _work(self, lane: _Lane) -> None:
-        result, error = None, None
-        try:
-            if lane.sandbox is None:
-                from runtime.sandbox import Sandbox
+        result: CellResult | None = None
+        error: BaseException | None = None
+        for _ in range(_STARTS):
+            try:
+                if lane.sandbox is None:
+                    from runtime.sandbox import Sandbox
 
-                lane.sandbox = Sandbox(self._limits)
-            result = lane.sandbox.run(lane.attempt.code)
-        except BaseException as caught:  # Whatever it is, the loop waits for this lane and decides what it means.
-            error = caught
+                    lane.sandbox = Sandbox(self._limits)
+                result, error = lane.sandbox.run(lane.attempt.code), None
+                break
+            except SandboxError as caught:
+                # The cell was not run: its session's processes were killed while they started, say, and the next try
+                # finds new ones. Only what stays broken is the item's error.
+                error = caught
+            except BaseException as caught:  # Whatever it is, the loop waits for this lane and decides what it means.
+                error = caught
+                break
         self.done.put((lane, result, error))
 
     def release(self, lane: _Lane) -> None:

@@ -13,7 +13,7 @@ from gguf_factory import write_model
 
 from runtime.batch import Item, solve_batch, with_samples
 from runtime.engine_llama import LlamaDecoder, LlamaEngine
-from runtime.errors import ModelError
+from runtime.errors import ModelError, SandboxError
 from runtime.lce import Block
 from runtime.replay import ReplayEngine
 from runtime.sandbox import CellResult, Limits, Sandbox
@@ -169,6 +169,28 @@ def test_a_sandbox_that_breaks_is_that_items_error(monkeypatch: pytest.MonkeyPat
     done = everything(solve_batch(ReplayEngine(counting), items(6), slots=3))
     assert {key[0] for key, s in done.items() if s.status == "error"} == {"3"}
     assert "no space" in done["3", 0].detail
+
+
+def test_a_session_that_dies_while_it_starts_is_tried_again_and_only_a_lasting_failure_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: Counter[str] = Counter()
+
+    def run(_: Sandbox, code: str) -> CellResult:
+        tries[code] += 1
+        if code.startswith("1") or (code.startswith("2") and tries[code] < 3):
+            raise SandboxError("a new sandbox session ended at once", "the cell was not run")
+        return CellResult("2", "ok", 0.0)
+
+    monkeypatch.setattr(Sandbox, "run", run)
+    done = everything(solve_batch(ReplayEngine(counting), items(4), slots=2))
+    assert {key[0]: s.status for key, s in done.items()} == {
+        "0": "answered",
+        "1": "error",
+        "2": "answered",
+        "3": "answered",
+    }
+    assert tries == {"0 + 1": 1, "1 + 1": 3, "2 + 1": 3, "3 + 1": 1}
 
 
 def test_a_worker_killed_under_a_cell_costs_no_result() -> None:
