@@ -42,7 +42,7 @@ Fine-tune, export and run models that solve maths by writing text, running code 
 Examples:
   mathcoder demo                               see everything once, on any CPU
   mathcoder chat nano                          talk to the packaged model
-  mathcoder solve nano "What is 12! / 10!?"    one answer
+  mathcoder solve nano "Write 77 in base 2."   one answer
   mathcoder train nano                         fine-tune the embedded base
   mathcoder export runs/nano-… --quant Q8_0    make a GGUF file of the result
 

@@ -37,8 +37,8 @@ question a line; `-` is standard input. With --out the results are kept in a fil
 Results go to standard output, progress to standard error. The exit code is 1 where a single question gets no
 answer, or where an item of a batch ends in an error.""",
         examples=[
-            ('mathcoder solve nano "What is 12! / 10!?"', "watch it being solved"),
-            ('echo "What is 12! / 10!?" | mathcoder solve nano --answer-only', "the answer and nothing else"),
+            ('mathcoder solve nano "Write 77 in base 2."', "watch it being solved"),
+            ('echo "Write 77 in base 2." | mathcoder solve nano --answer-only', "the answer and nothing else"),
             ('mathcoder solve model.gguf "..." --samples 8', "eight solutions vote"),
             ('mathcoder solve model.gguf "..." --to solution.ipynb', "as a notebook (also .md, .html, .json)"),
             ("mathcoder solve model.gguf --questions q.jsonl --out results.jsonl", "a file of questions, resumable"),
