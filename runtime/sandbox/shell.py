@@ -102,12 +102,15 @@ class EchoHook(DisplayHook):
 
 
 class Publisher(DisplayPublisher):
-    """`display(...)`: plain text to the output, PNG to the images."""
+    """`display(...)`: plain text to the output, PNG to the images.
+
+    Of what is a picture, only the picture: the released models read `<empty_execution>` after a plot, not its name.
+    """
 
     def publish(self, data: Any, metadata: Any = None, **_ignored: Any) -> None:  # noqa: ARG002
         """Publish one display."""
         self.shell.collect_image(data)
-        if "text/plain" in data:
+        if "text/plain" in data and "image/png" not in data:
             self.shell.write_out(data["text/plain"] + "\n")
 
     def clear_output(self, wait: bool = False) -> None:
