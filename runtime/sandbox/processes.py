@@ -7,8 +7,6 @@ import os
 import signal
 import time
 
-from . import kernel
-
 
 def send(pid: int | None, number: int) -> None:
     """Signal a process if it is there."""
@@ -129,21 +127,6 @@ def kill_others(keep: set[int]) -> None:
             for pid in others:
                 send(pid, number)
         reap()
-
-
-def current_processor() -> int | None:
-    """The processor that this thread runs on; None where the system does not say."""
-    try:
-        return int(kernel.libc().sched_getcpu())
-    except AttributeError:
-        return None
-
-
-def keep_on(pid: int, processors: set[int]) -> None:
-    """Let all threads of a process run on these processors only. Where that cannot be, nothing changes."""
-    with contextlib.suppress(OSError, AttributeError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setaffinity(int(task), processors)
 
 
 def private(pid: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from ..errors import SandboxError
 from ..lce import EMPTY_EXECUTION
-from . import host, processes, protocol
+from . import host, protocol
 from .limits import CellResult, Limits
 
 NOTICE = "[sandbox] "
@@ -129,7 +129,7 @@ class Sandbox:
         self._cell += 1
         self._running = True
         try:
-            self._socket.sendall(protocol.pack({"code": code, "processor": processes.current_processor()}))
+            self._socket.sendall(protocol.pack({"code": code}))
             return self._receive(reader, None)
         except (OSError, protocol.ProtocolError):
             raise

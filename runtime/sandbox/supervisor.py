@@ -39,13 +39,12 @@ ACK = 60.0
 ACK_ASLEEP = 2.0
 """The same of sleep in one piece. It waits for nothing then, unless something that the user left behind makes it: a
 thread that took the order out of the pipe, a hook that runs at a fork."""
+GLANCE = 0.002
+"""Time between two looks for the app's next cell while its snapshot is taken."""
 READY = 1.0
 """Seconds for the head to take a snapshot in advance. It only saves time: without it, the cell takes its own."""
 LOOK_SECONDS = 0.1
 """Time between two looks at what the kernel does not bound."""
-NEAR = 0.005
-"""Seconds for which a cell stays on the processor of the thread that waits for it. Waking another one from its idle
-state, twice there and twice back, takes as long as many a cell does; longer cells go where there is room."""
 ENTRIES_PER_MB = 64
 """Files and folders per MiB of scratch space, as the inodes of tier 1's file system."""
 INTERRUPT = struct.Struct("!I")
@@ -100,9 +99,6 @@ class Supervisor:
         """Whether the head still has to say what became of the snapshot ordered in advance; whether the order of the
         cell to begin still lies in the pipe, unread."""
         self._stopped_at = self._cpu_at_stop = 0.0
-        self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
-        self._near = False
-        """Whether this session is held on one processor now."""
         self._broken = 0
         """How many cells in a row left a worker that could not run another."""
 
@@ -110,7 +106,6 @@ class Supervisor:
         """Run cells until the app's end of the socket closes."""
         try:
             while (order := protocol.read_frame(self.app.fileno(), protocol.MAX_ORDER)) is not None:
-                self._draw_near(order.get("processor"))
                 self.app.sendall(protocol.pack(self.run(str(order["code"]))))
                 self._after_cell()
         except (OSError, ProtocolError):
@@ -129,19 +124,6 @@ class Supervisor:
         if cut:
             self.notices.append(f"{cut} characters of output were left out in the middle")
         return {"output": text, "status": status, "seconds": seconds, "images": images, "notices": self.notices}
-
-    def _draw_near(self, processor: Any) -> None:
-        """Move the session to the processor of the thread that waits for it, for as long as a short cell takes."""
-        if isinstance(processor, int) and processor in self._processors and len(self._processors) > 1:
-            for pid in (os.getpid(), self.worker.head):
-                processes.keep_on(pid, {processor})
-            self._near = True
-
-    def _spread(self) -> None:
-        """Let the session run where there is room."""
-        for pid in {os.getpid(), *processes.below()}:
-            processes.keep_on(pid, self._processors)
-        self._near = False
 
     # ------------------------------------------------------------------------------------------------ one cell
 
@@ -177,9 +159,7 @@ class Supervisor:
             elif killed is not None and now >= deadline:
                 # Killed, yet nobody reported it: the snapshot is gone too.
                 return self._fall(None, killed, output)
-            if self._near and now >= begun + NEAR:
-                self._spread()
-            event = self._wait(NEAR if self._near else min(0.1, max(0.01, deadline - now)), output)
+            event = self._wait(min(0.1, max(0.01, deadline - now)), output)
             if event is None and self._died_unheard():
                 event = self._wait(0, output) or "gone"  # What was said meanwhile is heard first.
             if event == "app gone":
@@ -451,12 +431,12 @@ class Supervisor:
             protocol.write_all(worker.orders, protocol.pack({"n": cell}), timeout=READY)
         except (OSError, TimeoutError):
             return
-        self._owed = True
+        self._owed, warm = True, False
         deadline = time.monotonic() + READY
-        while self._owed and time.monotonic() < deadline and not self._app_asks():
-            event = self._wait(0.02, None)
+        while not warm and time.monotonic() < deadline and not self._app_asks():
+            event = self._wait(GLANCE, None)
             if isinstance(event, dict) and event.get("n") == cell:
-                self._answered(event, cell)
+                warm = event.get("event") == "warm" or (self._answered(event, cell) and event.get("event") == "died")
             elif event is not None and not isinstance(event, dict):
                 return
 

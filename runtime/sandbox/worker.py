@@ -18,6 +18,7 @@ import base64
 import functools
 import os
 import random
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -29,15 +30,15 @@ from .recovery import BROKEN, Recovery
 ORDERS, REPORTS, OUTPUT = 60, 61, 62
 """Descriptors of the worker: orders come in, reports and output go out. All are pipes."""
 
-HOT: list[hot_pages.Pages] = []
-"""Memory that every cell touches; known to all sessions, because the zygote fills it in."""
+HOT: list[tuple[int, int]] = []
+"""(address, bytes): memory that every cell writes to; known to all sessions, because the zygote fills it in."""
 
 # User code may replace anything in these modules; the loop keeps what it needs.
 _fork, _getpid, _waitpid, _exit = os.fork, os.getpid, os.waitpid, os._exit
 _dup2, _open, _closerange = os.dup2, os.open, os.closerange
 _set_blocking, _write_all, _read_frame, _pack = os.set_blocking, protocol.write_all, protocol.read_frame, protocol.pack
 _getstate, _setstate, _signal, _threads = random.getstate, random.setstate, signal.signal, _thread._count
-_b64encode, _populate = base64.b64encode, hot_pages.populate
+_b64encode, _populate, _select = base64.b64encode, hot_pages.populate, select.select
 
 
 def run_head(shell: Any) -> None:
@@ -64,6 +65,9 @@ def run_head(shell: Any) -> None:
                 covered = fresh = False
             else:
                 _report({"event": "ready", "n": number, "pid": _getpid()})
+                # While nobody waits; a cell that comes meanwhile is better off with its own faults.
+                _populate(HOT, lambda: _select([ORDERS], [], [], 0)[0])
+                _report({"event": "warm", "n": number})
     except BaseException:
         # Whatever user code left behind broke the loop. The snapshot, or a new worker, takes over.
         _exit(BROKEN)
@@ -71,28 +75,26 @@ def run_head(shell: Any) -> None:
 
 
 def rehearsal(shell: Any) -> list[Callable[[], None]]:
-    """The first cells of a session, served as `run_head` does it; each is to be called in a fork made for it."""
+    """The first cells of a session, served as `run_head` does it; each is to be called in a fork of the one before."""
     recovery: list[Recovery] = []
+    orders: list[int] = []
 
-    def cell(number: int, code: str) -> None:
-        _setstate(_getstate())
+    def serve(number: int, code: str) -> None:
         if not recovery:
             for target in (ORDERS, REPORTS, OUTPUT):
-                for source, kept in zip(os.pipe(), (target == ORDERS, target != ORDERS), strict=True):
-                    if kept:
-                        _dup2(source, target)
-                    elif target == ORDERS:
-                        writes.append(source)
+                source, write = os.pipe()
+                _dup2(source if target == ORDERS else write, target)
+                orders.append(write)
             _set_up_streams()
             shell.prepare()
             recovery.append(Recovery(shell, (ORDERS, REPORTS, OUTPUT)))
-        _write_all(writes[0], _pack({"n": number, "code": code}))
+        _setstate(_getstate())
+        _write_all(orders[0], _pack({"n": number, "code": code}))
         order = _read_frame(ORDERS, protocol.MAX_ORDER) or {}
         _serve(shell, recovery[0], number, str(order["code"]))
 
-    writes: list[int] = []
     codes = ("x = 1\nprint(x)\nx + 1", "x = x + 1\nx", "y = [x] * 3\nsum(y)")
-    return [functools.partial(cell, number, code) for number, code in enumerate(codes, 1)]
+    return [functools.partial(serve, number, code) for number, code in enumerate(codes, 1)]
 
 
 def _snapshot(number: int) -> bool | None:
@@ -113,7 +115,6 @@ def _snapshot(number: int) -> bool | None:
         _, status = _waitpid(child, 0)
         _report({"event": "died", "n": number, "wait_status": status})
         return None
-    _populate(HOT)
     _setstate(generator)
     return True
 

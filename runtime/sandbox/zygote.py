@@ -88,7 +88,7 @@ def preload(options: dict[str, Any]) -> Any:
     gc.freeze()
     if reduced.on_linux():
         with contextlib.suppress(OSError):  # Where there is no /proc, each cell pays for its own copies.
-            worker.HOT.extend(hot_pages.measure(worker.rehearsal(shell)))
+            worker.HOT.extend(hot_pages.measure(worker.rehearsal(shell), skip=1))
     return shell
 
 
