@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -323,6 +324,34 @@ def test_a_stop_request_ends_a_long_prefill_and_leaves_the_sequence_usable(model
             decoder.step([sequence])
         assert time.monotonic() - begun < whole * 0.7
         engine.stop_flag.clear()
+        assert decoder.step([sequence])
+
+
+def test_what_a_stopped_computation_had_stored_is_forgotten(model: Path) -> None:
+    class Stopped:
+        """llama.cpp whose computation is stopped when all but the last micro-batch is done."""
+
+        def __init__(self, library: Any) -> None:
+            self._library = library
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._library, name)
+
+        def llama_decode(self, context: Any, batch: Any) -> int:
+            assert self._library.llama_decode(context, batch) == 0
+            return 2
+
+    with LlamaEngine(model, EngineSettings(threads=1)) as engine, engine.open() as decoder:
+        sequence = decoder.start(prompt("one two three"), GREEDY, 1)
+        decoder.step([sequence])
+        past, library = sequence.past, decoder._lib
+        decoder.feed(sequence, prompt("four"))
+        decoder._lib = Stopped(library)
+        with pytest.raises(StoppedError):
+            decoder.step([sequence])
+        assert sequence.past == past
+        assert library.llama_memory_seq_pos_max(decoder._memory, sequence.slot) == past - 1
+        decoder._lib = library
         assert decoder.step([sequence])
 
 
