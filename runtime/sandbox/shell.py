@@ -9,6 +9,7 @@ import ast
 import base64
 import contextlib
 import io
+import logging
 import os
 import re
 import sys
@@ -317,6 +318,8 @@ def build(folder: str) -> Shell:
     shell: Shell = Shell.instance(config=config)
     # HTML, LaTeX and the rest are made to be thrown away here.
     shell.display_formatter.active_types = ["text/plain", "image/png"]
+    # On a slow machine matplotlib says that it looks for fonts, which is no output of the cell.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     _warm_up(shell)
     return shell
 
