@@ -1,11 +1,13 @@
 """What the solve loop costs, and what a batch gains.
 
-    python benchmarks/solver_speed.py [overhead] [batch] [--model MODEL.gguf] [--slots 1 8 16]
+    python benchmarks/solver_speed.py [overhead] [batch] [nano] [--model MODEL.gguf] [--slots 1 8 16]
 
 `overhead`: tokens a second of the solver against a bare loop of llama_decode and a greedy llama_sampler, in turns, on
 the same model and prompt; with --cpu per second of processor time, which other work on the machine disturbs less
 (take --threads 1 then: waiting threads spin). `batch`: finished solutions a minute with several slots against one
-after another, with real decodes, scripted turns (each sequence draws a prepared text, code, text) and real cells.
+after another, with real decodes, scripted turns (each sequence draws prepared text, code and text, as long as recorded
+solutions are, and all alike) and real cells. `nano`: the same with the packaged nano model and its own solutions; how
+many of them a batch changes.
 
 Without --model, a random model of the shape of a 0.5B Qwen2 (24 layers, width 896, 151,936 tokens, Q4_K_M) is made once
 in a cache folder; it needs about 4 GB of disk for a moment.
@@ -15,12 +17,14 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import os
+import random
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +34,8 @@ sys.path.insert(0, str(ROOT / "tests" / "runtime"))
 
 from figures import Figures, add_json_argument  # noqa: E402
 
+from recipes.cli.places import PACKAGED_MODEL  # noqa: E402
+from recipes.nano.exam import sit  # noqa: E402
 from runtime.batch import Item, solve_batch  # noqa: E402
 from runtime.engine_llama import LlamaDecoder, LlamaEngine  # noqa: E402
 from runtime.engine_native import captured_log, library  # noqa: E402
@@ -37,10 +43,12 @@ from runtime.lce import TEXT, Block, conversation, segments  # noqa: E402
 from runtime.replay import script_tokens  # noqa: E402
 from runtime.sandbox import Sandbox  # noqa: E402
 from runtime.settings import EngineSettings, SolverSettings  # noqa: E402
+from runtime.solution import Solution  # noqa: E402
 from runtime.solver import Solver  # noqa: E402
 
 CLOCK: Callable[[], float] = time.perf_counter
-QUESTION = "A shop sells pens at 3 dollars and books at 7. How much do 4 pens and 5 books cost together?"
+QUESTION = "Pens at 3, books at 7: how much are 4 and 5?"
+"""About as many bytes as the recorded questions have tokens."""
 
 
 def half_billion(folder: Path) -> Path:
@@ -163,10 +171,38 @@ def _solver_rate(solver: Solver) -> float:
 # Batch
 
 
-class Scripted(LlamaEngine):
-    """Real decodes, prepared draws."""
+EQUAL = (173, 1)
+"""(tokens, cells) of a short solution."""
+LENGTHS = (
+    *((78, 1), (146, 1), (176, 1), (204, 1), (232, 1), (258, 1), (283, 1), (313, 2)),
+    *((345, 2), (378, 2), (416, 2), (461, 2), (523, 3), (606, 3), (771, 4), (900, 5)),
+)
+"""(tokens, cells): each stands for a sixteenth of the recorded solutions of MathCoder-7B on four benchmarks, by the
+characters of their text and code at 3.5 a token. The last sixteenth, solutions that repeat themselves for thousands of
+tokens, is cut to what fits."""
+WORDS = "We first find the price of the pens and then that of the books, and add both to know what is to be paid. "
+CELLS = (
+    "from sympy import Rational\npens = 4 * 3\nbooks = Rational(5) * 7\npens + books",
+    "total = pens + books\nprint(total)",
+)
 
-    script: ClassVar[list[int]] = []
+
+def turns(tokens: int, cells: int) -> list[Block]:
+    """A solution of about so many tokens, in a vocabulary of single bytes: text and code in turns, text, the answer."""
+    end = [Block("text", "Together they cost \\boxed{47} dollars."), Block("text", "47")]
+    codes = [CELLS[min(number, 1)] for number in range(cells)]
+    spare = tokens - sum(len(text) for text in codes) - sum(len(block.content) for block in end)
+    each = max(1, spare // cells)
+    blocks = []
+    for code in codes:
+        blocks += [Block("text", (WORDS * (1 + each // len(WORDS)))[:each]), Block("code", code)]
+    return blocks + end
+
+
+class Scripted(LlamaEngine):
+    """Real decodes, prepared draws: the sequences draw the scripts in the order in which they start."""
+
+    scripts: ClassVar[Iterator[list[int]]] = iter(())
 
     def open(self, slots: int = 1) -> LlamaDecoder:
         decoder = super().open(slots)
@@ -175,7 +211,7 @@ class Scripted(LlamaEngine):
 
         def begin(*args: Any, **kwargs: Any) -> Any:
             sequence = start(*args, **kwargs)
-            scripts[id(sequence)] = iter(self.script)
+            scripts[id(sequence)] = iter(next(self.scripts))
             return sequence
 
         def prepared(sequence: Any, index: int) -> int:
@@ -189,46 +225,91 @@ class Scripted(LlamaEngine):
 def batch(figures: Figures, model: Path, threads: int | None, slots: list[int], count: int) -> None:
     with Sandbox() as warm:
         warm.run("1")
-    with Scripted(model, EngineSettings(n_ctx=1024, threads=threads)) as engine:
-        words = "We first find the price of the pens and then that of the books, and add both. "
-        blocks = [
-            Block("text", words),
-            Block("code", "from sympy import Rational\npens = 4 * 3\nbooks = Rational(5) * 7\npens + books"),
-            Block("text", "Together they cost \\boxed{47} dollars."),
-            Block("text", "47"),
-        ]
-        Scripted.script = script_tokens(engine.vocabulary, blocks)
-        items = [Item(str(n), n, f"[{n}] {QUESTION}") for n in range(count)]
-        base = 0.0
-        times = {}
-        for number in slots:
-            # One after another, all take equally long, and a quarter of them tells the rate.
-            asked = items if number > 1 else items[: max(4, count // 4)]
-            begun = CLOCK()
-            done = [solution for _, solution in solve_batch(engine, asked, slots=number)]
-            seconds = CLOCK() - begun
-            assert all(s.status == "answered" and s.answer == "47" and s.cells == 1 for s in done)
-            rate = 60 * len(asked) / seconds
-            base = base or rate
-            times[number] = rate / base
-            tokens = sum(s.tokens["generated"] for s in done) / seconds
-            print(
-                f"{number:3} slots: {rate:8.1f} solutions a minute, {tokens:8.1f} tokens/s, {rate / base:.2f} times",
-                flush=True,
-            )
-        figures.details["batch"] = {"threads": engine.threads, "times one after another": times}
-        figures.add("finished solutions, several slots of one", max(times.values()), at_least=2.5)
+    order = list(LENGTHS)
+    random.Random(1).shuffle(order)
+    # Equal ones are in step: all their cells come at once. Recorded ones attend to the longest of the batch.
+    equal, recorded = "equal lengths", "recorded lengths"
+    settings = EngineSettings(n_ctx=1024, threads=threads)
+    several = [number for number in slots if number > 1]
+    base: dict[str, float] = {}
+    for name, lengths, flash, runs in (
+        (equal, [EQUAL], "off", [1, *several]),
+        (recorded, order, "off", [1, *several[-1:]]),
+        (f"{recorded}, flash attention", order, "on", several[-1:]),
+    ):
+        with Scripted(model, settings.model_copy(update={"flash_attention": flash})) as engine:
+            figures.details["threads"] = engine.threads
+            times: dict[int, float] = {}
+            for number in runs:
+                # One after another, the lengths need to come up only once.
+                questions = count // (3 if lengths == [EQUAL] else 1) if number > 1 else max(8, len(lengths))
+                rate = _solutions_a_minute(engine, lengths, questions, number, name)
+                base.setdefault(name.partition(", flash")[0], rate)
+                times[number] = rate / base[name.partition(", flash")[0]]
+            figures.details[name] = {"times one after another": {n: round(t, 3) for n, t in times.items()}}
+            target = None if name == recorded else 2.5
+            figures.add(f"finished solutions, several slots of one, {name}", max(times.values()), at_least=target)
+
+
+def _solutions_a_minute(
+    engine: LlamaEngine, lengths: list[tuple[int, int]], questions: int, slots: int, name: str
+) -> float:
+    prepared = [script_tokens(engine.vocabulary, turns(*length)) for length in lengths]
+    Scripted.scripts = itertools.cycle(prepared)
+    asked = [Item(str(n), n, f"({n}) {QUESTION}") for n in range(questions)]
+    begun = CLOCK()
+    done = list(solve_batch(engine, asked, slots=slots))
+    seconds = CLOCK() - begun
+    for item, solution in done:
+        assert (solution.status, solution.answer) == ("answered", "47"), solution
+        assert solution.cells == lengths[item.index % len(lengths)][1], solution
+    tokens = sum(solution.tokens["generated"] for _, solution in done) / seconds
+    rate = 60 * questions / seconds
+    print(f"{name}, {slots:2} slots: {rate:6.1f} solutions a minute, {tokens:6.1f} tokens/s", flush=True)
+    return rate
+
+
+# Nano
+
+
+def nano(figures: Figures, slots: list[int], count: int) -> None:
+    """The packaged model on held-out problems: the ratio, and whether a batch gives what one after another gives."""
+    with LlamaEngine(PACKAGED_MODEL, EngineSettings(n_ctx=1024)) as engine:
+        sit(engine, "numbers", 4, slots=1)
+        alone, base = _exam(engine, count, 1)
+        details: dict[str, Any] = {}
+        for number in [number for number in slots if number > 1]:
+            together, rate = _exam(engine, count, number)
+            pairs = list(zip(alone, together, strict=True))
+            answers = [a for a, b in pairs if a.answer != b.answer]
+            blocks = [a for a, b in pairs if a.blocks != b.blocks]
+            details[f"{number} slots"] = {
+                "times one after another": round(rate / base, 3),
+                "other answers": len(answers),
+                "other blocks": len(blocks),
+                "of": count,
+            }
+            print(f"nano, {number} slots: {details[f'{number} slots']}", flush=True)
+            figures.add(f"nano, answers that differ, {number} slots", len(answers), at_most=0)
+        figures.details["nano"] = details
+
+
+def _exam(engine: LlamaEngine, count: int, slots: int) -> tuple[list[Solution], float]:
+    begun = CLOCK()
+    solutions = [s for kind in ("numbers", "wording") for s in sit(engine, kind, count // 2, slots=slots).solutions]
+    return solutions, count / (CLOCK() - begun)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("what", nargs="*", choices=["overhead", "batch", []], default=[], help="default: both")
+    parser.add_argument("what", nargs="*", choices=["overhead", "batch", "nano", []], default=[], help="default: all")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slots", type=int, nargs="*", default=[1, 8, 16])
-    parser.add_argument("--questions", type=int, default=32)
+    parser.add_argument("--questions", type=int, default=96, help="a multiple of 16")
+    parser.add_argument("--problems", type=int, default=400, help="of the nano model")
     parser.add_argument("--cpu", action="store_true", help="count processor time instead of wall time")
     add_json_argument(parser, "solver_speed")
     arguments = parser.parse_args()
@@ -241,6 +322,8 @@ def main() -> int:
         overhead(figures, model, arguments.threads, arguments.tokens, arguments.rounds)
     if "batch" in (arguments.what or ["batch"]):
         batch(figures, model, arguments.threads, arguments.slots, arguments.questions)
+    if "nano" in (arguments.what or ["nano"]):
+        nano(figures, arguments.slots, arguments.problems)
     return figures.finish(arguments.json)
 
 

@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from runtime.engine_llama import LlamaEngine
 
 
+_FILLER = 0
+"""Any token of the vocabulary."""
+
+
 class LlamaDecoder(BaseDecoder):
     """One `llama_context`; see `runtime.engine.Decoder` for the contract.
 
     Its key-value cache comes in two shapes. In streams, each sequence has cells of its own, and a step attends to the
     longest sequence's length. Unified, all sequences draw on the same cells, and every token is held against the cells
     of all, most of them masked: 16 sequences of 200 tokens spend a quarter of a step on that on a CPU. Streams need
-    room for all sequences in full, and where slots between two that decode have nothing to decode, llama.cpp reads the
-    weights once more, which costs a GPU more than the masked cells do.
+    room for all sequences in full. llama.cpp evaluates together only streams that follow each other, and only as many
+    tokens of each as all of them have; for every further group it reads the weights once more, which costs a GPU more
+    than the masked cells do. On a CPU two things keep a step in one piece: a few pending tokens of one sequence ride
+    along, one a step; and a slot that has nothing to decode between two that have gets a filler, a token that is
+    forgotten after the step.
     """
 
     def __init__(self, engine: LlamaEngine, slots: int) -> None:
@@ -35,9 +42,12 @@ class LlamaDecoder(BaseDecoder):
         self.engine: LlamaEngine = engine
         self._lib = lib = engine._lib
         self._context: Any = None
-        self._free = list(range(slots - 1, -1, -1))
+        self._free = list(range(slots))
         self._live: dict[int, Sequence] = {}
         self._streams = slots > 1 and engine.settings.gpu_layers == 0 and engine.cells(slots) == slots * engine.n_ctx
+        # A state that is not kept token by token could not forget a filler.
+        keeps_state = lib.llama_model_is_recurrent(engine._model) or lib.llama_model_is_hybrid(engine._model)
+        self._bridges = self._streams and not keeps_state
         self._context = self._new_context()
         self._memory = lib.llama_get_memory(self._context)
         self._batch_tokens = min(int(lib.llama_n_batch(self._context)), engine.settings.batch_tokens)
@@ -109,7 +119,10 @@ class LlamaDecoder(BaseDecoder):
         if asked.after is not None:
             sequence = self._continue(asked.after, ids)
         else:
-            sequence = Sequence(slot=self._free.pop(), ids=ids)
+            # The lowest, so that the slots in use follow each other.
+            slot = min(self._free)
+            self._free.remove(slot)
+            sequence = Sequence(slot=slot, ids=ids)
             self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
         if asked.share:
             self._share_prefix(sequence)
@@ -120,8 +133,7 @@ class LlamaDecoder(BaseDecoder):
     def _continue(self, after: Sequence, ids: list[int]) -> Sequence:
         common = _common_prefix(after.ids, ids, min(after.past, len(ids) - 1))
         self._live.pop(after.slot)
-        self._lib.llama_sampler_free(after.sampler)
-        after.sampler = None
+        self._free_sampler(after)
         if not self._lib.llama_memory_seq_rm(self._memory, after.slot, common, -1):
             # Some memories (recurrent ones) cannot forget a part.
             self._lib.llama_memory_seq_rm(self._memory, after.slot, -1, -1)
@@ -145,6 +157,11 @@ class LlamaDecoder(BaseDecoder):
             length = 0
         sequence.past = sequence.reused = length
 
+    def _free_sampler(self, sequence: Sequence) -> None:
+        if sequence.sampler is not None:
+            self._lib.llama_sampler_free(sequence.sampler)
+            sequence.sampler = None
+
     def park(self, sequence: Sequence) -> None:
         """See the protocol."""
         self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
@@ -155,19 +172,21 @@ class LlamaDecoder(BaseDecoder):
         if self._live.pop(sequence.slot, None) is None:
             return
         self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
-        self._lib.llama_sampler_free(sequence.sampler)
-        sequence.sampler = None
+        self._free_sampler(sequence)
         self._free.append(sequence.slot)
 
     # The step
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
         """See the protocol."""
-        filled, parts, ready = self._fill(sequences)
-        if not filled:
+        parts = self._share_out(sequences)
+        if not parts:
             return []
-        self._batch.n_tokens = filled
+        fillers = self._fillers(parts) if self._bridges else []
+        ready = self._fill(parts, fillers)
         code = self._lib.llama_decode(self._context, self._batch)
+        for slot, past in fillers:
+            self._lib.llama_memory_seq_rm(self._memory, slot, past, -1)
         if code:
             self._roll_back(parts, code)
         for sequence, count in parts:
@@ -181,24 +200,63 @@ class LlamaDecoder(BaseDecoder):
             drawn.append(Drawn(sequence, token, piece(token)))
         return drawn
 
-    def _fill(self, sequences: Seq[Sequence]) -> tuple[int, list[tuple[Sequence, int]], list[tuple[Sequence, int]]]:
-        """Write the batch. Single tokens have their place for sure, so that a long prompt never holds the others up."""
-        token, position, wanted, slot = self._token, self._position, self._wanted, self._slot
+    def _share_out(self, sequences: Seq[Sequence]) -> list[tuple[Sequence, int]]:
+        """How many tokens each sequence gives to this step, in the order of slots.
+
+        Single tokens have their place for sure, so that a long prompt never holds the others up.
+        """
         room = self._batch_tokens
-        spare = room - sum(1 for sequence in sequences if len(sequence.ids) - sequence.past == 1)
+        few = len(sequences) if self._streams else 1
+        shares = [(sequence, len(sequence.ids) - sequence.past) for sequence in sequences]
+        shares = [(sequence, 1 if pending <= few else pending) for sequence, pending in shares if pending]
+        spare = room - sum(1 for _, count in shares if count == 1)
+        parts = []
+        for sequence, pending in sorted(shares, key=lambda share: share[0].slot):
+            count = min(1, room) if pending == 1 else max(0, min(pending, spare))
+            if count:
+                spare -= count if pending > 1 else 0
+                room -= count
+                parts.append((sequence, count))
+        return parts
+
+    def _fillers(self, parts: list[tuple[Sequence, int]]) -> list[tuple[int, int]]:
+        """(slot, position) of the tokens that join groups of slots where one large group costs less than two."""
+        slots = [sequence.slot for sequence, _ in parts]
+        if slots[-1] - slots[0] + 1 == len(slots):
+            return []
+        # Cheapest way to cut the slots up to each one into groups: (cost, where its last group begins).
+        cheapest: list[tuple[float, int]] = [(0.0, 0)]
+        for end, last in enumerate(slots):
+            ways = ((cheapest[begin][0] + _cost(last - slots[begin] + 1), begin) for begin in range(end + 1))
+            cheapest.append(min(ways))
+        fillers: list[tuple[int, int]] = []
+        end = len(slots)
+        while end:
+            begin = cheapest[end][1]
+            taken = set(slots[begin:end])
+            fillers += [(slot, self._past(slot)) for slot in range(slots[begin], slots[end - 1]) if slot not in taken]
+            end = begin
+        room = self._batch_tokens - sum(count for _, count in parts)
+        full = any(past >= self.n_ctx for _, past in fillers)
+        return [] if full or len(fillers) > room else fillers
+
+    def _past(self, slot: int) -> int:
+        return self._live[slot].past if slot in self._live else 0
+
+    def _fill(self, parts: list[tuple[Sequence, int]], fillers: list[tuple[int, int]]) -> list[tuple[Sequence, int]]:
+        """Write the batch, in the order of slots; returns the sequences that are read to their end, each with the place
+        of its last token."""
+        token, position, wanted, slot = self._token, self._position, self._wanted, self._slot
         filled = 0
-        parts, ready = [], []
-        # In the order of slots: llama.cpp evaluates streams together only where they follow each other.
-        for sequence in sorted(sequences, key=lambda sequence: sequence.slot):
+        ready = []
+        gaps = iter([*sorted(fillers), (self.slots, 0)])
+        gap = next(gaps)
+        for sequence, count in parts:
+            while gap[0] < sequence.slot:
+                token[filled], position[filled], slot[filled], wanted[filled] = _FILLER, gap[1], gap[0], 0
+                filled += 1
+                gap = next(gaps)
             past = sequence.past
-            pending = len(sequence.ids) - past
-            if pending == 1:
-                count = min(1, room - filled)
-            else:
-                count = max(0, min(pending, spare))
-                spare -= count
-            if not count:
-                continue
             end = filled + count
             if count == 1:
                 token[filled], position[filled], slot[filled] = sequence.ids[past], past, sequence.slot
@@ -208,12 +266,12 @@ class LlamaDecoder(BaseDecoder):
                 position[filled:end] = list(range(past, past + count))
                 wanted[filled:end] = [0] * count
                 slot[filled:end] = [sequence.slot] * count
-            parts.append((sequence, count))
-            if count == pending:
+            if count == len(sequence.ids) - past:
                 wanted[end - 1] = 1
                 ready.append((sequence, end - 1))
             filled = end
-        return filled, parts, ready
+        self._batch.n_tokens = filled
+        return ready
 
     def _roll_back(self, parts: list[tuple[Sequence, int]], code: int) -> None:
         if code == 1:
@@ -230,7 +288,7 @@ class LlamaDecoder(BaseDecoder):
         )
 
     def _draw(self, sequence: Sequence, index: int) -> int:
-        token: int = self._lib.llama_sampler_sample(sequence.sampler, self._context, index)
+        token = self._sample(sequence, index)
         only = sequence.only
         if token in sequence.forbidden if only is None else token not in only:
             # Drawing first and masking only on a miss keeps the usual case free of any work over the vocabulary.
@@ -238,9 +296,7 @@ class LlamaDecoder(BaseDecoder):
         return token
 
     def _draw_masked(self, sequence: Sequence, index: int) -> int:
-        logits = np.ctypeslib.as_array(
-            self._lib.llama_get_logits_ith(self._context, index), shape=(self.engine.vocabulary.size,)
-        )
+        logits = self._logits(index)
         if sequence.only is not None:
             allowed = sorted(sequence.only)
             kept = logits[allowed].copy()
@@ -248,11 +304,26 @@ class LlamaDecoder(BaseDecoder):
             logits[allowed] = kept
         else:
             logits[sorted(sequence.forbidden)] = -np.inf
+        return self._sample(sequence, index)
+
+    def _sample(self, sequence: Sequence, index: int) -> int:
+        if sequence.sampler is None:
+            return int(self._logits(index).argmax())
         token: int = self._lib.llama_sampler_sample(sequence.sampler, self._context, index)
         return token
 
+    def _logits(self, index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """llama.cpp's own memory, shape (vocabulary size,)."""
+        pointer = self._lib.llama_get_logits_ith(self._context, index)
+        return np.ctypeslib.as_array(pointer, shape=(self.engine.vocabulary.size,))
+
     def _new_sampler(self, sampling: SamplingSettings, seed: int) -> Any:
-        """One chain for the whole solution: a new one per block would start its random numbers and penalties again."""
+        """One chain for the whole solution: a new one per block would start its random numbers and penalties again.
+
+        None for the largest logit, which llama.cpp's samplers find only after copying all of them, token by token.
+        """
+        if sampling.temperature == 0.0 and sampling.repeat_penalty == 1.0:
+            return None
         lib = self._lib
         chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
 
@@ -290,6 +361,15 @@ class LlamaDecoder(BaseDecoder):
         self.close()
 
 
+def _cost(rows: int) -> float:
+    """What a step of `rows` single tokens takes, in steps of one token.
+
+    Measured on processors with AVX2 and with AVX-512: up to four rows each costs nearly as much as one alone, then six
+    about as much as one (a 0.5B model in Q4_K_M, 16 rows: 7.2 and 5.3 times one).
+    """
+    return min(rows, 4) + max(0, rows - 4) / 6
+
+
 def _common_prefix(first: list[int], second: list[int], limit: int) -> int:
     if first[:limit] == second[:limit]:
         return limit
@@ -297,4 +377,6 @@ def _common_prefix(first: list[int], second: list[int], limit: int) -> int:
 
 
 def _ggml_type(lib: Any, name: str) -> int:
+    if name == "bf16":
+        return 30  # GGML_TYPE_BF16, which llama-cpp-python does not name.
     return int(getattr(lib, f"GGML_TYPE_{name.upper()}"))

@@ -242,6 +242,87 @@ def test_a_long_prompt_is_read_in_chunks_beside_one_that_writes(model: Path) -> 
         assert turns >= 200 // 32
 
 
+def sorted_slots(decoder: LlamaDecoder) -> list[Sequence]:
+    """A sequence in every slot, each of another length, all with one token pending."""
+    sequences = []
+    for number in range(decoder.slots):
+        sequence = decoder.start(prompt("1+" * number), GREEDY, 1)
+        write(decoder, sequence, 3 + number)
+        sequences.append(sequence)
+    assert [sequence.slot for sequence in sequences] == list(range(decoder.slots))
+    return sequences
+
+
+def test_a_gap_between_slots_is_filled_and_nothing_of_the_filler_stays(
+    engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it llama.cpp reads the weights once more for the slots behind the gap."""
+
+    def run(cost: Any) -> tuple[list[list[int]], list[int], list[int]]:
+        monkeypatch.setattr("runtime.decoder_llama._cost", cost)
+        with engine.open(6) as decoder:
+            sequences = sorted_slots(decoder)
+            decoder.finish(sequences[2])  # An empty slot, and one whose code runs, say.
+            waiting, others = sequences[3], [sequences[n] for n in (0, 1, 4, 5)]
+            expected = waiting.past
+            sizes = []
+            for _ in range(4):
+                decoder.step(others)
+                sizes.append(int(decoder._batch.n_tokens))
+            last = [int(decoder._lib.llama_memory_seq_pos_max(decoder._memory, slot)) for slot in (2, 3)]
+            assert last == [-1, expected - 1]
+            assert waiting.past == waiting.evaluated == expected
+            write(decoder, waiting, 4)
+            return (
+                [list(sequence.ids) for sequence in (*others, waiting)],
+                sizes,
+                [sequence.past for sequence in others],
+            )
+
+    apart = run(lambda rows: float(rows))
+    joined = run(lambda rows: 1.0)
+    assert apart[1] == [4] * 4
+    assert joined[1] == [6] * 4
+    assert joined[0] == apart[0]
+    assert joined[2] == apart[2]
+
+
+def test_gaps_are_filled_where_one_group_costs_less_and_there_is_room(engine: LlamaEngine) -> None:
+    with engine.open(12) as decoder:
+        sequences = sorted_slots(decoder)
+
+        def fillers(*slots: int) -> list[int]:
+            return sorted(slot for slot, _ in decoder._fillers([(sequences[slot], 1) for slot in slots]))
+
+        assert fillers(*range(12)) == []
+        assert fillers(0, 2) == []
+        assert fillers(0, 11) == []
+        assert fillers(0, 1, 2, 3, 5, 6, 7, 8) == [4]
+        assert fillers(0, 2, 4, 6, 8, 10) == [1, 3, 5, 7, 9], "no two of them are worth joining, all of them are"
+        assert fillers(0, 8, 9, 11) == []
+        sequences[4].past = decoder.n_ctx
+        assert fillers(0, 1, 2, 3, 5, 6, 7, 8) == [], "a full sequence has no room for a filler"
+
+
+def test_a_few_pending_tokens_ride_along_and_many_are_read_at_once(model: Path) -> None:
+    """llama.cpp evaluates together as many tokens of each stream as all of them have; the rest would cost another
+    reading of the weights."""
+    with LlamaEngine(model, EngineSettings(threads=1)) as engine, engine.open(4) as decoder:
+        sequences = sorted_slots(decoder)
+        sequences[1].ids += [5, 6, 7]
+        sequences[2].ids += [5] * 9
+        shares = [count for _, count in decoder._share_out(sequences)]
+        assert shares == [1, 1, 10, 1]
+        drawn = decoder.step(sequences)
+        assert [d.sequence.slot for d in drawn] == [0, 2, 3]
+        for _ in range(3):
+            drawn = decoder.step(sequences)
+        assert [d.sequence.slot for d in drawn] == [0, 1, 2, 3]
+    with LlamaEngine(model, EngineSettings(threads=1)) as engine, engine.open(1) as decoder:
+        sequence = decoder.start(prompt(), GREEDY, 1)
+        assert decoder._share_out([sequence]) == [(sequence, sequence.length)]
+
+
 # Sampling
 
 
@@ -251,6 +332,10 @@ def test_greedy_is_the_largest_logit_and_repeats_to_the_bit(engine: LlamaEngine)
             sequence = decoder.start(prompt(), GREEDY, 1)
             tokens = write(decoder, sequence, 1)
             assert tokens[0] == int(np.argmax(logits(decoder, -1)))
+            # As llama.cpp's own sampler finds it.
+            sampler = decoder._lib.llama_sampler_init_greedy()
+            assert tokens[0] == decoder._lib.llama_sampler_sample(sampler, decoder._context, -1)
+            decoder._lib.llama_sampler_free(sampler)
             return tokens + write(decoder, sequence, 40), logits(decoder, -1).tobytes()
 
     assert run() == run()
@@ -411,6 +496,9 @@ def test_flash_attention_is_off_on_the_cpu_unless_asked_for(model: Path) -> None
     wide = write_model(model.with_name("wide-heads.gguf"), heads=2)
     quantized = EngineSettings(threads=1, flash_attention="on", cache_type_v="q8_0")
     with LlamaEngine(wide, quantized) as engine, engine.open() as decoder:
+        assert write(decoder, decoder.start(prompt(), GREEDY, 1), 3)
+    half = EngineSettings(threads=1, cache_type_k="bf16", cache_type_v="bf16")
+    with LlamaEngine(model, half) as engine, engine.open() as decoder:
         assert write(decoder, decoder.start(prompt(), GREEDY, 1), 3)
     with pytest.raises(InputError, match="flash attention"):
         LlamaEngine(model, EngineSettings(cache_type_v="q8_0"))
