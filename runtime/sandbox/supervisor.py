@@ -39,8 +39,6 @@ ACK = 60.0
 ACK_ASLEEP = 2.0
 """The same of sleep in one piece. It waits for nothing then, unless something that the user left behind makes it: a
 thread that took the order out of the pipe, a hook that runs at a fork."""
-GLANCE = 0.002
-"""Time between two looks for the app's next cell while its snapshot is taken."""
 READY = 1.0
 """Seconds for the head to take a snapshot in advance. It only saves time: without it, the cell takes its own."""
 LOOK_SECONDS = 0.1
@@ -433,8 +431,8 @@ class Supervisor:
             return
         self._owed, warm = True, False
         deadline = time.monotonic() + READY
-        while not warm and time.monotonic() < deadline and not self._app_asks():
-            event = self._wait(GLANCE, None)
+        while not warm and (now := time.monotonic()) < deadline and not self._app_asks():
+            event = self._wait(deadline - now, None, for_app=True)
             if isinstance(event, dict) and event.get("n") == cell:
                 warm = event.get("event") == "warm" or (self._answered(event, cell) and event.get("event") == "died")
             elif event is not None and not isinstance(event, dict):
@@ -453,8 +451,11 @@ class Supervisor:
 
     # ------------------------------------------------------------------------------------------------ descriptors
 
-    def _wait(self, seconds: float, output: OutputBuffer | None) -> dict[str, Any] | str | None:
-        """Sleep until something happens; feed output; return a report or what else there is to know."""
+    def _wait(
+        self, seconds: float, output: OutputBuffer | None, *, for_app: bool = False
+    ) -> dict[str, Any] | str | None:
+        """Sleep until something happens, with `for_app` also until the app's next order is there; feed output; return a
+        report or what else there is to know."""
         worker = self.worker
         try:
             if (frame := worker.reader.next()) is not None:
@@ -465,12 +466,14 @@ class Supervisor:
         poller = select.poll()
         poller.register(worker.reports, select.POLLIN)
         poller.register(self.interrupts, select.POLLIN)
-        poller.register(self.app, select.POLLHUP | select.POLLRDHUP)
+        poller.register(self.app, select.POLLHUP | select.POLLRDHUP | (select.POLLIN if for_app else 0))
         if output is not None:
             poller.register(worker.output, select.POLLIN)
         for descriptor, events in poller.poll(seconds * 1000):
             if descriptor == self.app.fileno():
-                return "app gone"
+                if events & ~select.POLLIN:
+                    return "app gone"
+                continue
             if descriptor == worker.output:
                 with contextlib.suppress(BlockingIOError):
                     if output is not None:
