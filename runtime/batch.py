@@ -201,12 +201,12 @@ class _Batch:
             self._collect_cells(wait=not self.writing)
             if self.writing:
                 self._step()
+            finished, self.finished = self.finished, []
+            yield from finished  # Ctrl-C or not: what is done need not be solved again.
             if flag.is_set():
                 raise KeyboardInterrupt
-            if self.finished:
-                yield from self.finished
-                self.finished = []
-            elif not (self.writing or self.cells.running or self.parked) and self.exhausted and self.postponed is None:
+            waiting = self.writing or self.cells.running or self.parked
+            if not (finished or waiting) and self.exhausted and self.postponed is None:
                 return
 
     # Items in
@@ -280,7 +280,8 @@ class _Batch:
             self._finish(lane)
             return
         except StoppedError:
-            raise KeyboardInterrupt from None
+            self.engine.stop_flag.set()
+            return
         n_ctx = self.decoder.n_ctx
         leaving: list[tuple[_Lane, str]] = []
         for sequence, token, piece in drawn:

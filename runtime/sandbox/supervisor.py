@@ -1,76 +1,48 @@
-"""One session as the app sees it: takes cells, enforces limits, keeps the worker's snapshots in order.
+"""One session as the app sees it: takes cells, enforces limits, describes what happened.
 
 It runs as pid 1 of the session's own pid namespace where there is one. It holds the sockets to the app, which the
-worker never sees, and it alone says how long a cell took and whether it was killed.
+worker never sees, and it alone says how long a cell took and whether it was killed. Which process runs the cell is
+`succession`'s business.
 """
 
 from __future__ import annotations
 
-import array
 import base64
-import contextlib
-import fcntl
 import os
-import select
 import signal
 import socket
-import struct
-import termios
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from . import processes, protocol, reduced, watch
 from .allowance import Allowance
 from .collect import OutputBuffer
-from .protocol import ProtocolError, Reader
+from .protocol import ProtocolError
 from .recovery import BROKEN
+from .succession import ACK, Succession, Worker
 
 GRACE = 0.5
 """Seconds between the interrupt and the kill."""
 STARVED_GRACE = 5.0
 """The same where the process wants to run and other programs keep it from the processor."""
-ACK_CPU = 2.0
-"""Seconds of processor time a head may take to begin a cell. It runs nothing of the user's then, so more means that
-it is broken. Not wall-clock time: on a machine that is busy, a worker, which runs at the lowest rank, may wait long."""
-ACK = 60.0
-"""The same in wall-clock seconds, in case it does not even run."""
-ACK_ASLEEP = 2.0
-"""The same of sleep in one piece. It waits for nothing then, unless something that the user left behind makes it: a
-thread that took the order out of the pipe, a hook that runs at a fork."""
-READY = 1.0
-"""Seconds for the head to take a snapshot in advance. It only saves time: without it, the cell takes its own."""
 LOOK_SECONDS = 0.1
 """Time between two looks at what the kernel does not bound."""
 ENTRIES_PER_MB = 64
 """Files and folders per MiB of scratch space, as the inodes of tier 1's file system."""
-INTERRUPT = struct.Struct("!I")
-"""The number of the cell to stop; numbers are a session's own, from 1."""
 PNG = b"\x89PNG\r\n\x1a\n"
-
-LOST_ALL = "all variables are lost; the session starts afresh"
-LOST_CELL = "what this cell had changed is lost; the variables from before it are kept"
-LOST_SINCE = "variables set since cell {cell} are lost; those from before it are kept"
-
-
-@dataclass
-class Worker:
-    """Pipes to the worker's processes, and which of them are alive: `snapshot`, then `head`."""
-
-    orders: int
-    reports: int
-    output: int
-    head: int
-    snapshot: int | None = None
-    snapshot_cell: int = 0
-    fresh: bool = True
-    """Whether no cell has ended in it yet, so that a new worker is as good as a snapshot."""
-    reader: Reader = field(default_factory=protocol.reports)
 
 
 class Supervisor:
-    """Serves one session until the app hangs up."""
+    """Serves one session until the app hangs up.
+
+    Args:
+        app: the socket to the app.
+        interrupts: a pipe of the numbers of cells that the app wants stopped.
+        limits: `Limits` as a mapping.
+        spawn: starts a worker from nothing.
+        watched: the scratch folder, where no file system of its own bounds it.
+    """
 
     def __init__(
         self,
@@ -80,39 +52,26 @@ class Supervisor:
         spawn: Callable[[], Worker],
         watched: str | None = None,
     ) -> None:
-        self.app, self.interrupts, self.limits, self.spawn = app, interrupts, limits, spawn
-        self.watched = watched
-        """The scratch folder, where no file system of its own bounds it."""
-        self.worker = spawn()
-        self.number = 0
-        self.notices: list[str] = []
+        self.line = Succession(app, interrupts, spawn)
+        self.limits, self.watched = limits, watched
         self._next_look = 0.0
         self._too_full = False
-        self._superseded: set[int] = set()
         self._allowance: Allowance | None = None
         self._inherited: set[int] = set()
-        self._stop_asked = 0
-        """The latest cell that the app wants stopped; word of it may come before the cell begins."""
-        self._owed = self._written = False
-        """Whether the head still has to say what became of the snapshot ordered in advance; whether the order of the
-        cell to begin still lies in the pipe, unread."""
         self._stopped_at = self._cpu_at_stop = 0.0
-        self._broken = 0
-        """How many cells in a row left a worker that could not run another."""
 
     def serve(self) -> None:
         """Run cells until the app's end of the socket closes."""
         try:
-            while (order := protocol.read_frame(self.app.fileno(), protocol.MAX_ORDER)) is not None:
-                self.app.sendall(protocol.pack(self.run(str(order["code"]))))
-                self._after_cell()
+            while (order := protocol.read_frame(self.line.app.fileno(), protocol.MAX_ORDER)) is not None:
+                self.line.app.sendall(protocol.pack(self.run(str(order["code"]))))
+                self.line.prepare()
         except (OSError, ProtocolError):
             return
 
     def run(self, code: str) -> dict[str, Any]:
         """Run one cell and describe what happened."""
-        self.number += 1
-        self.notices, self._written = [], False
+        self.line.next_cell()
         self._next_look = time.monotonic() + LOOK_SECONDS
         output = OutputBuffer(self.limits["output_chars"])
         started = time.monotonic()
@@ -120,30 +79,28 @@ class Supervisor:
         seconds = time.monotonic() - started
         text, cut = output.text()
         if cut:
-            self.notices.append(f"{cut} characters of output were left out in the middle")
-        return {"output": text, "status": status, "seconds": seconds, "images": images, "notices": self.notices}
-
-    # ------------------------------------------------------------------------------------------------ one cell
+            self.line.notices.append(f"{cut} characters of output were left out in the middle")
+        return {"output": text, "status": status, "seconds": seconds, "images": images, "notices": self.line.notices}
 
     def _attempt(self, code: str, output: OutputBuffer) -> tuple[str, list[str]]:
         limit = float(self.limits["cell_seconds"])
-        frame = protocol.pack({"n": self.number, "code": code})
+        frame = protocol.pack({"n": self.line.number, "code": code})
         # Taken while nothing of the user's runs. What an earlier cell left takes its time to die on a busy machine.
         self._inherited = processes.below()
         for _ in range(3):
-            if self._begin(frame):
+            if self.line.begin(frame):
                 break
         else:
-            self.notices.append("the worker does not start")
+            self.line.notices.append("the worker does not start")
             return "killed", []
         begun = time.monotonic()
         deadline = begun + limit
-        self._allowance = Allowance(self.worker.head, limit)
+        self._allowance = Allowance(self.line.worker.head, limit)
         interrupted: str | None = None
         killed: str | None = None
         while True:
             now = time.monotonic()
-            if interrupted is None and self._stop_asked == self.number:
+            if interrupted is None and self.line.stop_asked == self.line.number:
                 interrupted = "interrupt"
                 deadline = self._stop() + GRACE
             if interrupted is None and now >= deadline:
@@ -153,370 +110,89 @@ class Supervisor:
                 deadline = self._stop() + GRACE
             elif interrupted is not None and killed is None and now >= deadline and not self._starved(now):
                 killed, deadline = interrupted, now + ACK
-                processes.send(self.worker.head, signal.SIGKILL)
+                processes.send(self.line.worker.head, signal.SIGKILL)
             elif killed is not None and now >= deadline:
                 # Killed, yet nobody reported it: the snapshot is gone too.
                 return self._fall(None, killed, output)
-            event = self._wait(min(0.1, max(0.01, deadline - now)), output)
-            if event is None and self._died_unheard():
-                event = self._wait(0, output) or "gone"  # What was said meanwhile is heard first.
+            event = self.line.wait(min(0.1, max(0.01, deadline - now)), output)
+            if event is None and self.line.died_unheard():
+                event = self.line.wait(0, output) or "gone"  # What was said meanwhile is heard first.
             if event == "app gone":
                 raise ProtocolError("the app hung up")
             if event == "violation":
-                self.notices.append("the cell wrote into the sandbox's own pipes and was stopped")
-                processes.send(self.worker.head, signal.SIGKILL)
+                self.line.notices.append("the cell wrote into the sandbox's own pipes and was stopped")
+                processes.send(self.line.worker.head, signal.SIGKILL)
                 killed, deadline = killed or "killed", time.monotonic() + ACK
             elif event == "gone":
-                return self._fall(self._own_child_status(), killed or interrupted, output)
+                return self._fall(self.line.own_child_status(), killed or interrupted, output)
             elif isinstance(event, dict):
                 # A snapshot that is some cells old, because threads kept the head from forking, speaks of its own.
-                if event.get("event") == "died" and event.get("n") in (self.number, self.worker.snapshot_cell):
+                if event.get("event") == "died" and event.get("n") in (
+                    self.line.number,
+                    self.line.worker.snapshot_cell,
+                ):
                     return self._fall(event.get("wait_status"), killed or interrupted, output)
-                if event.get("event") == "done" and event.get("n") == self.number:
+                if event.get("event") == "done" and event.get("n") == self.line.number:
                     return self._finish(event, interrupted, output)
             if killed is None and (reason := self._over_limit()):
-                self.notices.append(reason)
-                processes.send(self.worker.head, signal.SIGKILL)
+                self.line.notices.append(reason)
+                processes.send(self.line.worker.head, signal.SIGKILL)
                 killed, deadline = "killed", time.monotonic() + ACK
-
-    def _died_unheard(self) -> bool:
-        """Whether the head is dead, and nobody will say so any more: no snapshot waits for it, or the snapshot has said
-        so behind a frame that the cell began and did not end."""
-        worker = self.worker
-        if processes.alive(worker.head):
-            return False
-        if worker.snapshot is None:
-            return True
-        return processes.sleeping(worker.snapshot) and not processes.children(worker.snapshot)
 
     def _stop(self) -> float:
         """Interrupt the cell, after ending what it forked, which would compete for the time it has to react."""
-        for pid in processes.below() - self._ours():
+        for pid in processes.below() - self.line.ours():
             processes.send(pid, signal.SIGKILL)
-        processes.send(self.worker.head, signal.SIGINT)
-        self._stopped_at, self._cpu_at_stop = time.monotonic(), processes.cpu_seconds(self.worker.head)
+        processes.send(self.line.worker.head, signal.SIGINT)
+        self._stopped_at, self._cpu_at_stop = time.monotonic(), processes.cpu_seconds(self.line.worker.head)
         return self._stopped_at
 
     def _starved(self, now: float) -> bool:
         """Whether the cell could not react to the interrupt because it hardly ran since."""
-        if now - self._stopped_at >= STARVED_GRACE or not processes.runnable(self.worker.head):
+        if now - self._stopped_at >= STARVED_GRACE or not processes.runnable(self.line.worker.head):
             return False
-        return processes.cpu_seconds(self.worker.head) - self._cpu_at_stop < GRACE * 0.8
-
-    def _begin(self, frame: bytes) -> bool:
-        """Hand the cell to the head; False where the head was broken and has been replaced."""
-        for pid in (self.worker.snapshot, self.worker.head):
-            processes.send(pid, signal.SIGCONT)
-        if not self._heed_what_happened():
-            return self._give_up()
-        worker = self.worker
-        try:
-            if not self._written:
-                protocol.write_all(worker.orders, frame, timeout=ACK)
-                self._written = True
-        except (OSError, TimeoutError):
-            return self._give_up()
-        for event in self._reports():
-            if event.get("n") != self.number:
-                continue
-            if event.get("event") == "died":
-                return self._give_up(died=not processes.alive(worker.head))
-            if event.get("event") == "start":
-                if not self._adopt(event.get("pid"), self.number):
-                    break
-                return True
-        return self._give_up()
-
-    def _reports(self) -> Iterator[dict[str, Any]]:
-        """What the head says while nothing of the user's runs in it; ends when it cannot be expected to say more."""
-        head = self.worker.head
-        deadline = time.monotonic() + ACK
-
-        def used() -> float:
-            # A hook of the user's may hang in the fork, whose parent only waits.
-            return sum(processes.cpu_seconds(pid) for pid in (head, *processes.children(head)))
-
-        before = used()
-        awake = time.monotonic()
-        while time.monotonic() < deadline and used() - before < ACK_CPU and time.monotonic() - awake < ACK_ASLEEP:
-            event = self._wait(0.2, None)
-            if not all(processes.sleeping(pid) for pid in (head, *processes.children(head))):
-                awake = time.monotonic()
-            if event == "app gone":
-                raise ProtocolError("the app hung up")
-            if event in ("gone", "violation"):
-                return
-            if isinstance(event, dict):
-                yield event
-            elif not processes.alive(head):
-                return
-            if before is None:  # Not at once: as a rule the first report is the one that was waited for.
-                before = used()
-
-    def _give_up(self, died: bool = False) -> bool:
-        """Replace the head, which did not begin the cell; always False. `died`: its death has been reported."""
-        worker = self.worker
-        # An order that it has not read stays in the pipe, for the snapshot to read. Twice would be once too often.
-        processes.send(worker.head, signal.SIGSTOP)
-        unread = array.array("i", [0])
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(worker.orders, termios.FIONREAD, unread)
-        self._replace_head(died, begun=False)
-        self._written = self._written and unread[0] > 0 and self.worker is worker
-        self._owed = False
-        return False
-
-    def _adopt(self, pid: Any, cell: int) -> bool:
-        """Take the process that says it will run `cell` as head, and its parent as snapshot; False for a lie."""
-        worker = self.worker
-        if pid == worker.head:
-            return True
-        if not isinstance(pid, int) or pid not in processes.children(worker.head):
-            return False
-        if worker.snapshot is not None:
-            # It waits for a child that is not to die; ending it can wait until the app has its answer.
-            self._superseded.add(worker.snapshot)
-        worker.snapshot, worker.head, worker.snapshot_cell = worker.head, pid, cell
-        return True
-
-    def _heed_what_happened(self) -> bool:
-        """Before a cell: what came of the snapshot ordered in advance? Has the head died? False where nobody says."""
-        worker = self.worker
-        if self._owed:
-            for event in self._reports():
-                if event.get("n") == self.number and self._answered(event, self.number):
-                    break
-                if event.get("event") == "died":
-                    break
-            if self._owed and processes.alive(worker.head):
-                return False
-            self._owed = False
-        if worker.snapshot is not None and not processes.alive(worker.head) and processes.alive(worker.snapshot):
-            if worker.snapshot_cell != self.number:
-                self.notices.append(LOST_SINCE.format(cell=worker.snapshot_cell))
-            dead = worker.head
-            worker.head, worker.snapshot = worker.snapshot, None
-            self._await_death_report(dead)
-        return True
-
-    def _answered(self, event: dict[str, Any], cell: int) -> bool:
-        """Whether this is the answer to the order of a snapshot for `cell`: it is there, or its process died."""
-        if event.get("event") == "ready":
-            self._adopt(event.get("pid"), cell)
-        elif event.get("event") != "died":
-            return False
-        self._owed = False
-        return True
+        return processes.cpu_seconds(self.line.worker.head) - self._cpu_at_stop < GRACE * 0.8
 
     def _finish(self, event: dict[str, Any], interrupted: str | None, output: OutputBuffer) -> tuple[str, list[str]]:
         status = "ok" if event.get("status") == "ok" else "error"
-        self._broken = 0
-        self.worker.fresh = False
+        self.line.keep()
         self._settle(output)
         claimed = event.get("images")
         images = [image for image in claimed if _is_png(image)] if isinstance(claimed, list) else []
         images = images[: protocol.MAX_IMAGES]
         if interrupted == "timeout" and status == "error":
             status = "timeout"
-            self.notices.append(f"the cell was stopped after {self.limits['cell_seconds']:g} s")
+            self.line.notices.append(f"the cell was stopped after {self.limits['cell_seconds']:g} s")
         elif interrupted == "interrupt" and status == "error":
-            self.notices.append("the cell was interrupted")
+            self.line.notices.append("the cell was interrupted")
         return status, images
 
     def _fall(self, wait_status: int | None, reason: str | None, output: OutputBuffer) -> tuple[str, list[str]]:
         """The process that ran the cell is gone: return to the snapshot, say what is lost."""
         if reason == "timeout":
-            self.notices.append(
+            self.line.notices.append(
                 f"the cell was stopped after {self.limits['cell_seconds']:g} s; it ignored the interrupt"
             )
         elif reason == "interrupt":
-            self.notices.append("the cell ignored the interrupt and was killed")
+            self.line.notices.append("the cell ignored the interrupt and was killed")
         elif reason is None:
-            self.notices.append(f"the process running the cell {_how(wait_status)}")
-        # A death that the cell has made up is made true, and then reported in earnest.
-        died = wait_status is not None and not processes.alive(self.worker.head)
-        self._broken = self._broken + 1 if died and wait_status == BROKEN << 8 else 0
-        if self._broken > 1:
-            # The snapshot is no better: it was taken of a worker that was broken already.
-            processes.send(self.worker.snapshot, signal.SIGKILL)
-        self._replace_head(died)
+            self.line.notices.append(f"the process running the cell {_how(wait_status)}")
+        self.line.fall_back(wait_status)
         self._settle(output)
         return ("timeout" if reason == "timeout" else "killed"), []
 
-    def _own_child_status(self) -> int | None:
-        """Wait status of a head whose parent is this process; None where another one waits for it, or it lives on."""
-        if self.worker.snapshot is None:
-            for _ in range(50):  # Its pipes close some moments before it can be waited for.
-                with contextlib.suppress(ChildProcessError):
-                    pid, status = os.waitpid(self.worker.head, os.WNOHANG)
-                    if pid:
-                        return status
-                time.sleep(0.002)
-        return None
-
-    def _replace_head(self, died: bool = False, begun: bool = True) -> None:
-        """Go back to the snapshot, or start afresh, and say what is lost.
-
-        Args:
-            died: the head's death has been reported.
-            begun: the cell has run, so that a snapshot from right before it is a loss.
-        """
-        worker = self.worker
-        lost: str | None
-        if not died:
-            processes.send(worker.head, signal.SIGKILL)
-        if worker.snapshot is not None and processes.alive(worker.snapshot):
-            lost = LOST_CELL if begun else None
-            if worker.snapshot_cell != self.number:
-                lost = LOST_SINCE.format(cell=worker.snapshot_cell)
-            dead = worker.head
-            worker.head, worker.snapshot = worker.snapshot, None
-            self._await_death_report(dead)
-        else:
-            lost = LOST_ALL if not worker.fresh else LOST_CELL if begun else None
-            self._retire(worker)
-            self.worker = self.spawn()
-        if lost is not None and lost not in self.notices:
-            self.notices.append(lost)
-
-    def _await_death_report(self, dead: int) -> None:
-        """Let the snapshot, which is the head again, notice that its child is gone, and drop all that was reported.
-
-        Its report must not be taken for a later one. The cell may have made up others, or half a one, which hides what
-        comes after it; so this looks at the processes, and not at what they say.
-        """
-        head, deadline = self.worker.head, time.monotonic() + ACK
-        while time.monotonic() < deadline and (dead in processes.children(head) or not processes.sleeping(head)):
-            self._wait(0.005, None)
-        self.worker.reader = protocol.reports()
-        self._drain(self.worker.reports)
-
     def _settle(self, output: OutputBuffer) -> None:
-        """After a cell: nothing of it runs on, all it wrote is read, its state is frozen."""
-        processes.kill_others({os.getpid(), *self._ours()})
+        self.line.settle(output)
         if self._too_full and self.watched is not None:
             watch.empty(self.watched)
             self._too_full = False
-        self._drain(self.worker.output, output)
-        # The head has said all it had to say. What else there is was made up by the cell, to be believed later.
-        self.worker.reader = protocol.reports()
-        self._drain(self.worker.reports)
-
-    def _after_cell(self) -> None:
-        """What need not keep the app waiting: the snapshot for the next cell, and the end of those before it."""
-        for pid in self._superseded:
-            processes.send(pid, signal.SIGKILL)
-        self._superseded.clear()
-        processes.reap()
-        worker = self.worker
-        if processes.threads_and_child_faults(worker.head)[0] == 1:
-            self._order_snapshot(worker)
-        if self._app_asks():
-            return
-        # Between cells nothing of the user's runs: not what came out of a fork, no thread, no process.
-        processes.kill_others({os.getpid(), *self._ours()})
-        for process in (worker.head, worker.snapshot):
-            processes.send(process, signal.SIGSTOP)
-        for pid in self._superseded:
-            processes.send(pid, signal.SIGKILL)
-        self._superseded.clear()
-        processes.reap()
-
-    def _order_snapshot(self, worker: Worker) -> None:
-        """Have the head fork for the next cell. Whatever goes wrong shows when that cell begins."""
-        cell = self.number + 1
-        try:
-            protocol.write_all(worker.orders, protocol.pack({"n": cell}), timeout=READY)
-        except (OSError, TimeoutError):
-            return
-        self._owed, warm = True, False
-        deadline = time.monotonic() + READY
-        while not warm and (now := time.monotonic()) < deadline and not self._app_asks():
-            event = self._wait(deadline - now, None, for_app=True)
-            if isinstance(event, dict) and event.get("n") == cell:
-                warm = event.get("event") == "warm" or (self._answered(event, cell) and event.get("event") == "died")
-            elif event is not None and not isinstance(event, dict):
-                return
-
-    def _app_asks(self) -> bool:
-        """Whether the app's next order is there, or the app is gone."""
-        return bool(select.select([self.app], [], [], 0)[0])
-
-    def _retire(self, worker: Worker) -> None:
-        processes.kill_others({os.getpid()})
-        self._superseded.clear()
-        processes.reap()
-        for descriptor in (worker.orders, worker.reports, worker.output):
-            os.close(descriptor)
-
-    # ------------------------------------------------------------------------------------------------ descriptors
-
-    def _wait(
-        self, seconds: float, output: OutputBuffer | None, *, for_app: bool = False
-    ) -> dict[str, Any] | str | None:
-        """Sleep until something happens, with `for_app` also until the app's next order is there; feed output; return a
-        report or what else there is to know."""
-        worker = self.worker
-        try:
-            if (frame := worker.reader.next()) is not None:
-                return frame
-        except ProtocolError:
-            worker.reader = protocol.reports()
-            return "violation"
-        poller = select.poll()
-        poller.register(worker.reports, select.POLLIN)
-        poller.register(self.interrupts, select.POLLIN)
-        poller.register(self.app, select.POLLHUP | select.POLLRDHUP | (select.POLLIN if for_app else 0))
-        if output is not None:
-            poller.register(worker.output, select.POLLIN)
-        for descriptor, events in poller.poll(seconds * 1000):
-            if descriptor == self.app.fileno():
-                if events & ~select.POLLIN:
-                    return "app gone"
-                continue
-            if descriptor == worker.output:
-                with contextlib.suppress(BlockingIOError):
-                    if output is not None:
-                        output.feed(os.read(worker.output, 1 << 18))
-            elif descriptor == self.interrupts:
-                if events & select.POLLIN:
-                    self._hear_interrupts()
-            elif descriptor == worker.reports:
-                try:
-                    data = os.read(worker.reports, 1 << 18)
-                except BlockingIOError:
-                    continue
-                if not data:
-                    return "gone"
-                worker.reader.feed(data)
-        try:
-            return worker.reader.next()
-        except ProtocolError:
-            worker.reader = protocol.reports()
-            self._drain(worker.reports)
-            return "violation"
-
-    def _drain(self, descriptor: int, output: OutputBuffer | None = None) -> None:
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(64):  # More than a pipe holds: whoever still writes does not hold us up.
-                if not (data := os.read(descriptor, 1 << 18)):
-                    break
-                if output is not None:
-                    output.feed(data)
-
-    def _hear_interrupts(self) -> None:
-        """Remember the latest cell that is to stop. Late words about earlier cells change nothing."""
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(self.interrupts, 4096)
-            for (number,) in INTERRUPT.iter_unpack(data[: len(data) // 4 * 4]):
-                self._stop_asked = max(self._stop_asked, number)
 
     def _over_limit(self) -> str | None:
         """What the kernel does not bound by itself: memory of many processes, files in a shared file system."""
         now = time.monotonic()
         if now < self._next_look:
             return None
-        others = processes.below() - self._ours()
+        others = processes.below() - self.line.ours()
         if self._allowance is not None:
             self._allowance.look(company=bool(others - self._inherited))
         if others and self._memory() > self.limits["memory_mb"] * 2**20:
@@ -529,10 +205,6 @@ class Supervisor:
         # Looking costs most where there is much to look at; it gets a fifth of the time.
         self._next_look = time.monotonic() + max(LOOK_SECONDS, 4 * (time.monotonic() - now))
         return None
-
-    def _ours(self) -> set[int]:
-        """Processes of the session that no cell started."""
-        return {pid for pid in (self.worker.head, self.worker.snapshot) if pid is not None} | self._superseded
 
     def _memory(self) -> int:
         """Bytes that the session's processes take on top of what they started from."""

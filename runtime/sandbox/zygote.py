@@ -15,7 +15,7 @@ import sys
 import traceback
 from typing import Any
 
-from . import hot_pages, kernel, namespaces, processes, reduced, supervisor, watch, worker
+from . import hot_pages, kernel, namespaces, processes, reduced, succession, supervisor, watch, worker
 from .confine import confine, prove
 from .launcher import receive
 
@@ -169,7 +169,7 @@ def _session(limits: dict[str, Any], descriptors: list[int], shell: Any, options
     os.set_blocking(interrupts, False)
     watched = None if options["tier"] == "namespaces" else scratch
 
-    def spawn() -> supervisor.Worker:
+    def spawn() -> succession.Worker:
         return _spawn(limits, shell, options, scratch)
 
     try:
@@ -181,7 +181,7 @@ def _session(limits: dict[str, Any], descriptors: list[int], shell: Any, options
     os._exit(0)
 
 
-def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch: str) -> supervisor.Worker:
+def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch: str) -> succession.Worker:
     orders, reports, output = os.pipe(), os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -206,4 +206,4 @@ def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch:
         os.close(descriptor)
     for descriptor in (orders[1], reports[0], output[0]):
         os.set_blocking(descriptor, False)
-    return supervisor.Worker(orders[1], reports[0], output[0], pid)
+    return succession.Worker(orders[1], reports[0], output[0], pid)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from gguf_factory import write_model
 
+from runtime import batch as batch_module
 from runtime.batch import Item, solve_batch, with_samples
 from runtime.engine_llama import LlamaDecoder, LlamaEngine
 from runtime.errors import ModelError, SandboxError
@@ -214,6 +215,22 @@ def test_ctrl_c_ends_a_batch_and_what_was_yielded_stands() -> None:
     with pytest.raises(KeyboardInterrupt):
         list(batch)
     assert threading.active_count() < 20
+
+
+@pytest.mark.usefixtures("fake_cells")
+def test_what_is_finished_when_ctrl_c_comes_is_still_yielded(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ReplayEngine(counting)
+    finish = batch_module._Batch._finish
+
+    def interrupted(self: batch_module._Batch, lane: batch_module._Lane) -> None:
+        finish(self, lane)
+        engine.stop_flag.set()
+
+    monkeypatch.setattr(batch_module._Batch, "_finish", interrupted)
+    batch = solve_batch(engine, items(6), slots=2)
+    assert next(batch)[1].status == "answered"
+    with pytest.raises(KeyboardInterrupt):
+        list(batch)
 
 
 def test_a_model_without_the_dialect_is_refused_before_the_first_item(tmp_path: Path) -> None:
