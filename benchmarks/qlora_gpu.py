@@ -1,0 +1,325 @@
+"""On a GPU: our two backends against plain unsloth with SFTTrainer, on random models of the shapes people train.
+
+    python benchmarks/qlora_gpu.py [--shape llama-7b qwen2-1.5b] [--steps 6] [--micro-tokens 8192] [--json FILE]
+
+For each shape and side: tokens a second, use of the GPU (MFU), and the peak of allocated and reserved memory; NF4, r=16
+on all linear layers, context 2048, rows packed, gradient checkpointing on. Each side is a process of its own; ours is
+`qlora.train.train` as the command runs it, theirs is what unsloth's documentation does: `FastLanguageModel`, its
+`get_peft_model`, TRL's `SFTTrainer` padding-free, with the labels given. Theirs trains no token rows. Random weights:
+neither speed nor memory asks what they say. `--shape tiny` shows on a CPU that all of it runs, and says nothing else.
+
+Targets: as many tokens a second as plain unsloth and no more reserved memory; the 7B shape within 8 GB reserved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from figures import ROOT, Figures, add_json_argument
+
+sys.path.insert(0, str(ROOT / "tests" / "qlora"))
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "llama-7b": {
+        "architecture": "llama", "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+    },
+    "qwen2-1.5b": {
+        "architecture": "qwen2", "vocab_size": 151_936, "hidden_size": 1536, "intermediate_size": 8960,
+        "num_hidden_layers": 28, "num_attention_heads": 12, "num_key_value_heads": 2, "tied": True,
+    },
+    "tiny": {
+        "architecture": "llama", "vocab_size": 2048, "hidden_size": 128, "intermediate_size": 384,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
+    },
+}  # fmt: skip
+SIDES = ("ours, unsloth", "ours, peft", "unsloth + SFTTrainer")
+PLAIN = SIDES[2]
+ROWS_PER_STEP, WARM_UP = 32, 2
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "trl", "unsloth", "unsloth_zoo")
+
+
+def main() -> int:
+    """Run all sides of all shapes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", nargs="*", choices=SHAPES, default=["llama-7b", "qwen2-1.5b"])
+    parser.add_argument("--steps", type=int, default=6, help=f"optimizer steps, of which {WARM_UP} are not timed")
+    parser.add_argument("--micro-tokens", type=int, default=8192, help="tokens of one forward pass (default 8192)")
+    parser.add_argument("--limit", type=float, default=280.0, help="seconds one side may take")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    add_json_argument(parser, "qlora_gpu")
+    args = parser.parse_args()
+    if args.side:
+        print("\n" + json.dumps(one_side(args)))
+        return 0
+    import torch
+
+    gpu = torch.cuda.is_available()
+    if not gpu and args.shape != ["tiny"]:
+        print("qlora_gpu: not run, for there is no GPU here; --shape tiny tries the script on a CPU")
+        return 0
+    figures = Figures("qlora_gpu", steps=args.steps, micro_tokens=args.micro_tokens, context=2048)
+    figures.details["versions"] = {name: version(name) for name in PACKAGES}
+    figures.details["device"] = torch.cuda.get_device_name() if gpu else "cpu"
+    with tempfile.TemporaryDirectory() as scratch:
+        for shape in args.shape:
+            folder = Path(scratch) / shape
+            write_rows(folder / "rows.jsonl", ROWS_PER_STEP * args.steps, small=shape == "tiny")
+            write_base(folder / "base", SHAPES[shape])
+            found = {side: run_side(side, folder, args) for side in SIDES}
+            figures.details[shape] = found
+            compare(figures, shape, found, gpu=gpu)
+    return figures.finish(args.json if gpu else None)
+
+
+def compare(figures: Figures, shape: str, found: dict[str, dict[str, Any]], *, gpu: bool) -> None:
+    """The figures of one shape, with targets where a GPU took them."""
+    plain = found[PLAIN]
+    for side, run in found.items():
+        if "error" in run:
+            print(f"{shape}, {side}: {run['error']}", file=sys.stderr)
+            continue
+        print(
+            f"{shape}, {side}: {run['tokens_per_second']:,.0f} tokens/s, MFU {run['mfu']:.1%}, "
+            f"{run['allocated_gb']:.2f} GB allocated, {run['reserved_gb']:.2f} GB reserved",
+            flush=True,
+        )
+    ours = {side: run for side, run in found.items() if side != PLAIN and "error" not in run}
+    if not ours or "error" in plain:
+        return
+    best = max(ours.values(), key=lambda run: run["tokens_per_second"])
+    ratio = best["tokens_per_second"] / plain["tokens_per_second"]
+    figures.add(f"{shape}: tokens/s, our faster backend / plain unsloth", ratio, at_least=1.0 if gpu else None)
+    memory = best["reserved_gb"] / plain["reserved_gb"]
+    figures.add(f"{shape}: reserved memory of the same, / plain unsloth", memory, at_most=1.0 if gpu else None)
+    if shape == "llama-7b":
+        figures.add("llama-7b: reserved memory", best["reserved_gb"], at_most=8.0, unit="GB")
+
+
+def run_side(side: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """One side in a process of its own; where it fails, why."""
+    command = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--steps", str(args.steps)]
+    command += ["--micro-tokens", str(args.micro_tokens)]
+    # A folder for what unsloth compiles, so that no side finds another's.
+    environment = {**os.environ, "UNSLOTH_COMPILE_LOCATION": str(folder / f"compiled-{SIDES.index(side)}")}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=args.limit, env=environment, cwd=folder)
+    except subprocess.TimeoutExpired:
+        return {"error": f"took more than {args.limit:.0f} s"}
+    if done.returncode != 0:
+        return {"error": done.stderr[-2000:]}
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+# What is trained
+
+
+def write_rows(path: Path, count: int, *, small: bool) -> None:
+    """Rows of text, code and execution blocks, of different lengths."""
+    from factory import WORDS, row_of, write_jsonl
+
+    draw = random.Random(0)
+    path.parent.mkdir(parents=True)
+    rows = []
+    for number in range(count):
+        text = WORDS * draw.randint(1, 1 if small else 3)
+        code = "\n".join(f"a{k} = {k} + {number}" for k in range(draw.randint(2, 8 if small else 40)))
+        blocks = ("text", text), ("code", code), ("execution", "42"), ("text", "It is \\boxed{42}."), ("text", "42")
+        rows.append(row_of(f"What is row {number}?", *blocks))
+    write_jsonl(path, rows)
+
+
+def write_base(folder: Path, shape: dict[str, Any]) -> None:
+    """A random base in bfloat16, its weights drawn where they are drawn fastest, a file for each layer."""
+    import torch
+    import transformers
+    from factory import tokenizer_of
+    from safetensors.torch import save_file
+
+    options = dict(shape)
+    architecture, tied = options.pop("architecture"), options.pop("tied", False)
+    name = {"llama": "Llama", "qwen2": "Qwen2"}[architecture]
+    tokenizer = tokenizer_of("sentencepiece" if architecture == "llama" else "bytes")
+    config = getattr(transformers, f"{name}Config")(
+        **options, max_position_embeddings=4096, tie_word_embeddings=tied, torch_dtype="bfloat16",
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        architectures=[f"{name}ForCausalLM"],
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = getattr(transformers, f"{name}ForCausalLM")(config)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    folder.mkdir(parents=True)
+    files: dict[str, dict[str, Any]] = {}
+    for key, value in model.state_dict().items():
+        if tied and key == "lm_head.weight":
+            continue
+        part = key.split(".")[2] if ".layers." in key else "rest"
+        if key.endswith("norm.weight"):
+            tensor = torch.ones(value.shape, dtype=torch.bfloat16)
+        else:
+            tensor = torch.empty(value.shape, dtype=torch.bfloat16, device=device).normal_(std=0.02).cpu()
+        files.setdefault(part, {})[key] = tensor
+    index: dict[str, str] = {}
+    for part, tensors in files.items():
+        save_file(tensors, folder / f"model-{part}.safetensors", metadata={"format": "pt"})
+        index |= dict.fromkeys(tensors, f"model-{part}.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+# The sides
+
+
+def one_side(args: argparse.Namespace) -> dict[str, Any]:
+    """Train, and say how fast and with how much memory."""
+    run = plain_unsloth if args.side == PLAIN else ours
+    return run(args)
+
+
+def ours(args: argparse.Namespace) -> dict[str, Any]:
+    """`mathcoder train`, by its own log."""
+    from rich.console import Console
+
+    from qlora.settings import DataSettings, LoraSettings, QloraSettings, TrainSettings
+    from qlora.train import train
+
+    settings = QloraSettings(
+        base=str(args.folder / "base"),
+        data=DataSettings(source=str(args.folder / "rows.jsonl"), held_out_percent=0),
+        train=TrainSettings(
+            backend="unsloth" if args.side == SIDES[0] else "peft", context=2048, batch_rows=ROWS_PER_STEP,
+            micro_tokens=args.micro_tokens, max_steps=args.steps, warmup_steps=0, save_every=10_000,
+        ),
+        lora=LoraSettings(r=16),
+    )  # fmt: skip
+    out = args.folder / args.side.replace(", ", "-")
+    train(settings, out, console=Console(quiet=True))
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    log = [entry for entry in log if "step" in entry][WARM_UP:]
+    seconds = sum(entry["seconds"] for entry in log)
+    return {
+        "tokens_per_second": sum(entry["tokens"] for entry in log) / seconds,
+        "supervised_per_second": sum(entry["supervised"] for entry in log) / seconds,
+        "mfu": sum(entry["mfu"] * entry["seconds"] for entry in log) / seconds,
+        "losses": [entry["loss"] for entry in log],
+        **memory(),
+    }
+
+
+def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
+    """What unsloth's documentation does, with the same rows, labels and tokens in a forward pass."""
+    import torch
+    from unsloth import FastLanguageModel  # isort: skip  (before what it rewrites)
+    from datasets import Dataset
+    from torch.utils.data import SequentialSampler
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from qlora.base import find_base, load_tokenizer
+    from qlora.peak import peak_of
+    from qlora.plan import Shape
+    from qlora.prepare import prepare
+    from qlora.settings import DataSettings, LoraSettings
+    from qlora.tokenized import supervised_mask
+
+    base = find_base(str(args.folder / "base"))
+    tokenizer = load_tokenizer(base)
+    data = prepare(DataSettings(source=str(args.folder / "rows.jsonl"), held_out_percent=0), tokenizer, 2048)
+    lengths = data.table.lengths[: ROWS_PER_STEP * args.steps]
+    each = max(1, min(ROWS_PER_STEP, int(args.micro_tokens // lengths.mean())))
+    while ROWS_PER_STEP % each:
+        each -= 1
+    gpu = torch.cuda.is_available()
+    model, _ = FastLanguageModel.from_pretrained(str(base.path), max_seq_length=2048, load_in_4bit=True)
+    model = FastLanguageModel.get_peft_model(
+        model, r=16, lora_alpha=16, lora_dropout=0, bias="none", random_state=0,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        use_gradient_checkpointing="unsloth" if gpu else False,
+    )  # fmt: skip
+    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+        sys.exit("the vocabulary has no room for the control tokens")
+    rows = []
+    for number in range(len(lengths)):
+        tokens, kinds = data.table.row(number)
+        carries = supervised_mask(kinds, data.supervised)
+        labels = [int(token) if carry else -100 for token, carry in zip(tokens, carries, strict=True)]
+        rows.append({"input_ids": tokens.tolist(), "labels": labels})
+
+    class Watch(TrainerCallback):
+        def __init__(self) -> None:
+            self.ends: list[float] = []
+            self.losses: list[float] = []
+
+        def on_step_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+            if gpu:
+                torch.cuda.synchronize()
+            self.ends.append(time.perf_counter())
+
+        def on_log(self, _args: Any, _state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+            if logs and "loss" in logs:
+                self.losses.append(float(logs["loss"]))
+
+    class InOrder(SFTTrainer):
+        def _get_train_sampler(self, dataset: Any = None) -> Any:
+            return SequentialSampler(dataset if dataset is not None else self.train_dataset)
+
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    watch = Watch()
+    trainer = InOrder(
+        model=model,
+        args=SFTConfig(
+            output_dir=str(args.folder / "plain"), per_device_train_batch_size=each,
+            gradient_accumulation_steps=ROWS_PER_STEP // each, max_steps=args.steps, learning_rate=2e-4,
+            lr_scheduler_type="constant", warmup_steps=0, logging_steps=1, save_strategy="no", report_to="none",
+            bf16=gpu, use_cpu=not gpu, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None,
+            padding_free=True, disable_tqdm=True, optim="adamw_torch_fused", seed=0,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=[watch],
+    )  # fmt: skip
+    trainer.train()
+    seconds = watch.ends[-1] - watch.ends[WARM_UP - 1]
+    timed = slice(ROWS_PER_STEP * WARM_UP, ROWS_PER_STEP * args.steps)
+    supervised = int(data.supervised_per_row[timed].sum())
+    device = torch.device("cuda", 0) if gpu else torch.device("cpu")
+    flops = Shape.of(base.config, len(tokenizer)).training_flops(LoraSettings(r=16), lengths[timed], supervised)
+    peak = peak_of(device, torch.bfloat16 if gpu else torch.float32)
+    return {
+        "tokens_per_second": int(lengths[timed].sum()) / seconds,
+        "supervised_per_second": supervised / seconds,
+        "mfu": flops / seconds / peak.flops,
+        "rows_per_forward": each,
+        "losses": watch.losses[WARM_UP:],
+        **memory(),
+    }
+
+
+def memory() -> dict[str, float]:
+    """Peaks of this process so far, in GB: of the GPU, else of the host."""
+    import torch
+
+    if torch.cuda.is_available():
+        allocated, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    else:
+        allocated = reserved = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"allocated_gb": allocated / 1e9, "reserved_gb": reserved / 1e9}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
