@@ -46,7 +46,9 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 SIDES = ("ours, unsloth", "ours, peft", "unsloth + SFTTrainer")
 PLAIN = SIDES[2]
-ROWS_PER_STEP, WARM_UP = 32, 2
+PREPARE = "prepare"
+PASSES, WARM_UP = 4, 2
+"""Forward passes of an optimizer step; steps that are not timed."""
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "trl", "unsloth", "unsloth_zoo")
 
 
@@ -56,11 +58,14 @@ def main() -> int:
     parser.add_argument("--shape", nargs="*", choices=SHAPES, default=["llama-7b", "qwen2-1.5b"])
     parser.add_argument("--steps", type=int, default=6, help=f"optimizer steps, of which {WARM_UP} are not timed")
     parser.add_argument("--micro-tokens", type=int, default=8192, help="tokens of one forward pass (default 8192)")
-    parser.add_argument("--limit", type=float, default=280.0, help="seconds one side may take")
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--limit", type=float, default=150.0, help="seconds one side may take")
+    parser.add_argument("--side", choices=[PREPARE, *SIDES], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
     add_json_argument(parser, "qlora_gpu")
     args = parser.parse_args()
+    if args.steps <= WARM_UP:
+        parser.error(f"--steps is {args.steps}, of which {WARM_UP} are not timed; ask for more")
     if args.side:
         print("\n" + json.dumps(one_side(args)))
         return 0
@@ -73,29 +78,40 @@ def main() -> int:
     figures = Figures("qlora_gpu", steps=args.steps, micro_tokens=args.micro_tokens, context=2048)
     figures.details["versions"] = {name: version(name) for name in PACKAGES}
     figures.details["device"] = torch.cuda.get_device_name() if gpu else "cpu"
+    status = 0
     with tempfile.TemporaryDirectory() as scratch:
         for shape in args.shape:
             folder = Path(scratch) / shape
-            write_rows(folder / "rows.jsonl", ROWS_PER_STEP * args.steps, small=shape == "tiny")
-            write_base(folder / "base", SHAPES[shape])
-            found = {side: run_side(side, folder, args) for side in SIDES}
+            folder.mkdir()
+            prepared = run_side(PREPARE, folder, args)
+            if "error" in prepared:
+                sys.exit(f"qlora_gpu: the base of {shape} cannot be made: {prepared['error']}")
+            args.rows = prepared["rows"]
+            found = {}
+            for side in SIDES:
+                found[side] = run_side(side, folder, args)
+                print(line_of(shape, side, found[side]), flush=True)
             figures.details[shape] = found
             compare(figures, shape, found, gpu=gpu)
-    return figures.finish(args.json if gpu else None)
+            # After each shape, so that a run that is cut off keeps what it has.
+            status = figures.finish(args.json if gpu else None)
+    return status
+
+
+def line_of(shape: str, side: str, run: dict[str, Any]) -> str:
+    """One run on one line."""
+    if "error" in run:
+        return f"{shape}, {side}: failed: {run['error']}"
+    return (
+        f"{shape}, {side}: {run['tokens_per_second']:,.0f} tokens/s, MFU {run['mfu']:.1%}, "
+        f"{run['allocated_gb']:.2f} GB allocated, {run['reserved_gb']:.2f} GB reserved"
+    )
 
 
 def compare(figures: Figures, shape: str, found: dict[str, dict[str, Any]], *, gpu: bool) -> None:
     """The figures of one shape, with targets where a GPU took them."""
     plain = found[PLAIN]
-    for side, run in found.items():
-        if "error" in run:
-            print(f"{shape}, {side}: {run['error']}", file=sys.stderr)
-            continue
-        print(
-            f"{shape}, {side}: {run['tokens_per_second']:,.0f} tokens/s, MFU {run['mfu']:.1%}, "
-            f"{run['allocated_gb']:.2f} GB allocated, {run['reserved_gb']:.2f} GB reserved",
-            flush=True,
-        )
+    figures.count(f"{shape}: sides that ran", sum("error" not in run for run in found.values()), len(SIDES))
     ours = {side: run for side, run in found.items() if side != PLAIN and "error" not in run}
     if not ours or "error" in plain:
         return
@@ -111,9 +127,9 @@ def compare(figures: Figures, shape: str, found: dict[str, dict[str, Any]], *, g
 def run_side(side: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """One side in a process of its own; where it fails, why."""
     command = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--steps", str(args.steps)]
-    command += ["--micro-tokens", str(args.micro_tokens)]
+    command += ["--micro-tokens", str(args.micro_tokens), "--rows", str(args.rows or 0)]
     # A folder for what unsloth compiles, so that no side finds another's.
-    environment = {**os.environ, "UNSLOTH_COMPILE_LOCATION": str(folder / f"compiled-{SIDES.index(side)}")}
+    environment = {**os.environ, "UNSLOTH_COMPILE_LOCATION": str(folder / f"compiled-{side.replace(', ', '-')}")}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=args.limit, env=environment, cwd=folder)
     except subprocess.TimeoutExpired:
@@ -127,12 +143,27 @@ def run_side(side: str, folder: Path, args: argparse.Namespace) -> dict[str, Any
 # What is trained
 
 
+def make(args: argparse.Namespace) -> dict[str, Any]:
+    """Base and rows; says how many rows fit a forward pass. In a process of its own, which gives the GPU back."""
+    from qlora.base import find_base, load_tokenizer
+    from qlora.prepare import prepare
+    from qlora.settings import DataSettings
+
+    shape, rows = args.folder.name, args.folder / "rows.jsonl"
+    write_base(args.folder / "base", SHAPES[shape])
+    write_rows(rows, 256, small=shape == "tiny")
+    tokenizer = load_tokenizer(find_base(str(args.folder / "base")))
+    mean = prepare(DataSettings(source=str(rows), held_out_percent=0), tokenizer, 2048).table.lengths.mean()
+    each = max(1, int(args.micro_tokens // mean))
+    write_rows(rows, PASSES * each * args.steps, small=shape == "tiny")
+    return {"rows": each, "tokens": round(float(each * mean))}
+
+
 def write_rows(path: Path, count: int, *, small: bool) -> None:
     """Rows of text, code and execution blocks, of different lengths."""
     from factory import WORDS, row_of, write_jsonl
 
     draw = random.Random(0)
-    path.parent.mkdir(parents=True)
     rows = []
     for number in range(count):
         text = WORDS * draw.randint(1, 1 if small else 3)
@@ -186,7 +217,7 @@ def write_base(folder: Path, shape: dict[str, Any]) -> None:
 
 def one_side(args: argparse.Namespace) -> dict[str, Any]:
     """Train, and say how fast and with how much memory."""
-    run = plain_unsloth if args.side == PLAIN else ours
+    run = {PREPARE: make, PLAIN: plain_unsloth}.get(args.side, ours)
     return run(args)
 
 
@@ -201,7 +232,7 @@ def ours(args: argparse.Namespace) -> dict[str, Any]:
         base=str(args.folder / "base"),
         data=DataSettings(source=str(args.folder / "rows.jsonl"), held_out_percent=0),
         train=TrainSettings(
-            backend="unsloth" if args.side == SIDES[0] else "peft", context=2048, batch_rows=ROWS_PER_STEP,
+            backend="unsloth" if args.side == SIDES[0] else "peft", context=2048, batch_rows=PASSES * args.rows,
             micro_tokens=args.micro_tokens, max_steps=args.steps, warmup_steps=0, save_every=10_000,
         ),
         lora=LoraSettings(r=16),
@@ -221,7 +252,7 @@ def ours(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
-    """What unsloth's documentation does, with the same rows, labels and tokens in a forward pass."""
+    """What unsloth's documentation does, with the same rows and labels, and as many of them in a forward pass."""
     import torch
     from unsloth import FastLanguageModel  # isort: skip  (before what it rewrites)
     from datasets import Dataset
@@ -239,10 +270,8 @@ def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
     base = find_base(str(args.folder / "base"))
     tokenizer = load_tokenizer(base)
     data = prepare(DataSettings(source=str(args.folder / "rows.jsonl"), held_out_percent=0), tokenizer, 2048)
-    lengths = data.table.lengths[: ROWS_PER_STEP * args.steps]
-    each = max(1, min(ROWS_PER_STEP, int(args.micro_tokens // lengths.mean())))
-    while ROWS_PER_STEP % each:
-        each -= 1
+    each, step = args.rows, PASSES * args.rows
+    lengths = data.table.lengths[: step * args.steps]
     gpu = torch.cuda.is_available()
     model, _ = FastLanguageModel.from_pretrained(str(base.path), max_seq_length=2048, load_in_4bit=True)
     model = FastLanguageModel.get_peft_model(
@@ -284,7 +313,7 @@ def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
         model=model,
         args=SFTConfig(
             output_dir=str(args.folder / "plain"), per_device_train_batch_size=each,
-            gradient_accumulation_steps=ROWS_PER_STEP // each, max_steps=args.steps, learning_rate=2e-4,
+            gradient_accumulation_steps=PASSES, max_steps=args.steps, learning_rate=2e-4,
             lr_scheduler_type="constant", warmup_steps=0, logging_steps=1, save_strategy="no", report_to="none",
             bf16=gpu, use_cpu=not gpu, dataset_kwargs={"skip_prepare_dataset": True}, max_length=None,
             padding_free=True, disable_tqdm=True, optim="adamw_torch_fused", seed=0,
@@ -295,7 +324,7 @@ def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
     trainer.train()
     seconds = watch.ends[-1] - watch.ends[WARM_UP - 1]
-    timed = slice(ROWS_PER_STEP * WARM_UP, ROWS_PER_STEP * args.steps)
+    timed = slice(step * WARM_UP, step * args.steps)
     supervised = int(data.supervised_per_row[timed].sum())
     device = torch.device("cuda", 0) if gpu else torch.device("cpu")
     flops = Shape.of(base.config, len(tokenizer)).training_flops(LoraSettings(r=16), lengths[timed], supervised)

@@ -237,6 +237,8 @@ def batch(figures: Figures, model: Path, threads: int | None, slots: list[int], 
         (recorded, order, "off", [1, *several[-1:]]),
         (f"{recorded}, flash attention", order, "on", several[-1:]),
     ):
+        if not several:
+            break
         with Scripted(model, settings.model_copy(update={"flash_attention": flash})) as engine:
             figures.details["threads"] = engine.threads
             times: dict[int, float] = {}
@@ -274,24 +276,27 @@ def _solutions_a_minute(
 
 def nano(figures: Figures, slots: list[int], count: int) -> None:
     """The packaged model on held-out problems: the ratio, and whether a batch gives what one after another gives."""
-    with LlamaEngine(PACKAGED_MODEL, EngineSettings(n_ctx=1024)) as engine:
+    details: dict[str, Any] = {}
+    settings = EngineSettings(n_ctx=1024)
+    with LlamaEngine(PACKAGED_MODEL, settings) as engine:
         sit(engine, "numbers", 4, slots=1)
         alone, base = _exam(engine, count, 1)
-        details: dict[str, Any] = {}
-        for number in [number for number in slots if number > 1]:
+    several = [number for number in slots if number > 1]
+    for flash, number in [*(("off", number) for number in several), *(("on", number) for number in several[-1:])]:
+        with LlamaEngine(PACKAGED_MODEL, settings.model_copy(update={"flash_attention": flash})) as engine:
             together, rate = _exam(engine, count, number)
-            pairs = list(zip(alone, together, strict=True))
-            answers = [a for a, b in pairs if a.answer != b.answer]
-            blocks = [a for a, b in pairs if a.blocks != b.blocks]
-            details[f"{number} slots"] = {
-                "times one after another": round(rate / base, 3),
-                "other answers": len(answers),
-                "other blocks": len(blocks),
-                "of": count,
-            }
-            print(f"nano, {number} slots: {details[f'{number} slots']}", flush=True)
-            figures.add(f"nano, answers that differ, {number} slots", len(answers), at_most=0)
-        figures.details["nano"] = details
+        pairs = list(zip(alone, together, strict=True))
+        name = f"{number} slots, flash attention {flash}"
+        details[name] = {
+            "times one after another": round(rate / base, 3),
+            "other answers": sum(a.answer != b.answer for a, b in pairs),
+            "other blocks": sum(a.blocks != b.blocks for a, b in pairs),
+            "of": count,
+        }
+        print(f"nano, {name}: {details[name]}", flush=True)
+        target = 0 if flash == "off" else None
+        figures.add(f"nano, answers that differ, {name}", details[name]["other answers"], at_most=target)
+    figures.details["nano"] = details
 
 
 def _exam(engine: LlamaEngine, count: int, slots: int) -> tuple[list[Solution], float]:

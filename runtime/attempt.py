@@ -89,7 +89,7 @@ class Attempt:
         self._detail = ""
         self._started = time.monotonic()
         self._deadline = self._started + settings.max_seconds
-        self._prompt_tokens = self._generated = self._execution_tokens = 0
+        self.prompt_tokens = self._generated = self._execution_tokens = 0
         self._cells = self._failed = 0
         self._execution_seconds = 0.0
         self._failures: dict[tuple[str, str], int] = {}
@@ -102,7 +102,7 @@ class Attempt:
 
     def begin(self, sequence: Sequence) -> None:
         """The prompt is in `sequence`."""
-        self._prompt_tokens = sequence.length
+        self.prompt_tokens = sequence.length
         self._reader.attach(sequence)
 
     def push(self, token: int, piece: bytes) -> Literal["go", "execute", "stop"]:
@@ -232,7 +232,7 @@ class Attempt:
             answer=answer,
             status=self._status,
             tokens={
-                "prompt": self._prompt_tokens,
+                "prompt": self.prompt_tokens,
                 "generated": self._generated,
                 "execution": self._execution_tokens,
             },

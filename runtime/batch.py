@@ -201,9 +201,10 @@ class _Batch:
             self._collect_cells(wait=not self.writing)
             if self.writing:
                 self._step()
+            stopped = flag.is_set()  # Before what the consumer does, which may clear it.
             finished, self.finished = self.finished, []
             yield from finished  # Ctrl-C or not: what is done need not be solved again.
-            if flag.is_set():
+            if stopped or flag.is_set():
                 raise KeyboardInterrupt
             waiting = self.writing or self.cells.running or self.parked
             if not (finished or waiting) and self.exhausted and self.postponed is None:
@@ -231,7 +232,7 @@ class _Batch:
 
     def _should_wait(self, item: Item) -> bool:
         """One turn is worth waiting for where a lane is just reading what this item begins with: then it is shared."""
-        unread = [lane for lane in self.writing if lane.sequence.evaluated == 0]
+        unread = [lane for lane in self.writing if lane.sequence.past < lane.attempt.prompt_tokens]
         if not unread:
             return False
         alone = self.admitted == len(unread) == 1
@@ -274,6 +275,8 @@ class _Batch:
             self._make_room()
             return
         except SequenceError as error:
+            if self.engine.stop_flag.is_set():
+                return  # Its request was given up because of that.
             lane = error.sequence.owner
             lane.attempt.stop("error", str(error))
             self.writing.remove(lane)
@@ -339,6 +342,8 @@ class _Batch:
             if error is not None:
                 if not isinstance(error, Exception):
                     raise error
+                if self.engine.stop_flag.is_set():
+                    continue
                 lane.attempt.stop("error", str(error))
                 self._finish(lane)
                 continue

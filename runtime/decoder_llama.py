@@ -203,38 +203,47 @@ class LlamaDecoder(BaseDecoder):
     def _share_out(self, sequences: Seq[Sequence]) -> list[tuple[Sequence, int]]:
         """How many tokens each sequence gives to this step, in the order of slots.
 
-        Single tokens have their place for sure, so that a long prompt never holds the others up.
+        Sequences with few pending tokens have their place for sure, so that a long prompt never holds them up.
         """
         room = self._batch_tokens
         few = len(sequences) if self._streams else 1
-        shares = [(sequence, len(sequence.ids) - sequence.past) for sequence in sequences]
-        shares = [(sequence, 1 if pending <= few else pending) for sequence, pending in shares if pending]
-        spare = room - sum(1 for _, count in shares if count == 1)
+        pending = [(sequence, len(sequence.ids) - sequence.past) for sequence in sequences]
+        pending = sorted((share for share in pending if share[1]), key=lambda share: share[0].slot)
+        least = min((count for _, count in pending), default=0)
+        spare = room - least * sum(1 for _, count in pending if count <= few)
         parts = []
-        for sequence, pending in sorted(shares, key=lambda share: share[0].slot):
-            count = min(1, room) if pending == 1 else max(0, min(pending, spare))
-            if count:
-                spare -= count if pending > 1 else 0
-                room -= count
-                parts.append((sequence, count))
+        for sequence, count in pending:
+            taken = min(least, room) if count <= few else max(0, min(count, spare, room))
+            if taken:
+                spare -= taken if count > few else 0
+                room -= taken
+                parts.append((sequence, taken))
         return parts
 
     def _fillers(self, parts: list[tuple[Sequence, int]]) -> list[tuple[int, int]]:
-        """(slot, position) of the tokens that join groups of slots where one large group costs less than two."""
-        slots = [sequence.slot for sequence, _ in parts]
-        if slots[-1] - slots[0] + 1 == len(slots):
+        """(slot, position) of the tokens that join groups of slots where one large group costs less than two.
+
+        What attention to the past of a slot in between costs is not counted; it is little beside the weights.
+        """
+        groups: list[list[int]] = []
+        for sequence, _ in parts:
+            if groups and groups[-1][1] == sequence.slot - 1:
+                groups[-1][1] = sequence.slot
+            else:
+                groups.append([sequence.slot, sequence.slot])
+        if len(groups) == 1 or min(count for _, count in parts) > 1:
             return []
-        # Cheapest way to cut the slots up to each one into groups: (cost, where its last group begins).
+        # Cheapest way to join the groups up to each one: (cost, the first of the last joined ones).
         cheapest: list[tuple[float, int]] = [(0.0, 0)]
-        for end, last in enumerate(slots):
-            ways = ((cheapest[begin][0] + _cost(last - slots[begin] + 1), begin) for begin in range(end + 1))
+        for end, (_, last) in enumerate(groups):
+            ways = ((cheapest[begin][0] + _cost(last - groups[begin][0] + 1), begin) for begin in range(end + 1))
             cheapest.append(min(ways))
         fillers: list[tuple[int, int]] = []
-        end = len(slots)
+        end = len(groups)
         while end:
             begin = cheapest[end][1]
-            taken = set(slots[begin:end])
-            fillers += [(slot, self._past(slot)) for slot in range(slots[begin], slots[end - 1]) if slot not in taken]
+            for (_, last), (first, _) in zip(groups[begin:end], groups[begin + 1 : end], strict=False):
+                fillers += [(slot, self._past(slot)) for slot in range(last + 1, first)]
             end = begin
         room = self._batch_tokens - sum(count for _, count in parts)
         full = any(past >= self.n_ctx for _, past in fillers)

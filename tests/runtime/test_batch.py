@@ -13,6 +13,7 @@ from gguf_factory import write_model
 
 from runtime import batch as batch_module
 from runtime.batch import Item, solve_batch, with_samples
+from runtime.engine import Decoder, Drawn, Sequence, SequenceError
 from runtime.engine_llama import LlamaDecoder, LlamaEngine
 from runtime.errors import ModelError, SandboxError
 from runtime.lce import Block
@@ -231,6 +232,38 @@ def test_what_is_finished_when_ctrl_c_comes_is_still_yielded(monkeypatch: pytest
     assert next(batch)[1].status == "answered"
     with pytest.raises(KeyboardInterrupt):
         list(batch)
+
+
+@pytest.mark.usefixtures("fake_cells")
+def test_a_request_given_up_because_of_ctrl_c_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be recorded as that item's error, and never be solved again."""
+    engine = ReplayEngine(counting)
+    decoder_type = type(engine.open(1))
+
+    def step(_: Decoder, sequences: list[Sequence]) -> list[Drawn]:
+        engine.stop_flag.set()
+        raise SequenceError(sequences[0], "the server is busy", "", "")
+
+    monkeypatch.setattr(decoder_type, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        next(solve_batch(engine, items(6), slots=2))
+
+
+@pytest.mark.usefixtures("fake_cells")
+def test_ctrl_c_is_heeded_although_the_consumer_uses_the_engine_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ReplayEngine(counting)
+    finish = batch_module._Batch._finish
+
+    def interrupted(self: batch_module._Batch, lane: batch_module._Lane) -> None:
+        finish(self, lane)
+        engine.stop_flag.set()
+
+    monkeypatch.setattr(batch_module._Batch, "_finish", interrupted)
+    batch = solve_batch(engine, items(1), slots=2)
+    assert next(batch)
+    engine.stop_flag.clear()
+    with pytest.raises(KeyboardInterrupt):
+        next(batch)
 
 
 def test_a_model_without_the_dialect_is_refused_before_the_first_item(tmp_path: Path) -> None:

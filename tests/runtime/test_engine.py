@@ -287,12 +287,38 @@ def test_a_gap_between_slots_is_filled_and_nothing_of_the_filler_stays(
     assert joined[2] == apart[2]
 
 
+def test_a_parked_sequence_in_a_gap_and_a_stopped_step_leave_nothing_behind(
+    engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.decoder_llama._cost", lambda rows: 1.0)
+    with engine.open(3) as decoder:
+        first, middle, last = sorted_slots(decoder)
+        expected = [list(sequence.ids) for sequence in (first, middle, last)]
+        for known, sequence in zip(expected, (first, middle, last), strict=True):
+            known += write(decoder, sequence, 3)
+            del sequence.ids[len(known) - 3 :]
+            decoder.park(sequence)
+        decoder.step([first])
+        decoder.step([last])
+        engine.stop_flag.set()
+        with pytest.raises(StoppedError):
+            decoder.step([first, last])
+        assert decoder._batch.n_tokens == 3
+        engine.stop_flag.clear()
+        pasts = [int(decoder._lib.llama_memory_seq_pos_max(decoder._memory, slot)) for slot in range(3)]
+        assert pasts == [first.past - 1, -1, last.past - 1]
+        for _ in range(2):
+            decoder.step([first, last])
+        write(decoder, middle, 3)
+        assert [list(sequence.ids) for sequence in (first, middle, last)] == expected
+
+
 def test_gaps_are_filled_where_one_group_costs_less_and_there_is_room(engine: LlamaEngine) -> None:
     with engine.open(12) as decoder:
         sequences = sorted_slots(decoder)
 
-        def fillers(*slots: int) -> list[int]:
-            return sorted(slot for slot, _ in decoder._fillers([(sequences[slot], 1) for slot in slots]))
+        def fillers(*slots: int, each: int = 1) -> list[int]:
+            return sorted(slot for slot, _ in decoder._fillers([(sequences[slot], each) for slot in slots]))
 
         assert fillers(*range(12)) == []
         assert fillers(0, 2) == []
@@ -300,6 +326,7 @@ def test_gaps_are_filled_where_one_group_costs_less_and_there_is_room(engine: Ll
         assert fillers(0, 1, 2, 3, 5, 6, 7, 8) == [4]
         assert fillers(0, 2, 4, 6, 8, 10) == [1, 3, 5, 7, 9], "no two of them are worth joining, all of them are"
         assert fillers(0, 8, 9, 11) == []
+        assert fillers(0, 1, 2, 3, 5, 6, 7, 8, each=20) == [], "the others of each would be a group more"
         sequences[4].past = decoder.n_ctx
         assert fillers(0, 1, 2, 3, 5, 6, 7, 8) == [], "a full sequence has no room for a filler"
 
@@ -318,6 +345,9 @@ def test_a_few_pending_tokens_ride_along_and_many_are_read_at_once(model: Path) 
         for _ in range(3):
             drawn = decoder.step(sequences)
         assert [d.sequence.slot for d in drawn] == [0, 1, 2, 3]
+        for sequence in sequences:
+            sequence.ids += [5, 6]
+        assert [count for _, count in decoder._share_out(sequences)] == [3] * 4, "as many as all of them have"
     with LlamaEngine(model, EngineSettings(threads=1)) as engine, engine.open(1) as decoder:
         sequence = decoder.start(prompt(), GREEDY, 1)
         assert decoder._share_out([sequence]) == [(sequence, sequence.length)]
