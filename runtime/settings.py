@@ -29,7 +29,7 @@ class EngineSettings(BaseModel):
     """Threads for decoding; None takes the physical cores this process may use, and one for a very small model."""
     flash_attention: Switch = "auto"
     """auto: on where layers are on a GPU, off on the CPU. There it sums values in 16 bits, so that greedy solutions
-    depend on what else is in the batch (20 of the nano model's 400; none without it), and on some CPUs it halves the
+    depend on what else is in the batch (28 of the nano model's 400; none without it), and on some CPUs it halves the
     speed of a single solution at 3k tokens. A batch of solutions of different lengths gains a fifth."""
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
