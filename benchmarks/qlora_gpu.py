@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import ROOT, Figures, add_json_argument
+from qlora_speed import labelled_rows
 
 sys.path.insert(0, str(ROOT / "tests" / "qlora"))
 
@@ -265,7 +266,6 @@ def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
     from qlora.plan import Shape
     from qlora.prepare import prepare
     from qlora.settings import DataSettings, LoraSettings
-    from qlora.tokenized import supervised_mask
 
     base = find_base(str(args.folder / "base"))
     tokenizer = load_tokenizer(base)
@@ -281,12 +281,7 @@ def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         sys.exit("the vocabulary has no room for the control tokens")
-    rows = []
-    for number in range(len(lengths)):
-        tokens, kinds = data.table.row(number)
-        carries = supervised_mask(kinds, data.supervised)
-        labels = [int(token) if carry else -100 for token, carry in zip(tokens, carries, strict=True)]
-        rows.append({"input_ids": tokens.tolist(), "labels": labels})
+    rows = labelled_rows(data, len(lengths))
 
     class Watch(TrainerCallback):
         def __init__(self) -> None:

@@ -156,6 +156,19 @@ def ours(_side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: 
     return losses, time.perf_counter() - started[0], time.process_time() - started[1], before
 
 
+def labelled_rows(data: Any, count: int) -> list[dict[str, list[int]]]:
+    """The first `count` rows of prepared data as SFTTrainer takes them, with our labels."""
+    from qlora.tokenized import supervised_mask
+
+    rows = []
+    for index in range(count):
+        tokens, kinds = data.table.row(index)
+        carries = supervised_mask(kinds, data.supervised)
+        labels = [int(token) if carry else -100 for token, carry in zip(tokens, carries, strict=True)]
+        rows.append({"input_ids": tokens.tolist(), "labels": labels})
+    return rows
+
+
 def trl(side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: Any, steps: int) -> Any:
     """SFTTrainer on the same rows, already tokenized and labelled, in the same order."""
     import torch
@@ -166,7 +179,6 @@ def trl(side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: An
     from trl import SFTConfig, SFTTrainer
 
     from qlora.adapter import linear_names
-    from qlora.tokenized import supervised_mask
     from qlora.tokens import add_control_tokens
 
     tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
@@ -180,12 +192,7 @@ def trl(side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: An
         trainable_token_indices={"embed_tokens": ids} if tied else {"embed_tokens": ids, "lm_head": ids},
     )  # fmt: skip
     peft_model = get_peft_model(model, config)
-    rows = []
-    for index in range(BATCH * steps):
-        tokens, kinds = data.table.row(index)
-        carries = supervised_mask(kinds, data.supervised)
-        labels = [int(token) if carry else -100 for token, carry in zip(tokens, carries, strict=True)]
-        rows.append({"input_ids": tokens.tolist(), "labels": labels})
+    rows = labelled_rows(data, BATCH * steps)
 
     class Watch(TrainerCallback):
         def __init__(self) -> None:

@@ -218,8 +218,8 @@ def test_ctrl_c_ends_a_batch_and_what_was_yielded_stands() -> None:
     assert threading.active_count() < 20
 
 
-@pytest.mark.usefixtures("fake_cells")
-def test_what_is_finished_when_ctrl_c_comes_is_still_yielded(monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupted_when_finished(monkeypatch: pytest.MonkeyPatch) -> ReplayEngine:
+    """An engine for which Ctrl-C comes in the turn that finishes an item."""
     engine = ReplayEngine(counting)
     finish = batch_module._Batch._finish
 
@@ -228,6 +228,12 @@ def test_what_is_finished_when_ctrl_c_comes_is_still_yielded(monkeypatch: pytest
         engine.stop_flag.set()
 
     monkeypatch.setattr(batch_module._Batch, "_finish", interrupted)
+    return engine
+
+
+@pytest.mark.usefixtures("fake_cells")
+def test_what_is_finished_when_ctrl_c_comes_is_still_yielded(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = interrupted_when_finished(monkeypatch)
     batch = solve_batch(engine, items(6), slots=2)
     assert next(batch)[1].status == "answered"
     with pytest.raises(KeyboardInterrupt):
@@ -251,14 +257,7 @@ def test_a_request_given_up_because_of_ctrl_c_is_no_result(monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("fake_cells")
 def test_ctrl_c_is_heeded_although_the_consumer_uses_the_engine_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = ReplayEngine(counting)
-    finish = batch_module._Batch._finish
-
-    def interrupted(self: batch_module._Batch, lane: batch_module._Lane) -> None:
-        finish(self, lane)
-        engine.stop_flag.set()
-
-    monkeypatch.setattr(batch_module._Batch, "_finish", interrupted)
+    engine = interrupted_when_finished(monkeypatch)
     batch = solve_batch(engine, items(1), slots=2)
     assert next(batch)
     engine.stop_flag.clear()
