@@ -31,7 +31,8 @@ def library() -> Any:
         EngineError: llama-cpp-python is not installed or its shared library does not load.
     """
     try:
-        import llama_cpp
+        with _short_spins():
+            import llama_cpp
     except (ImportError, RuntimeError, OSError) as error:
         raise EngineError(
             f"llama-cpp-python cannot be used: {error}",
@@ -45,6 +46,27 @@ def library() -> Any:
     libggml.ggml_set_abort_callback(_abort_callback())
     llama_cpp.llama_backend_init()
     return llama_cpp
+
+
+@contextmanager
+def _short_spins() -> Iterator[None]:
+    """Let OpenMP's threads spin briefly at a barrier and then sleep, if the user has not said otherwise.
+
+    GNU's runtime spins some milliseconds where there are as many processors as threads, and another busy process then
+    takes the processor from the thread that all wait for. A 0.5B model on two cores: beside one busy process a batch of
+    16 wrote 127 instead of 89 tokens a second, a single solution as many as before; beside two, 40 instead of 0.4. On
+    an idle machine it is 1 % slower. The runtime reads the variable once, when it is loaded; what else this process
+    loads or starts is not to see it.
+    """
+    name = "GOMP_SPINCOUNT"
+    if name in os.environ or "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    os.environ[name] = "1000"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 @cache

@@ -550,6 +550,27 @@ def test_facts_tell_what_the_weights_are_stored_in(engine: LlamaEngine, tmp_path
             assert said.facts()["quantization"] == name
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP runtime is Linux's")
+@pytest.mark.parametrize(("given", "expected"), [({}, "1000"), ({"GOMP_SPINCOUNT": "77"}, "77")])
+def test_threads_that_wait_for_each_other_do_not_spin_for_long(given: dict[str, str], expected: str) -> None:
+    """Another busy process would take the processor from the thread that all wait for."""
+    code = "import os; from runtime.engine_native import library; library(); print(os.environ.get('GOMP_SPINCOUNT'))"
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, **given, "OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if "GOMP_SPINCOUNT" not in done.stderr:
+        pytest.skip("this llama.cpp was built without GNU's OpenMP")
+    assert f"GOMP_SPINCOUNT = '{expected}'" in done.stderr
+    assert done.stdout.strip() == str(given.get("GOMP_SPINCOUNT")), "what else this process starts is not to see it"
+
+
 def test_nothing_is_printed_while_a_model_loads_and_runs(model: Path) -> None:
     """llama.cpp logs to stderr from C, so only a process of its own can show it."""
     code = textwrap.dedent(f"""
