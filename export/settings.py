@@ -143,10 +143,10 @@ def tensor_types() -> dict[str, int]:
 
 
 def _constants(prefix: str, *, drop: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> dict[str, int]:
-    import llama_cpp
+    from runtime.engine_native import bindings
 
     result = {}
-    for key, value in vars(llama_cpp).items():
+    for key, value in vars(bindings()).items():
         if key.startswith(prefix) and isinstance(value, int):
             name = key.removeprefix(prefix)
             for part in drop:

@@ -31,8 +31,7 @@ def library() -> Any:
         EngineError: llama-cpp-python is not installed or its shared library does not load.
     """
     try:
-        with _short_spins():
-            import llama_cpp
+        llama_cpp = bindings()
     except (ImportError, RuntimeError, OSError) as error:
         raise EngineError(
             f"llama-cpp-python cannot be used: {error}",
@@ -48,13 +47,22 @@ def library() -> Any:
     return llama_cpp
 
 
+@cache
+def bindings() -> Any:
+    """The `llama_cpp` module; where nobody else imports it first, its OpenMP threads do not spin for long."""
+    with _short_spins():
+        import llama_cpp
+
+    return llama_cpp
+
+
 @contextmanager
 def _short_spins() -> Iterator[None]:
     """Let OpenMP's threads spin briefly at a barrier and then sleep, if the user has not said otherwise.
 
     GNU's runtime spins some milliseconds where there are as many processors as threads, and another busy process then
     takes the processor from the thread that all wait for. A 0.5B model on two cores: beside one busy process a batch of
-    16 wrote 127 instead of 89 tokens a second, a single solution as many as before; beside two, 40 instead of 0.4. On
+    16 wrote 123 instead of 76 tokens a second, a single solution as many as before; beside two, 40 instead of 0.4. On
     an idle machine it is 1 % slower. The runtime reads the variable once, when it is loaded; what else this process
     loads or starts is not to see it.
     """
@@ -71,8 +79,6 @@ def _short_spins() -> Iterator[None]:
 
 @cache
 def _log_callback() -> Any:
-    import llama_cpp
-
     # The last level is remembered, because continuation lines carry their own.
     last = [0]
 
@@ -83,7 +89,7 @@ def _log_callback() -> Any:
             _LOG.append(text.decode("utf-8", "replace").rstrip("\n"))
 
     # Kept alive by the cache: llama.cpp holds the bare pointer for the life of the process.
-    return llama_cpp.llama_log_callback(record)
+    return bindings().llama_log_callback(record)
 
 
 @cache
@@ -151,10 +157,8 @@ class AbortFlag:
 
 @cache
 def _strlen_callback() -> Any:
-    import llama_cpp
-
     address = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value
-    return llama_cpp.ggml_abort_callback(address)
+    return bindings().ggml_abort_callback(address)
 
 
 @contextmanager

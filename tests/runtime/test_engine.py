@@ -552,14 +552,15 @@ def test_facts_tell_what_the_weights_are_stored_in(engine: LlamaEngine, tmp_path
 
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP runtime is Linux's")
 @pytest.mark.parametrize(("given", "expected"), [({}, "1000"), ({"GOMP_SPINCOUNT": "77"}, "77")])
-def test_threads_that_wait_for_each_other_do_not_spin_for_long(given: dict[str, str], expected: str) -> None:
+def test_threads_that_wait_for_each_other_do_not_spin_for_long(
+    model: Path, given: dict[str, str], expected: str
+) -> None:
     """Another busy process would take the processor from the thread that all wait for."""
-    code = "import os; from runtime.engine_native import library; library(); print(os.environ.get('GOMP_SPINCOUNT'))"
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
-    }
+    code = "import os, sys; from runtime.engine import load; load(sys.argv[1]); print(os.environ.get('GOMP_SPINCOUNT'))"
+    unset = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, str(model)],
         env={**environment, **given, "OMP_DISPLAY_ENV": "verbose"},
         capture_output=True,
         text=True,
