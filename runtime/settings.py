@@ -30,7 +30,7 @@ class EngineSettings(BaseModel):
     flash_attention: Switch = "auto"
     """auto: on where layers are on a GPU, off on the CPU. There it sums values in 16 bits, so that greedy solutions
     depend on what else is in the batch (28 of the nano model's 400; none without it), and on some CPUs it halves the
-    speed of a single solution at 3k tokens. A batch of solutions of different lengths gains a fifth."""
+    speed of a single solution at 3k tokens. A batch of solutions of different lengths gains a tenth."""
     cache_type_k: CacheType = "f16"
     cache_type_v: CacheType = "f16"
     """Type of the value cache; a quantized one needs flash attention."""
