@@ -343,6 +343,7 @@ class _Batch:
                 if not isinstance(error, Exception):
                     raise error
                 if self.engine.stop_flag.is_set():
+                    self.cells.release(lane)  # No result: it may have failed because of that.
                     continue
                 lane.attempt.stop("error", str(error))
                 self._finish(lane)

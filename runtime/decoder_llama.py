@@ -30,9 +30,9 @@ class LlamaDecoder(BaseDecoder):
     of all, most of them masked: 16 sequences of 200 tokens spend a quarter of a step on that on a CPU. Streams need
     room for all sequences in full. llama.cpp evaluates together only streams that follow each other, and only as many
     tokens of each as all of them have; for every further group it reads the weights once more, which costs a GPU more
-    than the masked cells do. On a CPU two things keep a step in one piece: a few pending tokens of one sequence ride
-    along, one a step; and a slot that has nothing to decode between two that have gets a filler, a token that is
-    forgotten after the step.
+    than the masked cells do. On a CPU two things keep a step in one piece: a sequence with few pending tokens gives
+    no more of them than all have; and a slot that has nothing to decode between two that have gets a filler, a token
+    that is forgotten after the step.
     """
 
     def __init__(self, engine: LlamaEngine, slots: int) -> None:

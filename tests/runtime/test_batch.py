@@ -255,6 +255,19 @@ def test_a_request_given_up_because_of_ctrl_c_is_no_result(monkeypatch: pytest.M
         next(solve_batch(engine, items(6), slots=2))
 
 
+def test_a_cell_that_fails_while_ctrl_c_ends_the_batch_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ReplayEngine(counting)
+
+    def run(_: Sandbox, _code: str) -> CellResult:
+        time.sleep(0.1)  # Until the loop waits for this cell.
+        engine.stop_flag.set()
+        raise RuntimeError("the session was killed")
+
+    monkeypatch.setattr(Sandbox, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        next(solve_batch(engine, items(1), slots=1))
+
+
 @pytest.mark.usefixtures("fake_cells")
 def test_ctrl_c_is_heeded_although_the_consumer_uses_the_engine_too(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = interrupted_when_finished(monkeypatch)
