@@ -2,15 +2,20 @@
 
 Both sides cap the length before they allocate. A frame that breaks the rules is a `ProtocolError`, after which the
 reader gives the channel up: there is nothing to resynchronise with when the other side may be hostile.
+
+The worker is new in each cell, and what it touches is copied first, a page at a time. So it is spared the JSON library:
+its orders are a number and the code, and it writes its reports as the text that they are.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import select
 import struct
 import time
+from collections.abc import Iterable
 from typing import Any
 
 MAX_CODE = 1_000_000
@@ -30,7 +35,8 @@ _MAX_DIGITS = 20
 
 # In the worker, user code may replace anything in these modules.
 _dumps, _read, _write, _poll = json.dumps, os.read, os.write, select.poll
-_HEADER = struct.Struct("!I")
+_HEADER, _ORDER, _RANGE = struct.Struct("!I"), struct.Struct("!II?"), struct.Struct("!QQ")
+_header, _read_header = _HEADER.pack, _ORDER.unpack
 HEADER_SIZE = _HEADER.size
 
 
@@ -91,6 +97,49 @@ def _integer(digits: str) -> int:
     if len(digits) > _MAX_DIGITS:
         raise ValueError(f"an integer of {len(digits)} digits")
     return int(digits)
+
+
+def cell_order(number: int, code: str) -> bytes:
+    """For the worker: run cell `number`."""
+    body = code.encode("utf-8", "surrogatepass")
+    return _ORDER.pack(len(body), number, True) + body
+
+
+def snapshot_order(number: int, ranges: Iterable[tuple[int, int]] = ()) -> bytes:
+    """For the worker: take the snapshot for cell `number` in advance; and memory that cells write to (`hot_pages`)."""
+    body = b"".join(itertools.starmap(_RANGE.pack, ranges))
+    return _ORDER.pack(len(body), number, False) + body
+
+
+def read_order(descriptor: int) -> tuple[int, str | None, bytes] | None:
+    """The next order, whole: the cell's number, its code if it is to run, else the ranges, for `unpack_ranges`.
+
+    None at the end. Reads not a byte beyond it: what follows may be another's to read.
+    """
+    header = _read(descriptor, _ORDER.size)
+    if len(header) < _ORDER.size:
+        header += _read_exactly(descriptor, _ORDER.size - len(header)) or b"" if header else b""
+        if len(header) < _ORDER.size:
+            return None
+    length, number, has_code = _read_header(header)
+    body = _read(descriptor, length) if length else b""
+    if len(body) < length:
+        rest = _read_exactly(descriptor, length - len(body))
+        if rest is None:
+            return None
+        body += rest
+    return (number, body.decode("utf-8", "surrogatepass"), b"") if has_code else (number, None, body)
+
+
+def unpack_ranges(body: bytes) -> list[tuple[int, int]]:
+    """The ranges of a `snapshot_order`."""
+    return [(address, size) for address, size in _RANGE.iter_unpack(body)]
+
+
+def report(event: bytes, number: int, more: bytes = b"") -> bytes:
+    """A frame that the worker writes. `more` is JSON's text of further members, each after a comma."""
+    body = b'{"event":"%b","n":%d%b}' % (event, number, more)
+    return _header(len(body)) + body
 
 
 def read_frame(descriptor: int, cap: int) -> dict[str, Any] | None:

@@ -23,8 +23,6 @@ import termios
 import threading
 from typing import Any
 
-from . import protocol
-
 BROKEN = 70
 """Exit code of a worker that could not run another cell."""
 _FIT = 71
@@ -42,7 +40,6 @@ _OWN_NAMES |= {"__import__", "__build_class__", "compile", "exec"}
 """Built-in functions that the worker and its frames are written with, and those that run a cell."""
 
 # As in `worker`: user code may replace anything in these modules.
-_pack, _PROBE = protocol.pack, protocol.pack({"n": 1})
 _getlimit, _setlimit, _fstat, _fork, _waitpid = resource.getrlimit, resource.setrlimit, os.fstat, os.fork, os.waitpid
 _settrace, _setprofile, _signal, _sigmask = sys.settrace, sys.setprofile, signal.signal, signal.pthread_sigmask
 _setitimer, _TIMERS = signal.setitimer, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
@@ -94,7 +91,7 @@ class Recovery:
         if any(_identity(descriptor) != known for descriptor, known in self._pipes.items()):
             return False
         self._discard_orders()
-        if not self._limits_restored() or _pack({"n": 1}) != _PROBE:
+        if not self._limits_restored():
             return False
         if self._untouched(shell):
             return True

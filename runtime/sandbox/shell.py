@@ -15,9 +15,11 @@ import re
 import sys
 import types
 import warnings
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
@@ -27,6 +29,8 @@ from .protocol import MAX_IMAGE, MAX_IMAGES
 
 _IPYTHON = re.compile(r"^\s*(?:In ?\[|>>>|[%!?])|\?\s*$|\bawait\b|\basync\b", re.M)
 """What only IPython understands, or what it treats in its own way; a false alarm only costs time."""
+_WARNED_OF = re.compile(r"\\|\d[A-Za-z_]")
+"""What the parser may warn of by itself: escape sequences, and numbers that run into names."""
 _TRACE_END = 20
 """Frames kept at each end of a deep traceback."""
 _PIECE = 1 << 16
@@ -118,9 +122,18 @@ class Publisher(DisplayPublisher):
         """Output that was sent stays."""
 
 
+class Compiler(CachingCompiler):
+    """Names cells as IPython does, without SHA-1, which is a library of its own to be touched in each cell."""
+
+    def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:  # noqa: ARG002
+        """The name that stands for a file's."""
+        return f"<ipython-input-{number}-{zlib.crc32(transformed_code.encode('utf-8', 'surrogatepass')):08x}>"
+
+
 class Shell(InteractiveShell):
     """The session's interpreter."""
 
+    compiler_class = Compiler
     displayhook_class = EchoHook
     display_pub_class = Publisher
 
@@ -130,6 +143,9 @@ class Shell(InteractiveShell):
         sys.stdout, sys.stderr = self.streams.out, self.streams.err
         sys.__dict__.update(__stdout__=self.streams.out, __stderr__=self.streams.err)
         self.images: list[bytes] = []
+        # IPython goes into these for each cell. Here nothing but cells runs, so once is enough.
+        self.builtin_trap.__enter__()
+        self.display_trap.__enter__()
 
     def write_out(self, text: str) -> None:
         """Write to the cell's output, wherever `sys.stdout` points."""
@@ -206,6 +222,7 @@ class Shell(InteractiveShell):
         """Run one cell; True where it neither failed to compile nor raised."""
         self.images = []
         self.streams.install()
+        sys.displayhook = self.displayhook  # whatever the last cell put there
         tree = self._as_python(code)
         ok = bool(self.run_cell(code, store_history=True).success) if tree is None else self._run_python(code, tree)
         with contextlib.suppress(Exception):  # User code may have put anything there.
@@ -217,8 +234,9 @@ class Shell(InteractiveShell):
         """The cell's syntax tree where it is Python as it stands; None where IPython has to look at it."""
         if not code or code[0].isspace() or "\r" in code or _IPYTHON.search(code) or self.ast_transformers:
             return None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        # Compiling warns again of what the parser warns of.
+        quiet = warnings.catch_warnings(action="ignore") if _WARNED_OF.search(code) else contextlib.nullcontext()
+        with quiet:
             try:
                 return self.compile.ast_parse(code + "\n", filename="<cell>")
             except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError, Warning):
@@ -237,18 +255,17 @@ class Shell(InteractiveShell):
         name = str(self.compile.cache(code + "\n", number, raw_code=code))
         self._trigger("pre_execute")
         ok = True
-        with self.builtin_trap, self.display_trap:
-            for part, mode in _parts(tree):
-                try:
-                    compiled = self.compile(part, name, mode)
-                except (SyntaxError, OverflowError, ValueError, MemoryError, RecursionError):
-                    # `return` outside a function, say, which only shows now.
-                    self.showsyntaxerror()
-                    ok = False
-                    break
-                if not self._execute(compiled):
-                    ok = False
-                    break
+        for part, mode in _parts(tree):
+            try:
+                compiled = self.compile(part, name, mode)
+            except (SyntaxError, OverflowError, ValueError, MemoryError, RecursionError):
+                # `return` outside a function, say, which only shows now.
+                self.showsyntaxerror()
+                ok = False
+                break
+            if not self._execute(compiled):
+                ok = False
+                break
         self.last_execution_succeeded = ok
         self._trigger("post_execute")
         self._trigger("post_run_cell", None)

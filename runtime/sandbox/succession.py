@@ -22,6 +22,7 @@ from typing import Any
 
 from . import processes, protocol
 from .collect import OutputBuffer
+from .hot_pages import Habit
 from .protocol import ProtocolError, Reader
 from .recovery import BROKEN
 
@@ -51,6 +52,7 @@ class Worker:
     reports: int
     output: int
     head: int
+    habit: Habit
     snapshot: int | None = None
     snapshot_cell: int = 0
     fresh: bool = True
@@ -302,7 +304,8 @@ class Succession:
         """Have the head fork for the next cell. Whatever goes wrong shows when that cell begins."""
         cell = self.number + 1
         try:
-            protocol.write_all(worker.orders, protocol.pack({"n": cell}), timeout=READY)
+            ranges = () if worker.habit.learnt else worker.habit.look(worker.head)
+            protocol.write_all(worker.orders, protocol.snapshot_order(cell, ranges), timeout=READY)
         except (OSError, TimeoutError):
             return
         self._owed, warm = True, False

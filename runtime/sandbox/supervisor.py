@@ -84,7 +84,7 @@ class Supervisor:
 
     def _attempt(self, code: str, output: OutputBuffer) -> tuple[str, list[str]]:
         limit = float(self.limits["cell_seconds"])
-        frame = protocol.pack({"n": self.line.number, "code": code})
+        frame = protocol.cell_order(self.line.number, code)
         # Taken while nothing of the user's runs. What an earlier cell left takes its time to die on a busy machine.
         self._inherited = processes.below()
         for _ in range(3):

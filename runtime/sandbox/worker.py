@@ -13,32 +13,37 @@ User code shares this process, so whatever is reported from here is a claim. The
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # nobody has written its types down
 import _thread
 import base64
+import contextlib
 import functools
 import os
 import random
 import select
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import hot_pages, protocol
+from . import hot_pages, kernel, protocol
 from .recovery import BROKEN, Recovery
 
 ORDERS, REPORTS, OUTPUT = 60, 61, 62
 """Descriptors of the worker: orders come in, reports and output go out. All are pipes."""
 
-HOT: list[tuple[int, int]] = []
-"""(address, bytes): memory that every cell writes to; known to all sessions, because the zygote fills it in."""
+HOT: list[kernel.Advice] = []
+"""Memory that every cell writes to. The zygote fills it in, for all sessions; each adds what its own cells do."""
 
 # User code may replace anything in these modules; the loop keeps what it needs.
-_fork, _getpid, _waitpid, _exit = os.fork, os.getpid, os.waitpid, os._exit
-_dup2, _open, _closerange = os.dup2, os.open, os.closerange
-_set_blocking, _write_all, _read_frame, _pack = os.set_blocking, protocol.write_all, protocol.read_frame, protocol.pack
-_getstate, _setstate, _signal, _threads = random.getstate, random.setstate, signal.signal, _thread._count
-_b64encode, _populate, _select = base64.b64encode, hot_pages.populate, select.select
+_fork, _fork_unnoticed, _getpid, _waitpid, _exit = os.fork, kernel.fork_unnoticed(), os.getpid, os.waitpid, os._exit
+_dup2, _open, _close, _closerange, _stat = os.dup2, os.open, os.close, os.closerange, os.stat
+_set_blocking, _write, _write_all = os.set_blocking, os.write, protocol.write_all
+_read_order, _unpack_ranges, _frame = protocol.read_order, protocol.unpack_ranges, protocol.report
+_getstate, _setstate, _threads = random.getstate, random.setstate, _thread._count
+_b64encode, _populate, _prepare, _select = base64.b64encode, hot_pages.populate, hot_pages.prepare, select.select
+# The C function: around it, `signal.signal` makes members of enumerations, which touches a hundred pages of memory.
+_signal_to = _signal.signal
+_INTERRUPT, _IGNORE, _RAISE = _signal.SIGINT, _signal.SIG_IGN, _signal.default_int_handler
 
 
 def run_head(shell: Any) -> None:
@@ -49,25 +54,28 @@ def run_head(shell: Any) -> None:
     covered, fresh = False, True
     try:
         while True:
-            _signal(signal.SIGINT, signal.SIG_IGN)
+            _signal_to(_INTERRUPT, _IGNORE)
             _set_blocking(ORDERS, True)
-            order = _read_frame(ORDERS, protocol.MAX_ORDER)
+            order = _read_order(ORDERS)
             if order is None:
                 break
-            number = int(order["n"])
+            number, code, ranges = order
             if not (covered or fresh):
                 copied = _snapshot(number)
                 if copied is None:  # The child has died, and this is the head again.
                     continue
                 covered = copied
-            if "code" in order:
-                _serve(shell, recovery, number, str(order["code"]))
+            if code is not None:
+                _serve(shell, recovery, number, code)
                 covered = fresh = False
             else:
-                _report({"event": "ready", "n": number, "pid": _getpid()})
+                _report(b"ready", number, b',"pid":%d' % _getpid())
+                if ranges:
+                    with contextlib.suppress(Exception):  # It only saves time, and user code may have changed ctypes.
+                        HOT.extend(_prepare(_unpack_ranges(ranges)))
                 # While nobody waits; a cell that comes meanwhile is better off with its own faults.
                 _populate(HOT, lambda: _select([ORDERS], [], [], 0)[0])
-                _report({"event": "warm", "n": number})
+                _report(b"warm", number)
     except BaseException:
         # Whatever user code left behind broke the loop. The snapshot, or a new worker, takes over.
         _exit(BROKEN)
@@ -88,10 +96,12 @@ def rehearsal(shell: Any) -> list[Callable[[], None]]:
             _set_up_streams()
             shell.prepare()
             recovery.append(Recovery(shell, (ORDERS, REPORTS, OUTPUT)))
-        _setstate(_getstate())
-        _write_all(orders[0], _pack({"n": number, "code": code}))
-        order = _read_frame(ORDERS, protocol.MAX_ORDER) or {}
-        _serve(shell, recovery[0], number, str(order["code"]))
+        _signal_to(_INTERRUPT, _IGNORE)
+        _set_blocking(ORDERS, True)
+        _write(orders[0], protocol.cell_order(number, code))
+        order = _read_order(ORDERS)
+        assert order is not None
+        _serve(shell, recovery[0], order[0], str(order[1]))
 
     codes = ("x = 1\nprint(x)\nx + 1", "x = x + 1\nx", "y = [x] * 3\nsum(y)")
     return [functools.partial(serve, number, code) for number, code in enumerate(codes, 1)]
@@ -106,37 +116,51 @@ def _snapshot(number: int) -> bool | None:
     if _threads() != 0:
         return False
     _reap()
-    generator = _getstate()  # Python reseeds `random` in a child, which would undo the user's own seed.
     try:
-        child = _fork()
+        child = copy()
     except OSError:
         return False  # No room for another process.
     if child:
         _, status = _waitpid(child, 0)
-        _report({"event": "died", "n": number, "wait_status": status})
+        _report(b"died", number, b',"wait_status":%d' % status)
         return None
-    _setstate(generator)
     return True
+
+
+def copy() -> int:
+    """Fork, so that the child cannot tell that it was: it goes on as the process that cells have known."""
+    try:
+        alone = _stat("/proc/self/task").st_nlink == 3  # one thread; beside it, the folder itself and its parent
+    except OSError:
+        alone = False
+    if alone and _fork_unnoticed is not None:
+        return _fork_unnoticed()
+    # Libraries with threads of their own may have to be told of the fork, and so Python's modules are too.
+    generator = _getstate()  # Python gives `random` a new seed in a child, which would undo the user's own.
+    child = _fork()
+    if child == 0:
+        _setstate(generator)
+    return child
 
 
 def _serve(shell: Any, recovery: Recovery, number: int, code: str) -> None:
     me = _getpid()
-    _report({"event": "start", "n": number, "pid": me})
+    _report(b"start", number, b',"pid":%d' % me)
     ok = False
     try:
         _set_up_streams()
-        _signal(signal.SIGINT, signal.default_int_handler)
+        _signal_to(_INTERRUPT, _RAISE)
         ok = shell.run(code)
     except KeyboardInterrupt:
         ok = False
     finally:
         if _getpid() != me:
             _exit(0)  # A fork made by user code came back out of its cell.
-    _signal(signal.SIGINT, signal.SIG_IGN)
+    _signal_to(_INTERRUPT, _IGNORE)
     if not recovery.after_cell(shell):
         _exit(BROKEN)
-    images = [_b64encode(image).decode("ascii") for image in shell.images]
-    _report({"event": "done", "n": number, "status": "ok" if ok else "error", "images": images})
+    images = b",".join([b'"%b"' % _b64encode(image) for image in shell.images])
+    _report(b"done", number, b',"status":"%b","images":[%b]' % (b"ok" if ok else b"error", images))
 
 
 def _reap() -> None:
@@ -157,16 +181,22 @@ def _set_up_streams() -> None:
     null = _open("/dev/null", os.O_RDONLY)
     if null != 0:
         _dup2(null, 0)
-        os.close(null)
+        _close(null)
 
 
-def _report(message: dict[str, Any]) -> None:
+def _report(event: bytes, number: int, more: bytes = b"") -> None:
     _set_blocking(REPORTS, True)
-    _write_all(REPORTS, _pack(message))
+    frame = _frame(event, number, more)
+    written = _write(REPORTS, frame)
+    if written < len(frame):
+        _write_all(REPORTS, frame[written:])
 
 
 def seed_numpy() -> None:
-    """Sessions come from one parent and would otherwise share its random numbers."""
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed()
+    """Sessions come from one parent and would otherwise share its random numbers.
+
+    Newer numpy imports `numpy.random` when it is first used, and seeds it then: nine libraries that few cells need.
+    """
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()

@@ -15,7 +15,7 @@ import sys
 import traceback
 from typing import Any
 
-from . import hot_pages, kernel, namespaces, processes, reduced, succession, supervisor, watch, worker
+from . import hot_pages, kernel, memory_file, namespaces, processes, reduced, succession, supervisor, watch, worker
 from .confine import confine, prove
 from .launcher import receive
 
@@ -86,9 +86,11 @@ def preload(options: dict[str, Any]) -> Any:
     shell = module.build(options.get("scratch_root") or options["scratch"])
     gc.collect()
     gc.freeze()
+    with contextlib.suppress(OSError):  # Where there is no room, or no /proc, forks copy more page tables.
+        memory_file.move()
     if reduced.on_linux():
         with contextlib.suppress(OSError):  # Where there is no /proc, each cell pays for its own copies.
-            worker.HOT.extend(hot_pages.measure(worker.rehearsal(shell), skip=1))
+            worker.HOT.extend(hot_pages.prepare(hot_pages.measure(worker.rehearsal(shell), worker.copy, skip=1)))
     return shell
 
 
@@ -206,4 +208,5 @@ def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch:
         os.close(descriptor)
     for descriptor in (orders[1], reports[0], output[0]):
         os.set_blocking(descriptor, False)
-    return succession.Worker(orders[1], reports[0], output[0], pid)
+    habit = hot_pages.Habit(memory for copies in worker.HOT for memory in copies.ranges)
+    return succession.Worker(orders[1], reports[0], output[0], pid, habit)

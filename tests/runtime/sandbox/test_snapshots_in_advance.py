@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
+import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from runtime.sandbox import Limits, Sandbox, hot_pages, processes
+from runtime.sandbox import Limits, Sandbox, hot_pages, kernel, processes
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -72,29 +75,91 @@ def test_what_a_function_writes_to_is_found_and_copied_in_a_fork() -> None:
     def write() -> None:
         megabyte[::4096] = b"x" * 256
 
-    found = hot_pages.measure([write])
+    found = hot_pages.measure([write, write], os.fork, skip=1)
     if not found:
         pytest.skip("this kernel does not say which pages a process maps alone")
-    assert sum(size for _, size in found) >= 1 << 20
-    assert bytes(megabyte[:2]) == b"\0\0"
-    hot_pages.populate([*found, (1 << 46, 4096)])  # The last is mapped by nobody, which is no error.
+    start = ctypes.addressof(ctypes.c_char.from_buffer(megabyte))
+    inside = [page for page in pages(found) if start <= page < start + (1 << 20) - mmap.PAGESIZE]
+    assert len(inside) == (1 << 20) // mmap.PAGESIZE - 1
     assert bytes(megabyte[:2]) == b"\0\0"
 
+    copies = hot_pages.prepare([*found, (1 << 46, 4096)])  # The last is mapped by nobody, which is no error.
+    assert faults_of(write, lambda: hot_pages.populate(copies)) < faults_of(write, lambda: None) - 200
 
-def test_nothing_that_comes_out_of_a_fork_runs_between_cells(sandbox: Sandbox) -> None:
+
+def pages(ranges: Iterable[tuple[int, int]]) -> list[int]:
+    """Addresses of all pages of `ranges`."""
+    return [page for address, size in ranges for page in range(address, address + size, mmap.PAGESIZE)]
+
+
+def faults_of(action: Callable[[], object], first: Callable[[], object]) -> int:
+    """Page faults of `action` in a fork that has done `first`."""
+    answer, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            first()
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            action()
+            os.write(write, str(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(answer) as pipe:
+        counted = int(pipe.read())
+    os.waitpid(pid, 0)
+    return counted
+
+
+def test_a_session_learns_what_its_own_cells_write_to() -> None:
+    habit = hot_pages.Habit([])
+    megabyte = bytearray(1 << 20)
+    heads: list[int] = []
+    try:
+        for stride in (4096, 8192, 4096):
+            answer, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                megabyte[::stride] = b"x" * ((1 << 20) // stride)
+                os.write(write, b"done")
+                signal.pause()
+            heads.append(pid)
+            os.read(answer, 4)
+            os.close(answer)
+            os.close(write)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(megabyte))
+        assert habit.look(heads[0]) == []
+        assert not habit.learnt
+        both = [page for page in pages(habit.look(heads[1])) if start <= page < start + (1 << 20)]
+        assert habit.learnt
+        assert 120 <= len(both) <= 130  # every second page: what one cell alone writes to is no habit
+        known = hot_pages.Habit([(page, 4096) for page in both])
+        known.look(heads[0])
+        assert not set(pages(known.look(heads[2]))) & set(both)
+    finally:
+        for pid in heads:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    gone = hot_pages.Habit([])
+    assert gone.look(heads[0]) == []
+    assert gone.learnt
+
+
+@pytest.mark.skipif(kernel.fork_unnoticed() is None, reason="this C library has no _Fork: hooks run for snapshots too")
+def test_a_hook_of_the_users_at_a_fork_does_not_run_for_a_snapshot(sandbox: Sandbox) -> None:
     sandbox.run(
-        "import os, time\n"
+        "import os, random, threading\n"
+        "thread = threading.main_thread()\n"
         "def count():\n"
-        "    for number in range(10**9):\n"
-        "        open('ticks', 'w').write(str(number))\n"
-        "os.register_at_fork(after_in_child=count)"
+        "    open('hook', 'a').write('x')\n"
+        "os.register_at_fork(before=count, after_in_child=count, after_in_parent=count)"
     )
-    time.sleep(1.5)  # The snapshot in advance hangs in the hook, and is ended for it.
-    first = sandbox.run("1")
-    assert first.notices  # Nor can this cell have a copy of its own: the session starts afresh, and says so.
-    sandbox.run("open('ticks', 'w').write('stopped'); 1")
-    time.sleep(0.5)
-    assert sandbox.run("open('ticks').read()").output == "'stopped'"
+    time.sleep(0.3)
+    result = sandbox.run("os.path.exists('hook'), threading.main_thread() is thread")
+    assert (result.output, result.notices) == ("(False, True)", ())
+    # In a fork of the cell's own it does.
+    sandbox.run("if os.fork() == 0:\n    os._exit(0)\nos.wait()[1]")
+    assert sandbox.run("len(open('hook').read())").output == "3"
 
 
 def test_an_alarm_ends_with_its_cell(sandbox: Sandbox) -> None:

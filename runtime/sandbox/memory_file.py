@@ -1,0 +1,137 @@
+"""The memory of the parent of all sessions, moved into a file, so that forks need not copy its page tables.
+
+A fork copies the page-table entry of every page that its parent has written to, and the end of a process undoes each:
+for the 14,000 pages that Python, numpy, sympy and IPython leave behind that took half of all a cell costs. Pages of a
+file that is mapped privately have no entry before a process touches them, so a session carries only what it uses.
+
+The file has no name and lives in memory (memfd_create). Once everything is mapped nobody can write to it: it is sealed,
+and processes that write to its pages get copies of their own, as of any private mapping. The offset in the file is the
+address, so that neighbours merge into one mapping, and a block that realloc grows finds zeros behind it, not the end of
+the file.
+
+What is moved is in use meanwhile, by this very code. Nothing may write to a page between its copy and its mapping, so
+both calls of all pages are prepared beforehand, as contexts of the C library (makecontext) of which each continues with
+the next, on stacks and in memory of their own; swapcontext runs them all without a step of Python in between.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import fcntl
+import mmap
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from . import hot_pages, kernel
+
+_GAP = 256 * mmap.PAGESIZE
+"""Untouched memory between two pieces that are moved together. A mapping more costs each fork as much as some pages."""
+_PRESENT, _FROM_FILE = 1 << 63, 1 << 61
+"""Bits of an entry of /proc/PID/pagemap: in memory; of a file (Documentation/admin-guide/mm/pagemap.rst)."""
+_MAP_FIXED = 0x10
+_LARGEST = 1 << 48
+"""Size of the file in bytes, most of it holes: no address of a process is higher, on either processor."""
+_SEALS = sum(getattr(fcntl, f"F_SEAL_{name}", 0) for name in ("SEAL", "SHRINK", "GROW", "WRITE"))
+
+
+class Area(NamedTuple):
+    """A line of /proc/self/maps."""
+
+    start: int
+    end: int
+    access: str
+    named: bool
+    """Of a file."""
+
+
+class Piece(NamedTuple):
+    """Memory to be moved: addresses, and what its pages may be used for (PROT_...)."""
+
+    start: int
+    end: int
+    access: int
+
+
+def move() -> int:
+    """Move this process's own memory into a file; returns how many bytes, 0 where this kernel or C library cannot.
+
+    This process must have one thread. Nothing else about it changes. Stacks stay, and what may be executed.
+
+    Raises:
+        OSError: there is no room for the file; nothing has been moved.
+    """
+    if sys.platform != "linux" or not kernel.has_contexts():
+        return 0
+    file = os.memfd_create("mathcoder", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(file, _LARGEST)
+        pieces = list(_pieces(_areas()))
+        # All is copied twice: now for the room, so that the second copy, which counts, cannot fail half-way.
+        for start, end, _ in pieces:
+            _copy(file, start, end)
+        calls: list[tuple[str, tuple[int, ...]]] = []
+        for start, end, access in pieces:
+            calls.append(("pwrite", (file, start, end - start, start)))
+            calls.append(("mmap", (start, end - start, access, mmap.MAP_PRIVATE | _MAP_FIXED, file, start)))
+        masked = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        try:
+            in_a_row = kernel.prepare_calls(calls)
+            # Nothing that was alive before this look is freed after it, so no hole can open in a piece.
+            if not _still_there(pieces):
+                return 0
+            in_a_row()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+    finally:
+        os.close(file)
+    return sum(end - start for start, end, _ in pieces)
+
+
+def _copy(file: int, start: int, end: int) -> None:
+    with memoryview((ctypes.c_char * (end - start)).from_address(start)) as memory:
+        done = 0
+        while done < end - start:
+            done += os.pwrite(file, memory[done:], start + done)
+
+
+def _areas() -> list[Area]:
+    """Where this process has memory that could be moved."""
+    found = []
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        for line in maps:
+            addresses, access, _offset, _device, inode, *name = line.split(maxsplit=5)
+            special = bool(name) and name[0].startswith("[") and name[0].strip() != "[heap]"
+            if access in ("rw-p", "r--p") and not special:
+                start, end = (int(number, 16) for number in addresses.split("-"))
+                found.append(Area(start, end, access, inode != "0"))
+    return found
+
+
+def _pieces(areas: Iterable[Area]) -> Iterator[Piece]:
+    """All that this process has written to and will not execute: heap, data of libraries, tables of their addresses."""
+    with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+        for area in areas:
+            entries = array.array("Q")
+            pagemap.seek(area.start // mmap.PAGESIZE * 8)
+            entries.frombytes(pagemap.read((area.end - area.start) // mmap.PAGESIZE * 8))
+            own = [
+                area.start + number * mmap.PAGESIZE
+                for number, entry in enumerate(entries)
+                if entry & _PRESENT and not entry & _FROM_FILE
+            ]
+            allowed = mmap.PROT_READ | (mmap.PROT_WRITE if area.access == "rw-p" else 0)
+            if area.named and own:  # The pages of a library that nobody has written to yet come along.
+                yield Piece(area.start, area.end, allowed)
+            elif not area.named:
+                for start, size in hot_pages.runs(own, _GAP):
+                    yield Piece(start, start + size, allowed)
+
+
+def _still_there(pieces: Iterable[Piece]) -> bool:
+    areas = _areas()
+    return all(any(area.start <= piece.start and piece.end <= area.end for area in areas) for piece in pieces)
