@@ -95,8 +95,9 @@ def _temperature(chat: Chat, rest: str) -> None:
     "limits",
     "[KEY=VALUE …]",
     "show or change what a cell and a solution may use",
-    "Cell: cell_seconds, memory_mb, output_chars, disk_mb, processes. Solution: max_seconds, max_tokens, "
-    "max_blocks, max_block_tokens. A change of a cell's limits starts a new session and runs the kept cells again.",
+    "Cell: cell_seconds, memory_mb, output_chars, disk_mb, processes, error_wording (trained or python). Solution: "
+    "max_seconds, max_tokens, max_blocks, max_block_tokens. A change of a cell's limits starts a new session and runs "
+    "the kept cells again.",
     choices=("cell_seconds=", "memory_mb=", "max_seconds=", "max_tokens=", "max_blocks="),
 )
 def _limits(chat: Chat, rest: str) -> None:
@@ -121,7 +122,7 @@ def _limits(chat: Chat, rest: str) -> None:
         chat.note_rebuilt(len(conversation.cells))
     shown = {**conversation.limits.model_dump(), **{key: getattr(conversation.settings, key) for key in budgets}}
     for name, item in shown.items():
-        chat.say(f"{name} = {item:g}")
+        chat.say(f"{name} = {item}" if isinstance(item, str) else f"{name} = {item:g}")
 
 
 @command("vars", "", "the variables of the Python session")

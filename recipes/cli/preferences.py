@@ -33,6 +33,7 @@ class Preferences(BaseModel):
     samples: int = Field(1, ge=1, description="solutions that vote on an answer")
     cell_seconds: float = Field(6.0, gt=0, description="time limit of one cell")
     memory_mb: int = Field(1024, ge=64, description="memory limit of a session")
+    error_wording: Literal["trained", "python"] = Field("trained", description="whose words a cell's errors are in")
     theme: Literal["auto", "dark", "light"] = Field("auto", description="colours for a dark or a light terminal")
     images: Literal["auto", "kitty", "iterm", "sixel", "blocks", "off"] = Field(
         "auto", description="how plots are shown"

@@ -120,7 +120,7 @@ def cell_limits(preferences: Preferences) -> Limits:
     from runtime.sandbox import Limits
 
     try:
-        return Limits(cell_seconds=preferences.cell_seconds, memory_mb=preferences.memory_mb)
+        return Limits(**preferences.model_dump(include={"cell_seconds", "memory_mb", "error_wording"}))
     except ValidationError as error:
         raise _wrong(error) from None
 

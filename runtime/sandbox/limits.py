@@ -26,6 +26,8 @@ class Limits(BaseModel):
     """MiB of files in the session's scratch folder."""
     processes: int = Field(default=64, ge=8, le=4096)
     """Processes and threads of a session, its own two or three included."""
+    error_wording: Literal["trained", "python"] = "trained"
+    """Whose words errors are shown in: those of Python 3.9, which wrote the models' training data, or this Python's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import sys
 import types
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from IPython.core.compilerop import CachingCompiler
@@ -136,6 +136,9 @@ class Shell(InteractiveShell):
     compiler_class = Compiler
     displayhook_class = EchoHook
     display_pub_class = Publisher
+    reword: Callable[[BaseException, str | None], tuple[str, str] | None] | None = None
+    """Type and message to show for an exception, given the code if it is the cell's; None where its own will do."""
+    _code = ""
 
     def prepare(self) -> None:
         """After a fork: streams of this process, an empty list of images."""
@@ -161,7 +164,23 @@ class Shell(InteractiveShell):
             self.images.append(raw)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:  # noqa: ARG002
-        self.write_out(self.InteractiveTB.stb2text(stb) + "\n")
+        text = self.InteractiveTB.stb2text(stb)
+        with contextlib.suppress(Exception):  # A subclass of the user's may raise whatever it is asked.
+            text = self._reworded(text, evalue)
+        self.write_out(text + "\n")
+
+    def _reworded(self, text: str, error: BaseException | None) -> str:
+        """A traceback with the last line of each exception in other words."""
+        for one in _chain(error):
+            of_cell = isinstance(one, SyntaxError) and str(one.filename).startswith("<ipython-input-")
+            found = self.reword(one, self._code if of_cell else None) if self.reword is not None else None
+            if found is not None:
+                now, then = (
+                    f"{type(one).__name__}: {one.msg if isinstance(one, SyntaxError) else one}",
+                    ": ".join(found),
+                )
+                text = "\n".join(then if line == now else line for line in text.split("\n"))
+        return text
 
     def showtraceback(self, *arguments: Any, **options: Any) -> None:
         """Show the exception, whatever its own methods do; of an interrupt only where in the cell it struck."""
@@ -221,6 +240,7 @@ class Shell(InteractiveShell):
     def run(self, code: str) -> bool:
         """Run one cell; True where it neither failed to compile nor raised."""
         self.images = []
+        self._code = code
         self.streams.install()
         sys.displayhook = self.displayhook  # whatever the last cell put there
         tree = self._as_python(code)
@@ -303,15 +323,23 @@ def _parts(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
         yield ast.Interactive(body[-1:]), "single"
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those it came of, as far as anybody reads them."""
+    for _ in range(8):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _shorten(error: BaseException | None) -> None:
     """Drop the middle of very deep tracebacks: IPython formats all frames first and then hides the repeated ones.
 
     A RecursionError of a thousand frames takes it 3 s, half of a cell's time.
     """
-    seen = 0
-    while error is not None and seen < 8:
+    for one in _chain(error):
         frames = []
-        trace = error.__traceback__
+        trace = one.__traceback__
         while trace is not None:
             frames.append(trace)
             trace = trace.tb_next
@@ -319,9 +347,7 @@ def _shorten(error: BaseException | None) -> None:
             rest: types.TracebackType | None = frames[-_TRACE_END]
             for frame in reversed(frames[:_TRACE_END]):
                 rest = types.TracebackType(rest, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
-            error.__traceback__ = rest
-        error = error.__cause__ or error.__context__
-        seen += 1
+            one.__traceback__ = rest
 
 
 def build(folder: str) -> Shell:

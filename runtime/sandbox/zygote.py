@@ -15,7 +15,19 @@ import sys
 import traceback
 from typing import Any
 
-from . import hot_pages, kernel, memory_file, namespaces, processes, reduced, succession, supervisor, watch, worker
+from . import (
+    hot_pages,
+    kernel,
+    memory_file,
+    namespaces,
+    processes,
+    reduced,
+    succession,
+    supervisor,
+    watch,
+    wording,
+    worker,
+)
 from .confine import confine, prove
 from .launcher import receive
 
@@ -198,6 +210,7 @@ def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch:
             os.closerange(worker.OUTPUT + 1, 4096)
             confine(limits, options, scratch)
             worker.seed_numpy()
+            shell.reword = wording.as_recorded if limits["error_wording"] == "trained" else None
             worker.run_head(shell)
         except BaseException:  # The same once more: the supervisor sees the report pipe close.
             if options.get("debug"):
