@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
@@ -33,6 +34,8 @@ _GAP = 256 * mmap.PAGESIZE
 _PRESENT, _FROM_FILE = 1 << 63, 1 << 61
 """Bits of an entry of /proc/PID/pagemap: in memory; of a file (Documentation/admin-guide/mm/pagemap.rst)."""
 _MAP_FIXED = 0x10
+_MFD_NOEXEC_SEAL = 0x8
+"""Since Linux 6.3 (include/uapi/linux/memfd.h), and asked for on systems with vm.memfd_noexec=2; allows seals."""
 _LARGEST = 1 << 48
 """Size of the file in bytes, most of it holes: no address of a process is higher, on either processor."""
 _SEALS = sum(getattr(fcntl, f"F_SEAL_{name}", 0) for name in ("SEAL", "SHRINK", "GROW", "WRITE"))
@@ -66,7 +69,7 @@ def move() -> int:
     """
     if sys.platform != "linux" or not kernel.has_contexts():
         return 0
-    file = os.memfd_create("mathcoder", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    file = _new_file()
     try:
         os.ftruncate(file, _LARGEST)
         pieces = list(_pieces(_areas()))
@@ -90,6 +93,15 @@ def move() -> int:
     finally:
         os.close(file)
     return sum(end - start for start, end, _ in pieces)
+
+
+def _new_file() -> int:
+    try:
+        return os.memfd_create("mathcoder", os.MFD_CLOEXEC | _MFD_NOEXEC_SEAL)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return os.memfd_create("mathcoder", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
 def _copy(file: int, start: int, end: int) -> None:
