@@ -1,7 +1,7 @@
 """Does the sandbox print what Jupyter printed? Replays recorded solutions and compares every execution.
 
     python benchmarks/sandbox_fidelity.py [--rows N] [--tracebacks] [--threads 3] [--tier TIER] [--list FILE]
-                                          [--json FILE]
+                                          [--error-wording trained|python] [--json FILE]
 
 The rules, fixed before the run:
 
@@ -13,7 +13,9 @@ The rules, fixed before the run:
 - Left out of the plain blocks, judged by the record alone, and counted: `set order`, where the record shows a Python
   set of two or more elements (the order depends on the run's hash seed).
 - *Tracebacks*: the same exception type (the last `Name: ` or the name after the rule), and the same last line. Beside
-  that, a figure of its own counts lines that differ by nothing but a change of wording in `fidelity_wording`, too.
+  that, a figure of its own counts lines that differ by nothing but a change of wording in `fidelity_wording`, too: what
+  is left of them with the sandbox's default, which is to show errors in the words of the record's Python
+  (`error_wording`), and all of them with `--error-wording python`.
 
 Prints one line per figure; exit code 1 where a figure is below its promise (99.7 %, 99 %, 95 %).
 """
@@ -176,6 +178,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=3, help="sessions at once")
     parser.add_argument("--tier", default=None)
     parser.add_argument("--seconds", type=float, default=20.0, help="time limit of a cell")
+    parser.add_argument(
+        "--error-wording", choices=("trained", "python"), default="trained", help="whose words errors use"
+    )
     parser.add_argument("--list", type=Path, default=None, help="write every mismatch here, one JSON a line")
     add_json_argument(parser, "sandbox_fidelity")
     arguments = parser.parse_args()
@@ -191,7 +196,8 @@ def main() -> int:
         rows = [row for row in rows if any(map(is_traceback, executions(row[1])))]
     if arguments.rows:
         rows = random.Random(1).sample(rows, arguments.rows)
-    limits = Limits(cell_seconds=arguments.seconds, output_chars=2_000_000, memory_mb=2048)
+    wording = arguments.error_wording
+    limits = Limits(cell_seconds=arguments.seconds, output_chars=2_000_000, memory_mb=2048, error_wording=wording)
     tally = Tally()
     started = time.monotonic()
     with ThreadPoolExecutor(arguments.threads) as pool:
@@ -200,7 +206,13 @@ def main() -> int:
         ):
             if done % 500 == 0:
                 print(f"  {done} rows, {time.monotonic() - started:.0f} s", file=sys.stderr)
-    figures = Figures("sandbox_fidelity", rows=len(rows), tier=host.get(arguments.tier).tier, seconds=arguments.seconds)
+    figures = Figures(
+        "sandbox_fidelity",
+        rows=len(rows),
+        tier=host.get(arguments.tier).tier,
+        seconds=arguments.seconds,
+        error_wording=wording,
+    )
     report(tally, figures, time.monotonic() - started, arguments.list)
     return figures.finish(arguments.json)
 

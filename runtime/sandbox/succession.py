@@ -82,6 +82,8 @@ class Succession:
         self._owed = self._written = False
         """Whether the head still has to say what became of the snapshot ordered in advance; whether the order of the
         cell to begin still lies in the pipe, unread."""
+        self._kept = False
+        """Whether the head is the process that has run the last cell."""
         self._broken = 0
         """How many cells in a row left a worker that could not run another."""
 
@@ -220,11 +222,12 @@ class Succession:
 
     def keep(self) -> None:
         """The cell is done and the process that ran it goes on."""
-        self._broken = 0
+        self._broken, self._kept = 0, True
         self.worker.fresh = False
 
     def fall_back(self, wait_status: int | None) -> None:
         """The process that ran the cell is gone, or is to be: return to the snapshot, say what is lost."""
+        self._kept = False
         # A death that the cell has made up is made true, and then reported in earnest.
         died = wait_status is not None and not processes.alive(self.worker.head)
         self._broken = self._broken + 1 if died and wait_status == BROKEN << 8 else 0
@@ -304,7 +307,7 @@ class Succession:
         """Have the head fork for the next cell. Whatever goes wrong shows when that cell begins."""
         cell = self.number + 1
         try:
-            ranges = () if worker.habit.learnt else worker.habit.look(worker.head)
+            ranges = worker.habit.look(worker.head) if self._kept and not worker.habit.learnt else ()
             protocol.write_all(worker.orders, protocol.snapshot_order(cell, ranges), timeout=READY)
         except (OSError, TimeoutError):
             return
