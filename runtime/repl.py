@@ -252,7 +252,7 @@ class Chat:
         """How cells are isolated and bounded."""
         sandbox = self.conversation.sandbox
         facts = [("isolation", sandbox.tier)]
-        facts += [(key, f"{value:g}") for key, value in sandbox.limits.model_dump().items()]
+        facts += sandbox.limits.shown()
         return [*facts, ("details", "mathcoder doctor shows each layer")]
 
     def stats(self) -> list[tuple[str, str]]:

@@ -120,9 +120,11 @@ def _limits(chat: Chat, rest: str) -> None:
     if new_limits is not None:
         conversation.use_limits(new_limits)
         chat.note_rebuilt(len(conversation.cells))
-    shown = {**conversation.limits.model_dump(), **{key: getattr(conversation.settings, key) for key in budgets}}
-    for name, item in shown.items():
-        chat.say(f"{name} = {item}" if isinstance(item, str) else f"{name} = {item:g}")
+    for name, shown in (
+        *conversation.limits.shown(),
+        *((key, f"{getattr(conversation.settings, key):g}") for key in budgets),
+    ):
+        chat.say(f"{name} = {shown}")
 
 
 @command("vars", "", "the variables of the Python session")

@@ -25,6 +25,8 @@ _OWN = b"\x81"
 """The last of these bytes: bit 63, in memory, and bit 56, mapped by this process alone; but not bit 61, of a file."""
 _MOST = 2048
 """Pages of a session's own that are copied at most, in some 4 ms."""
+_TOO_LARGE = 512 << 20
+"""Bytes of writable memory that it takes too long to look through, 40 ms."""
 _AT_ONCE = 64
 """Stretches of memory that are copied before the next look at whether that is still wanted; about 0.2 ms."""
 
@@ -64,19 +66,19 @@ class Habit:
             pid: the process that has just run a cell, in a fork of the one that ran the cell before. Not a snapshot
                 whose child has died: all its memory is its own again.
         """
+        once, self._once, self.learnt = self._once, None, True
         with contextlib.suppress(OSError):  # The process has ended, or the kernel keeps this to itself.
             areas = _areas(pid)
+            if sum(size for _, size in areas) > _TOO_LARGE:
+                return []
             descriptor = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 written = set(_own(areas, b"".join(_picture(descriptor, areas)))) - self._known
             finally:
                 os.close(descriptor)
-            if self._once is None:
-                self._once = written
-                return []
-            self.learnt = True
-            return list(runs(sorted(written & self._once)[:_MOST]))
-        self.learnt = True
+            if once is not None:
+                return list(runs(sorted(written & once)[:_MOST]))
+            self._once, self.learnt = written, False
         return []
 
 

@@ -23,8 +23,9 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAP_AMBIENT = 36
 PR_SET_NAME = 15
 PR_SET_KEEPCAPS = 8
 
-_PROCESS_MADVISE, _PIDFD_SELF = 440, -10001
-"""PIDFD_SELF_THREAD_GROUP: the calling process, as if by a pidfd (include/uapi/linux/pidfd.h)."""
+_PROCESS_MADVISE, PIDFD_SELF = 440, -10000
+"""PIDFD_SELF_THREAD: the calling thread, as if by a pidfd. The number of the whole process, PIDFD_SELF_THREAD_GROUP, is
+another one in Linux 6.14 than in later kernels."""
 
 CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE = 2, 5, 19
 
@@ -155,7 +156,7 @@ class Advice:
         self.ranges, self._size = tuple(ranges), sum(size for _, size in ranges)
         flat = [number for pair in ranges for number in pair]
         vectors = (ctypes.c_size_t * len(flat))(*flat)  # struct iovec: a pointer and a size
-        numbers = _PROCESS_MADVISE, _PIDFD_SELF, len(ranges), advice, 0
+        numbers = _PROCESS_MADVISE, PIDFD_SELF, len(ranges), advice, 0
         call, this_process, count, what, flags = map(ctypes.c_long, numbers)
         self._together = call, this_process, vectors, count, what, flags
         self._call, self._single, self._advice = libc().syscall, libc().madvise, advice
@@ -165,7 +166,7 @@ class Advice:
     def give(self) -> None:
         """madvise(2) for each range. What is no longer mapped, or an advice the kernel does not know, changes nothing.
 
-        One call of process_madvise(2) does for all where the kernel has a name for the process that asks (Linux 6.14).
+        One call of process_madvise(2) does for all where the kernel has a name for whoever asks (Linux 6.14).
         A range that is not mapped ends it; it and those behind get calls of their own.
         """
         done = self._call(*self._together)

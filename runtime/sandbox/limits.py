@@ -29,6 +29,10 @@ class Limits(BaseModel):
     error_wording: Literal["trained", "python"] = "trained"
     """Whose words errors are shown in: those of Python 3.9, which wrote the models' training data, or this Python's."""
 
+    def shown(self) -> list[tuple[str, str]]:
+        """Names and values for people."""
+        return [(key, value if isinstance(value, str) else f"{value:g}") for key, value in self.model_dump().items()]
+
 
 @dataclass(frozen=True, slots=True)
 class CellResult:

@@ -17,9 +17,11 @@ the next, on stacks and in memory of their own; swapcontext runs them all withou
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import errno
 import fcntl
+import gc
 import mmap
 import os
 import signal
@@ -27,12 +29,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from . import hot_pages, kernel
+from . import hot_pages, kernel, processes
 
 _GAP = 256 * mmap.PAGESIZE
 """Untouched memory between two pieces that are moved together. A mapping more costs each fork as much as some pages."""
 _PRESENT, _FROM_FILE = 1 << 63, 1 << 61
 """Bits of an entry of /proc/PID/pagemap: in memory; of a file (Documentation/admin-guide/mm/pagemap.rst)."""
+_SPECIAL = {"wf", "dc", "dp", "io", "pf", "lo"}
+"""Flags in smaps of memory that means something to the kernel: wiped in forks, as the C library's random numbers are
+(MADV_WIPEONFORK), left out of them, dropped, of a device, locked. Moved, it would be ordinary."""
 _MAP_FIXED = 0x10
 _MFD_NOEXEC_SEAL = 0x8
 """Since Linux 6.3 (include/uapi/linux/memfd.h), and asked for on systems with vm.memfd_noexec=2; allows seals."""
@@ -42,7 +47,7 @@ _SEALS = sum(getattr(fcntl, f"F_SEAL_{name}", 0) for name in ("SEAL", "SHRINK", 
 
 
 class Area(NamedTuple):
-    """A line of /proc/self/maps."""
+    """An entry of /proc/self/smaps."""
 
     start: int
     end: int
@@ -67,9 +72,11 @@ def move() -> int:
     Raises:
         OSError: there is no room for the file; nothing has been moved.
     """
-    if sys.platform != "linux" or not kernel.has_contexts():
+    if sys.platform != "linux" or not kernel.has_contexts() or processes.threads_and_child_faults(os.getpid())[0] != 1:
         return 0
     file = _new_file()
+    collected = gc.isenabled()
+    gc.disable()
     try:
         os.ftruncate(file, _LARGEST)
         pieces = list(_pieces(_areas()))
@@ -83,15 +90,18 @@ def move() -> int:
         masked = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         try:
             in_a_row = kernel.prepare_calls(calls)
-            # Nothing that was alive before this look is freed after it, so no hole can open in a piece.
+            # With the collector off, nothing that was alive before this look is freed after it: no hole can open.
             if not _still_there(pieces):
                 return 0
             in_a_row()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
-        fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
+        with contextlib.suppress(OSError):  # It only says once more what closing the file makes sure of.
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)
     finally:
         os.close(file)
+        if collected:
+            gc.enable()
     return sum(end - start for start, end, _ in pieces)
 
 
@@ -113,13 +123,19 @@ def _copy(file: int, start: int, end: int) -> None:
 
 def _areas() -> list[Area]:
     """Where this process has memory that could be moved."""
-    found = []
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        for line in maps:
-            addresses, access, _offset, _device, inode, *name = line.split(maxsplit=5)
+    found: list[Area] = []
+    movable = False
+    for line in processes.read("/proc/self/smaps").decode(errors="replace").splitlines():
+        first, *rest = line.split(maxsplit=5)
+        if first == "VmFlags:":
+            if movable and not _SPECIAL.isdisjoint(line.split()):
+                found.pop()
+        elif not first.endswith(":"):
+            access, _offset, _device, inode, *name = rest
             special = bool(name) and name[0].startswith("[") and name[0].strip() != "[heap]"
-            if access in ("rw-p", "r--p") and not special:
-                start, end = (int(number, 16) for number in addresses.split("-"))
+            movable = access in ("rw-p", "r--p") and not special
+            if movable:
+                start, end = (int(number, 16) for number in first.split("-"))
                 found.append(Area(start, end, access, inode != "0"))
     return found
 

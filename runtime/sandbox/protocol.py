@@ -115,6 +115,9 @@ def read_order(descriptor: int) -> tuple[int, str | None, bytes] | None:
     """The next order, whole: the cell's number, its code if it is to run, else the ranges, for `unpack_ranges`.
 
     None at the end. Reads not a byte beyond it: what follows may be another's to read.
+
+    Raises:
+        ProtocolError: too long to be an order.
     """
     header = _read(descriptor, _ORDER.size)
     if len(header) < _ORDER.size:
@@ -122,6 +125,8 @@ def read_order(descriptor: int) -> tuple[int, str | None, bytes] | None:
         if len(header) < _ORDER.size:
             return None
     length, number, has_code = _read_header(header)
+    if length > MAX_ORDER:
+        raise ProtocolError(f"an order of {length} bytes, over the cap of {MAX_ORDER}")
     body = _read(descriptor, length) if length else b""
     if len(body) < length:
         rest = _read_exactly(descriptor, length - len(body))

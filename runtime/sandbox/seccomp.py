@@ -212,8 +212,8 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
         ((72, 25), one_of(1, _FCNTL_DENIED, denied)),
         ((302, 261), only(0, (0,), denied)),  # prlimit64 of this process only
         ((203, 122), only(0, (0,), denied)),  # sched_setaffinity
-        # process_madvise of this process only, by the name the kernel has for it: PIDFD_SELF_THREAD_GROUP
-        ((440, 440), only(0, (0xFFFFFFFF & -10001,), denied)),
+        # process_madvise of this process only, by the name the kernel has for whoever asks
+        ((440, 440), only(0, (0xFFFFFFFF & kernel.PIDFD_SELF,), denied)),
         # setpriority: PRIO_PROCESS, of this process. A group or a user has processes outside, the app among them.
         ((141, 140), [*zero(0), *only(1, (0,), denied)]),
         ((2, None), truncating_read(1)),

@@ -54,6 +54,8 @@ class Supervisor:
     ) -> None:
         self.line = Succession(app, interrupts, spawn)
         self.limits, self.watched = limits, watched
+        self._born_with = processes.private(os.getpid())
+        """Bytes that the session's first process brought along. Looked at before any cell, which could make it grow."""
         self._next_look = 0.0
         self._too_full = False
         self._allowance: Allowance | None = None
@@ -209,12 +211,11 @@ class Supervisor:
     def _memory(self) -> int:
         """Bytes that the session's processes take on top of what they started from."""
         pids = processes.below()
-        start = processes.private(os.getpid())
-        estimate = sum(max(0, processes.private(pid) - start) for pid in pids)
+        estimate = sum(max(0, processes.private(pid) - self._born_with) for pid in pids)
         if estimate <= self.limits["memory_mb"] * 2**20:
             return estimate
         # Forks share most of their memory; what each really takes is known exactly, but slow to ask for.
-        return sum(processes.memory_of(pid) for pid in pids) - start
+        return sum(processes.memory_of(pid) for pid in pids) - self._born_with
 
 
 def _is_png(image: Any) -> bool:

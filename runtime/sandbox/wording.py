@@ -11,13 +11,12 @@ Python 3.9 says of some hundreds of snippets, in `tests/runtime/sandbox/data/wor
 
 from __future__ import annotations
 
+import ast
 import builtins
 import re
+import warnings
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
-
-_UNPARSABLE = (ValueError, OverflowError, MemoryError, RecursionError)
-"""What the parser raises beside SyntaxError."""
 
 _RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "SyntaxError": (
@@ -33,13 +32,15 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
             r"|(?:Function|Lambda expression) parameters cannot be parenthesized"
             r"|invalid imaginary literal"
             r"|Expected one or more names after 'import'"
-            r"|'in' expected after for-loop variables",
+            r"|'in' expected after for-loop variables"
+            r"|did you forget parentheses around the comprehension target\?"
+            r"|expected default value expression",
             "invalid syntax",
         ),
         (r"cannot (assign to|delete) expression(?: here\. .+)?", r"cannot \1 operator"),
         (r"cannot assign to ellipsis here\. .+", "cannot assign to Ellipsis"),
         (r"cannot (assign to|delete) dict literal(?: here\. .+)?", r"cannot \1 dict display"),
-        (r"(cannot assign to .+) here\. Maybe you meant .+", r"\1"),
+        (r"(cannot assign to .+) here\. .+", r"\1"),
         (r"'expression' (is an illegal expression for augmented assignment)", r"'operator' \1"),
         (r"unterminated triple-quoted (?:f-)?string literal \(.+", "EOF while scanning triple-quoted string literal"),
         (r"Missing parentheses in call to 'exec'\. .+", "Missing parentheses in call to 'exec'"),
@@ -71,6 +72,8 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
             "can't take floor or mod of complex number.",
         ),
         (r"(string indices must be integers), not .+", r"\1"),
+        (r"(expected string or bytes-like object), got '.+", r"\1"),
+        (r"type '[\w.]+' is not subscriptable", "'type' object is not subscriptable"),
         (r"(isinstance\(\) arg 2 must be a type) ?, a tuple of types, or a union", r"\1 or tuple of types"),
         (r"(reduce\(\) of empty) iterable (with no initial value)", r"\1 sequence \2"),
         (r"(cannot determine truth value of Relational): .+", r"\1"),  # sympy 1.13
@@ -81,12 +84,22 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
             r"local variable \1 referenced before assignment",
         ),
     ),
+    "NameError": (
+        (
+            r"cannot access free variable ('\w+') where it is not associated with a value in enclosing scope",
+            r"free variable \1 referenced before assignment in enclosing scope",
+        ),
+    ),
     "ZeroDivisionError": (
         (r"integer modulo by zero", "integer division or modulo by zero"),
         (r"float modulo by zero", "float modulo"),
     ),
     "ValueError": ((r"(max|min)\(\) iterable argument is empty", r"\1() arg is an empty sequence"),),
-    "AttributeError": ((r"(.+ has no attribute '\w+') and no __dict__ for setting new attributes", r"\1"),),
+    "AttributeError": (
+        (r"(.+ has no attribute '\w+') and no __dict__ for setting new attributes", r"\1"),
+        (r"property '\w+' of '.+' object has no setter", "can't set attribute"),
+        (r"property '\w+' of '.+' object has no deleter", "can't delete attribute"),
+    ),
 }
 
 
@@ -121,8 +134,12 @@ def _syntax(name: str, message: str, error: SyntaxError, source: str | None) -> 
         return _incomplete(source)
     if closed := re.fullmatch(r"'([(\[{])' was never closed", message):
         return "SyntaxError", _open_bracket(closed[1], source if source is not None else error.text)
+    if re.match(r"unterminated |unmatched '|closing parenthesis '", message) and _earlier_mistake(error, source):
+        return name, "invalid syntax"
     if re.fullmatch(r"unterminated (?:f-)?string literal \(.+", message):
-        return name, _open_string(error, source)
+        return name, "EOL while scanning string literal"
+    if " here. Maybe you meant " in message and not _a_statement(error):
+        return name, "invalid syntax"
     if message == "invalid decimal literal":
         # 3.9 says so, too, but only of underscores in the wrong place.
         return name, message if re.search(r"\d_(?!\d)", error.text or "") else "invalid syntax"
@@ -131,55 +148,67 @@ def _syntax(name: str, message: str, error: SyntaxError, source: str | None) -> 
     return name, _reworded(name, message)
 
 
+def _mistake(source: str) -> SyntaxError | None:
+    """What the parser has against `source`; None where it has nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Whether they are errors for the user's code is nothing to us.
+        try:
+            compile(source + "\n", "<cell>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+        except SyntaxError as error:
+            return error
+        except (ValueError, OverflowError, MemoryError, RecursionError):
+            return None
+    return None
+
+
 def _incomplete(source: str | None) -> tuple[str, str]:
     """IPython allows cells to be continued; 3.9 had no such message, and said what was missing."""
-    if source is not None:
-        try:
-            compile(source + "\n", "<cell>", "exec", 0, dont_inherit=True)
-        except IndentationError:
-            return "IndentationError", "expected an indented block"
-        except SyntaxError as error:
-            if "triple-quoted" in str(error.msg):
-                return "SyntaxError", "EOF while scanning triple-quoted string literal"
-            if "unterminated" in str(error.msg):
-                return "SyntaxError", "EOL while scanning string literal"
-        except _UNPARSABLE:
-            pass  # Then the end is all there is to complain of.
+    error = None if source is None else _mistake(source)
+    if isinstance(error, IndentationError):
+        return "IndentationError", "expected an indented block"
+    message = "" if error is None else str(error.msg)
+    if error is not None and message.startswith("unterminated "):
+        if _earlier_mistake(error, source):
+            return "SyntaxError", "invalid syntax"
+        return "SyntaxError", f"EO{'F' if 'triple' in message else 'L'} while scanning " + (
+            "triple-quoted string literal" if "triple" in message else "string literal"
+        )
     return "SyntaxError", "unexpected EOF while parsing"
 
 
 def _open_bracket(bracket: str, source: str | None) -> str:
     """Where all would be well with the bracket closed at the end, 3.9 missed the end; else it stumbled before."""
-    if source is None:
-        return "unexpected EOF while parsing"
     for closing in (_CLOSING[bracket], _CLOSING[bracket] * 2):
-        try:
-            compile(f"{source}\n{closing}\n", "<cell>", "exec", 0, dont_inherit=True)
-        except SyntaxError as error:
-            if "never closed" in str(error.msg):
-                continue
-            return "invalid syntax"
-        except _UNPARSABLE:
+        error = None if source is None else _mistake(f"{source}\n{closing}")
+        if error is None:
             break
-        break
+        if "never closed" not in str(error.msg):
+            return "invalid syntax"
     return "unexpected EOF while parsing"
 
 
-def _open_string(error: SyntaxError, source: str | None) -> str:
-    """3.9 read on only as far as it understood: `'it's'` fails at the `s`, before the quote that nothing closes."""
+def _earlier_mistake(error: SyntaxError, source: str | None) -> bool:
+    """Whether something is wrong before the place that `error` names, and not only there.
+
+    3.9 read on only as far as it understood: `'it's'` fails at the `s`, before the quote that nothing closes. Today's
+    Python reads all that follows a mistake, and speaks of what it finds there.
+    """
     lines = (source if source is not None else error.text or "").splitlines()
     line, offset = (error.lineno or 1) if source is not None else 1, error.offset or 1
-    if line <= len(lines):
-        before = "\n".join([*lines[: line - 1], lines[line - 1][: offset - 1]])
-        try:
-            compile(before + '""\n', "<cell>", "exec", 0, dont_inherit=True)
-        except SyntaxError as earlier:
-            closing = "never closed" in str(earlier.msg) or "incomplete" in str(earlier.msg)
-            if not closing and (earlier.lineno or 0, earlier.offset or 0) < (line, offset):
-                return "invalid syntax"
-        except _UNPARSABLE:
-            pass  # Then nothing stands against the string's being the first mistake.
-    return "EOL while scanning string literal"
+    if line > len(lines):
+        return False
+    before = "\n".join([*lines[: line - 1], lines[line - 1][: offset - 1]])
+    earlier = _mistake(before + ('""' if str(error.msg).startswith("unterminated") else ""))
+    if earlier is None or re.search("never closed|incomplete|Missing parentheses", str(earlier.msg)):
+        return False
+    return (earlier.lineno or 0, earlier.offset or 0) < (line, offset)
+
+
+def _a_statement(error: SyntaxError) -> bool:
+    """Whether an assignment that cannot be is one: `f(x) = 0`, and not `if f(x) = 0:`, where 3.9 saw no assignment."""
+    text = error.text or ""
+    left = text[: text.find("=", max(0, (error.end_offset or 1) - 1))]
+    return _mistake(left.strip()) is None
 
 
 def _print_statement(message: str, line: str) -> str:

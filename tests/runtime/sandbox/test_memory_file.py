@@ -24,8 +24,9 @@ pytestmark = [
 def run(program: str) -> dict[str, object]:
     """Run a program in a Python of its own; what it prints last is JSON."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False, timeout=100
-    )
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True, text=True, check=False, timeout=100, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -94,6 +95,51 @@ def test_forks_see_what_was_there_and_nothing_of_each_other() -> None:
         """
     )
     assert found["seen"] == ["before"] * 4
+
+
+def test_memory_that_forks_are_not_to_have_stays_such_memory() -> None:
+    # The C library keeps the state of its random numbers so, where the kernel draws them without a system call.
+    found = run(
+        """
+        import ctypes, json, mmap, os
+        from runtime.sandbox import memory_file
+
+        wiped = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        wiped.madvise(mmap.MADV_WIPEONFORK if hasattr(mmap, "MADV_WIPEONFORK") else 18)
+        left_out = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        left_out.madvise(mmap.MADV_DONTFORK)
+        wiped[:6] = left_out[:6] = b"secret"
+        assert memory_file.move()
+        answer, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.write(write, wiped[:6])
+            left_out[0]
+            os._exit(0)
+        print(json.dumps({
+            "here": wiped[:6].decode(), "there": os.read(answer, 6).decode(), "signal": os.waitpid(pid, 0)[1] & 127,
+        }))
+        """
+    )
+    assert found == {"here": "secret", "there": "\0" * 6, "signal": 11}
+
+
+def test_a_process_with_two_threads_is_left_alone() -> None:
+    found = run(
+        """
+        import json, threading
+        from runtime.sandbox import memory_file
+
+        stop = threading.Event()
+        thread = threading.Thread(target=stop.wait)
+        thread.start()
+        moved = memory_file.move()
+        stop.set()
+        thread.join()
+        print(json.dumps({"moved": moved}))
+        """
+    )
+    assert found == {"moved": 0}
 
 
 def test_nobody_can_write_to_the_file() -> None:

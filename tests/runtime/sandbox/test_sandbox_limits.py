@@ -25,6 +25,7 @@ def test_limits_are_frozen_and_refuse_unknown_keys() -> None:
         Limits().cell_seconds = 3  # type: ignore[misc]
     assert Limits().model_dump() == {
         "cell_seconds": 6.0, "memory_mb": 1024, "output_chars": 4096, "disk_mb": 64, "processes": 64,
+        "error_wording": "trained",
     }  # fmt: skip
 
 
@@ -69,6 +70,18 @@ def test_forks_share_one_memory_limit() -> None:
         result = sandbox.run(code)
         assert result.status == "killed"
         assert "took more than 128 MB of memory together" in result.output
+
+
+def test_what_a_cell_makes_the_supervisor_keep_does_not_raise_the_memory_limit() -> None:
+    # Of an unfinished frame in the report pipe, 30 MiB stay with the supervisor while the cell runs on.
+    code = (
+        "import os, struct, time\nos.write(61, struct.pack('!I', 60 << 20))\n"
+        "for _ in range(30): os.write(61, b' ' * (1 << 20))\n"
+        "for _ in range(4):\n  if os.fork() == 0:\n    b = bytearray(b'x') * (45 << 20)\n"
+        "    time.sleep(30)\n    os._exit(0)\ntime.sleep(30)"
+    )
+    with Sandbox(Limits(memory_mb=128, cell_seconds=60)) as sandbox:
+        assert "took more than 128 MB of memory together" in sandbox.run(code).output
 
 
 def test_processes_are_bounded_and_gone_after_the_cell() -> None:

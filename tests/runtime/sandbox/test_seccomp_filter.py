@@ -146,7 +146,7 @@ def test_arguments_decide_where_a_call_is_needed() -> None:
     assert judge("x86_64", 141, 0, 1, 5) == errno.EPERM  # another process
     assert judge("x86_64", 141, 1, 0, 5) == errno.EPERM  # the process group, which the app may be in
     assert judge("aarch64", 140, 2, 0, 5) == errno.EPERM  # all processes of the user
-    assert judge("x86_64", 440, -10001) == judge("aarch64", 440, -10001) == ALLOWED  # the process itself
+    assert judge("x86_64", 440, -10000) == judge("aarch64", 440, -10000) == ALLOWED  # the thread itself
     assert judge("x86_64", 440, 3) == judge("x86_64", 440, 0xFFFFFFFF) == errno.EPERM  # a pidfd of any process
     assert judge("x86_64", 302, 0) == ALLOWED
     assert judge("x86_64", 302, 1) == errno.EPERM

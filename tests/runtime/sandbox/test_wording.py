@@ -114,6 +114,15 @@ def test_each_exception_of_a_chain_is_worded(session: Sandbox) -> None:
     assert lines[-1] == "ValueError: no number"
 
 
+def test_explaining_an_error_warns_of_nothing_and_heeds_no_filter(session: Sandbox) -> None:
+    code = "if x is 5: print('\\\\d')\ny = 'abc"
+    lines = session.run(code).output.split("\n")
+    assert lines[-1] == "SyntaxError: EOL while scanning string literal"
+    assert not any("Warning" in line for line in lines)
+    session.run("import warnings; warnings.simplefilter('error')")
+    assert session.run(code).output.endswith("SyntaxError: EOL while scanning string literal")
+
+
 def test_whoever_wants_pythons_own_words_has_them() -> None:
     with Sandbox(Limits(error_wording="python")) as sandbox:
         last = sandbox.run("x = 3y + 2").output.rpartition("\n")[2]
