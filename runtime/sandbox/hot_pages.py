@@ -15,14 +15,10 @@ import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from . import kernel, processes
+from . import kernel, page_map
 
 MADV_POPULATE_WRITE = 23
 """Since Linux 5.14; include/uapi/asm-generic/mman-common.h. Elsewhere the call fails, and cells pay for each fault."""
-_ENTRY = 8
-"""Bytes of an entry of /proc/PID/pagemap, one for each page (Documentation/admin-guide/mm/pagemap.rst)."""
-_OWN = b"\x81"
-"""The last of these bytes: bit 63, in memory, and bit 56, mapped by this process alone; but not bit 61, of a file."""
 _MOST = 2048
 """Pages of a session's own that are copied at most, in some 4 ms."""
 _TOO_LARGE = 512 << 20
@@ -40,11 +36,11 @@ def measure(cells: Sequence[Callable[[], object]], fork: Callable[[], int], *, s
     Raises:
         OSError: no fork, or no /proc.
     """
-    areas = _areas("self")
-    taken = b"".join(_pictures(cells, fork, areas, skip))
-    one = sum(size for _, size in areas) // mmap.PAGESIZE * _ENTRY
-    written = [set(_own(areas, taken[at : at + one])) for at in range(0, len(taken) - one + 1, one)]
-    return list(runs(sorted(set.intersection(*written)))) if written else []
+    areas = page_map.writable("self")
+    taken, one = b"".join(_pictures(cells, fork, areas, skip)), page_map.length(areas)
+    pictures = [taken[at : at + one] for at in range(0, len(taken) - one + 1, one)]
+    written = [set(page_map.marked(areas, picture, page_map.OWN)) for picture in pictures]
+    return list(page_map.runs(sorted(set.intersection(*written)))) if written else []
 
 
 class Habit:
@@ -68,16 +64,12 @@ class Habit:
         """
         once, self._once, self.learnt = self._once, None, True
         with contextlib.suppress(OSError):  # The process has ended, or the kernel keeps this to itself.
-            areas = _areas(pid)
+            areas = page_map.writable(pid)
             if sum(size for _, size in areas) > _TOO_LARGE:
                 return []
-            descriptor = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                written = set(_own(areas, b"".join(_picture(descriptor, areas)))) - self._known
-            finally:
-                os.close(descriptor)
+            written = set(page_map.marked(areas, page_map.entries_of(pid, areas), page_map.OWN)) - self._known
             if once is not None:
-                return list(runs(sorted(written & once)[:_MOST]))
+                return list(page_map.runs(sorted(written & once)[:_MOST]))
             self._once, self.learnt = written, False
         return []
 
@@ -98,31 +90,8 @@ def populate(copies: Iterable[kernel.Advice], enough: Callable[[], object] = lam
         some.give()
 
 
-def runs(pages: Iterable[int], gap: int = 0) -> Iterator[tuple[int, int]]:
-    """(address, bytes) of the stretches that `pages`, addresses in order, form with at most `gap` bytes between two."""
-    first = last = None
-    for page in pages:
-        if first is not None and last is not None and page - last > mmap.PAGESIZE + gap:
-            yield first, last + mmap.PAGESIZE - first
-            first = None
-        first, last = page if first is None else first, page
-    if first is not None and last is not None:
-        yield first, last + mmap.PAGESIZE - first
-
-
-def _areas(pid: int | str) -> list[tuple[int, int]]:
-    """(address, bytes) of the memory that a process may write to and shares with nobody on purpose."""
-    found = []
-    for line in processes.read(f"/proc/{pid}/maps").splitlines():
-        addresses, access, _ = line.split(maxsplit=2)
-        if access.startswith(b"rw") and access.endswith(b"p"):
-            start, end = (int(number, 16) for number in addresses.split(b"-"))
-            found.append((start, end - start))
-    return found
-
-
 def _pictures(
-    cells: Sequence[Callable[[], object]], fork: Callable[[], int], areas: list[tuple[int, int]], skip: int
+    cells: Sequence[Callable[[], object]], fork: Callable[[], int], areas: page_map.Areas, skip: int
 ) -> Iterator[bytes]:
     """The pagemap of `areas` after each cell but the first `skip`, one after the other, as it comes out of the pipe."""
     answer, write = os.pipe()
@@ -131,7 +100,7 @@ def _pictures(
         try:
             cells[0]()
             if skip <= 0:
-                for data in _picture(os.open("/proc/self/pagemap", os.O_RDONLY), areas):
+                for data in page_map.entries(os.open("/proc/self/pagemap", os.O_RDONLY), areas):
                     _send(write, data)
             os.close(answer)
             if cells[1:]:
@@ -146,25 +115,6 @@ def _pictures(
     os.waitpid(pid, 0)
 
 
-def _picture(pagemap: int, areas: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-    # With as few steps as possible: what they write to would look like the cell's doing.
-    for start, size in areas:
-        yield os.pread(pagemap, size // mmap.PAGESIZE * _ENTRY, start // mmap.PAGESIZE * _ENTRY)
-
-
 def _send(pipe: int, data: bytes) -> None:
     while data:
         data = data[os.write(pipe, data) :]
-
-
-def _own(areas: Iterable[tuple[int, int]], picture: bytes) -> Iterator[int]:
-    """Addresses of a process's own copies of pages, by its pagemap: all that it wrote to since it was forked."""
-    flags = picture[_ENTRY - 1 :: _ENTRY]
-    first = 0
-    for start, size in areas:
-        after = first + size // mmap.PAGESIZE
-        at = flags.find(_OWN, first, after)
-        while at >= 0:
-            yield start + (at - first) * mmap.PAGESIZE
-            at = flags.find(_OWN, at + 1, after)
-        first = after

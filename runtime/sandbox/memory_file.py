@@ -16,9 +16,7 @@ the next, on stacks and in memory of their own; swapcontext runs them all withou
 
 from __future__ import annotations
 
-import array
 import contextlib
-import ctypes
 import errno
 import fcntl
 import gc
@@ -29,12 +27,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from . import hot_pages, kernel, processes
+from . import kernel, page_map, processes
 
 _GAP = 256 * mmap.PAGESIZE
 """Untouched memory between two pieces that are moved together. A mapping more costs each fork as much as some pages."""
-_PRESENT, _FROM_FILE = 1 << 63, 1 << 61
-"""Bits of an entry of /proc/PID/pagemap: in memory; of a file (Documentation/admin-guide/mm/pagemap.rst)."""
 _SPECIAL = {"wf", "dc", "dp", "io", "pf", "lo"}
 """Flags in smaps of memory that means something to the kernel: wiped in forks, as the C library's random numbers are
 (MADV_WIPEONFORK), left out of them, dropped, of a device, locked. Moved, it would be ordinary."""
@@ -80,9 +76,8 @@ def move() -> int:
     try:
         os.ftruncate(file, _LARGEST)
         pieces = list(_pieces(_areas()))
-        # All is copied twice: now for the room, so that the second copy, which counts, cannot fail half-way.
-        for start, end, _ in pieces:
-            _copy(file, start, end)
+        for start, end, _ in pieces:  # The room first, so that the copies cannot fail half-way.
+            os.posix_fallocate(file, start, end - start)
         calls: list[tuple[str, tuple[int, ...]]] = []
         for start, end, access in pieces:
             calls.append(("pwrite", (file, start, end - start, start)))
@@ -114,13 +109,6 @@ def _new_file() -> int:
         return os.memfd_create("mathcoder", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
-def _copy(file: int, start: int, end: int) -> None:
-    with memoryview((ctypes.c_char * (end - start)).from_address(start)) as memory:
-        done = 0
-        while done < end - start:
-            done += os.pwrite(file, memory[done:], start + done)
-
-
 def _areas() -> list[Area]:
     """Where this process has memory that could be moved."""
     found: list[Area] = []
@@ -142,24 +130,17 @@ def _areas() -> list[Area]:
 
 def _pieces(areas: Iterable[Area]) -> Iterator[Piece]:
     """All that this process has written to and will not execute: heap, data of libraries, tables of their addresses."""
-    with open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-        for area in areas:
-            entries = array.array("Q")
-            pagemap.seek(area.start // mmap.PAGESIZE * 8)
-            entries.frombytes(pagemap.read((area.end - area.start) // mmap.PAGESIZE * 8))
-            own = [
-                area.start + number * mmap.PAGESIZE
-                for number, entry in enumerate(entries)
-                if entry & _PRESENT and not entry & _FROM_FILE
-            ]
-            allowed = mmap.PROT_READ | (mmap.PROT_WRITE if area.access == "rw-p" else 0)
-            if area.named and own:  # The pages of a library that nobody has written to yet come along.
-                yield Piece(area.start, area.end, allowed)
-            elif not area.named:
-                for start, size in hot_pages.runs(own, _GAP):
-                    yield Piece(start, start + size, allowed)
+    for area in areas:
+        here = [(area.start, area.end - area.start)]
+        own = list(page_map.marked(here, page_map.entries_of("self", here), page_map.ANONYMOUS))
+        allowed = mmap.PROT_READ | (mmap.PROT_WRITE if area.access == "rw-p" else 0)
+        if area.named and own:  # The pages of a library that nobody has written to yet come along.
+            yield Piece(area.start, area.end, allowed)
+        elif not area.named:
+            for start, size in page_map.runs(own, _GAP):
+                yield Piece(start, start + size, allowed)
 
 
 def _still_there(pieces: Iterable[Piece]) -> bool:
-    areas = _areas()
-    return all(any(area.start <= piece.start and piece.end <= area.end for area in areas) for piece in pieces)
+    areas = [(start, start + size) for start, size, _ in page_map.mapped("self")]
+    return all(any(start <= piece.start and piece.end <= end for start, end in areas) for piece in pieces)

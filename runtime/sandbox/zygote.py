@@ -85,6 +85,7 @@ def _reap(sessions: set[int]) -> None:
 
 def preload(options: dict[str, Any]) -> Any:
     """Import what cells use, build the shell, and leave nothing for the garbage collector to touch."""
+    gc.disable()  # Nothing to be found while all of it is still in the making.
     sys.set_int_max_str_digits(0)  # Python 3.9 wrote the models' training data; the time limit bounds the conversion.
     sys.path[:] = options["path"]
     sys.argv = [""]
@@ -96,8 +97,8 @@ def preload(options: dict[str, Any]) -> Any:
     module = sys.modules[_SPEC.name] = importlib.util.module_from_spec(_SPEC)
     exec(_SHELL_CODE, module.__dict__)
     shell = module.build(options.get("scratch_root") or options["scratch"])
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # IPython has just collected what there was, when the shell was reset after its warm-up.
+    gc.enable()
     with contextlib.suppress(OSError):  # Where there is no room, or no /proc, forks copy more page tables.
         memory_file.move()
     if reduced.on_linux():
