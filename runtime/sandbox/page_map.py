@@ -12,9 +12,9 @@ Areas = list[tuple[int, int]]
 """(address, bytes) of each."""
 _ENTRY = 8
 """Bytes of an entry of pagemap, one for each page (Documentation/admin-guide/mm/pagemap.rst)."""
-ANONYMOUS, OWN = b"\x80\x81", b"\x81"
+ANONYMOUS, OWN, OF_FILE = b"\x80\x81", b"\x81", b"\xa0\xa1"
 """The last byte of an entry. Bit 63: in memory; bit 61: of a file; bit 56: mapped by this process alone. So a page in
-memory that belongs to no file, and one that this process has written to since it was forked."""
+memory that belongs to no file; one that this process has written to since it was forked; a file's."""
 
 
 def mapped(pid: int | str) -> Iterator[tuple[int, int, str]]:
@@ -36,6 +36,15 @@ def writable(pid: int | str) -> Areas:
         OSError: as `mapped`.
     """
     return [(start, size) for start, size, access in mapped(pid) if access.startswith("rw") and access.endswith("p")]
+
+
+def read_only(pid: int | str) -> Areas:
+    """The memory that a process may only read, or execute: files' for the most part.
+
+    Raises:
+        OSError: as `mapped`.
+    """
+    return [(start, size) for start, size, access in mapped(pid) if access in ("r--p", "r-xp")]
 
 
 def entries(pagemap: int, areas: Iterable[tuple[int, int]]) -> Iterator[bytes]:

@@ -106,6 +106,9 @@ class EchoHook(DisplayHook):
         if "text/plain" in format_dict:
             self.shell.write_out(format_dict["text/plain"] + "\n")
 
+    def log_output(self, format_dict: Any) -> None:
+        """Nobody asks for a list of what was shown; `Out` has the values."""
+
     def finish_displayhook(self) -> None:
         """Nothing was begun."""
 
@@ -136,6 +139,12 @@ class Compiler(CachingCompiler):
 
 class Shell(InteractiveShell):
     """The session's interpreter."""
+
+    # IPython has traits here, which tell their observers of each change. There are none, and it takes many steps.
+    execution_count: int = 1
+    last_execution_succeeded = True
+    history_manager: Any = None
+    display_formatter: Any = None
 
     compiler_class = Compiler
     displayhook_class = EchoHook
@@ -273,7 +282,7 @@ class Shell(InteractiveShell):
         this 200, and that is most of what a cell costs.
         """
         number: int = self.execution_count
-        self.execution_count: int = number + 1
+        self.execution_count = number + 1
         self.history_manager.store_inputs(number, code + "\n", code)
         name = str(self.compile.cache(code + "\n", number, raw_code=code))
         self._trigger("pre_execute")

@@ -307,7 +307,7 @@ class Succession:
         """Have the head fork for the next cell. Whatever goes wrong shows when that cell begins."""
         cell = self.number + 1
         try:
-            ranges = worker.habit.look(worker.head) if self._kept and not worker.habit.learnt else ()
+            ranges = worker.habit.look(worker.head) if self._kept else ()
             protocol.write_all(worker.orders, protocol.snapshot_order(cell, ranges), timeout=READY)
         except (OSError, TimeoutError):
             return

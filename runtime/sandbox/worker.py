@@ -40,7 +40,8 @@ _dup2, _open, _close, _closerange, _stat = os.dup2, os.open, os.close, os.closer
 _set_blocking, _write, _write_all = os.set_blocking, os.write, protocol.write_all
 _read_order, _unpack_ranges, _frame = protocol.read_order, protocol.unpack_ranges, protocol.report
 _getstate, _setstate, _threads = random.getstate, random.setstate, _thread._count
-_b64encode, _populate, _prepare, _select = base64.b64encode, hot_pages.populate, hot_pages.prepare, select.select
+_b64encode, _select = base64.b64encode, select.select
+_populate, _prepare, _Touched = hot_pages.populate, hot_pages.prepare, hot_pages.Touched
 # The C function: around it, `signal.signal` makes members of enumerations, which touches a hundred pages of memory.
 _signal_to = _signal.signal
 _INTERRUPT, _IGNORE, _RAISE = _signal.SIGINT, _signal.SIG_IGN, _signal.default_int_handler
@@ -72,7 +73,7 @@ def run_head(shell: Any) -> None:
                 _report(b"ready", number, b',"pid":%d' % _getpid())
                 if ranges:
                     with contextlib.suppress(Exception):  # It only saves time, and user code may have changed ctypes.
-                        HOT.extend(_prepare(_unpack_ranges(ranges)))
+                        HOT.extend(_prepare(_Touched(_unpack_ranges(ranges), [])))
                 # While nobody waits; a cell that comes meanwhile is better off with its own faults.
                 _populate(HOT, lambda: _select([ORDERS], [], [], 0)[0])
                 _report(b"warm", number)
