@@ -107,7 +107,9 @@ class EchoHook(DisplayHook):
             self.shell.write_out(format_dict["text/plain"] + "\n")
 
     def log_output(self, format_dict: Any) -> None:
-        """Nobody asks for a list of what was shown; `Out` has the values."""
+        """Remember the text for `%history -o`; of the rest, which would make a notebook, nobody does."""
+        if "text/plain" in format_dict:
+            self.shell.history_manager.output_hist_reprs[self.prompt_count] = format_dict["text/plain"]
 
     def finish_displayhook(self) -> None:
         """Nothing was begun."""
@@ -395,6 +397,7 @@ def _warm_up(shell: Shell) -> None:
     shell.run("1/0")
     shell.run("(1, 'a')")
     shell.reset(new_session=True)
+    shell.history_manager.output_hist_reprs.clear()
     shell.execution_count = 1
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         if hasattr(sys, name):

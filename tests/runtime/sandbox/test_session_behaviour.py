@@ -106,6 +106,12 @@ def test_a_figure_comes_back_as_png_bytes_and_as_no_text(shared: Sandbox) -> Non
     assert [image[:8] for image in result.images] == [b"\x89PNG\r\n\x1a\n"]
 
 
+def test_the_history_has_inputs_and_outputs() -> None:
+    with Sandbox() as sandbox:
+        sandbox.run("6 * 7")
+        assert sandbox.run("%history -o").output == "6 * 7\n42\n%history -o"
+
+
 def test_random_numbers_go_on_from_cell_to_cell() -> None:
     with Sandbox() as sandbox:
         sandbox.run("import random, numpy as np; random.seed(1); np.random.seed(1)")
