@@ -42,7 +42,7 @@ _read_order, _unpack_ranges, _frame = protocol.read_order, protocol.unpack_range
 _getstate, _setstate, _threads = random.getstate, random.setstate, _thread._count
 _b64encode, _select = base64.b64encode, select.select
 _populate, _prepare, _Touched = hot_pages.populate, hot_pages.prepare, hot_pages.Touched
-# The C function: around it, `signal.signal` makes members of enumerations, which touches a hundred pages of memory.
+# The C function: around it, `signal.signal` makes members of enumerations, which touches dozens of pages.
 _signal_to = _signal.signal
 _INTERRUPT, _IGNORE, _RAISE = _signal.SIGINT, _signal.SIG_IGN, _signal.default_int_handler
 
