@@ -112,7 +112,8 @@ def faults_of(action: Callable[[], object], first: Callable[[], object]) -> int:
     return counted
 
 
-def test_a_session_learns_what_its_own_cells_write_to() -> None:
+def test_a_session_learns_what_its_own_cells_write_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hot_pages, "_TOO_LARGE", 1 << 40)  # This process has far more memory than a session's.
     habit = hot_pages.Habit([])
     megabyte = bytearray(1 << 20)
     heads: list[int] = []
@@ -141,7 +142,17 @@ def test_a_session_learns_what_its_own_cells_write_to() -> None:
         for pid in heads:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-    assert [hot_pages.Habit([]).look(heads[0]) for _ in range(2)] == [[], []]
+    gone = hot_pages.Habit([])
+    assert [gone.look(heads[0]) for _ in range(2)] == [[], []]
+
+
+def test_in_a_session_with_very_much_memory_nothing_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(hot_pages.page_map, "entries_of", lambda *_: looked.append(1) or b"")
+    monkeypatch.setattr(hot_pages, "_TOO_LARGE", 1 << 20)
+    habit = hot_pages.Habit([])
+    assert [habit.look(os.getpid()) for _ in range(2)] == [[], []]
+    assert not looked
 
 
 @pytest.mark.skipif(kernel.fork_unnoticed() is None, reason="this C library has no _Fork: hooks run for snapshots too")
