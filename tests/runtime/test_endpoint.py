@@ -381,7 +381,8 @@ def test_a_server_that_fails_is_one_clear_error_of_that_solution(
     reply: Callable[[dict[str, Any]], Any], said: str
 ) -> None:
     with Server(reply) as server:
-        engine = EndpointEngine("served", server.url, EngineSettings(), timeout=2.0)  # time enough to connect on a busy machine
+        # Half a second has been too short to connect on a busy machine.
+        engine = EndpointEngine("served", server.url, EngineSettings(), timeout=2.0)
         solution = Solver(engine, Sandbox(), FENCED).solve("q")
     assert solution.status == "error"
     assert said in solution.detail
