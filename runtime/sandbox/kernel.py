@@ -159,7 +159,7 @@ class Advice:
         numbers = _PROCESS_MADVISE, PIDFD_SELF, len(ranges), advice, 0
         call, this_process, count, what, flags = map(ctypes.c_long, numbers)
         self._together = call, this_process, vectors, count, what, flags
-        self._call, self._single, self._advice = libc().syscall, libc().madvise, advice
+        self._call, self._single, self.advice = libc().syscall, libc().madvise, advice
         self._call.restype = ctypes.c_ssize_t
         self._single.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
@@ -174,7 +174,7 @@ class Advice:
             return
         for address, size in self.ranges:
             if done <= 0:
-                self._single(address, size, self._advice)
+                self._single(address, size, self.advice)
             done -= size
 
 
