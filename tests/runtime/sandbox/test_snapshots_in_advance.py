@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from runtime.sandbox import Limits, Sandbox, hot_pages, kernel, processes
+from runtime.sandbox import Limits, Sandbox, hot_pages, kernel, page_map, processes
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -43,6 +43,20 @@ def test_the_process_of_a_cell_was_there_before_the_cell_came(sandbox: Sandbox) 
     sandbox.run("1")
     time.sleep(1.0)
     assert float(sandbox.run(AGE).output) > 0.5
+
+
+def test_the_pages_that_a_cell_will_write_to_are_copied_before_it_comes(sandbox: Sandbox) -> None:
+    before = leaves()
+    sandbox.run("x = 1")
+    sandbox.run("x")
+    time.sleep(0.5)
+    heads = {pid for pid in leaves() - before if processes.alive(pid)}
+    copied = []
+    for pid in heads:
+        areas = page_map.writable(pid)
+        copied.append(len(list(page_map.marked(areas, page_map.entries_of(pid, areas), page_map.OWN))))
+    # Some 500; the fork and its wait alone take 60.
+    assert max(copied) > 300, copied
 
 
 def test_a_head_that_dies_while_it_waits_costs_nothing(sandbox: Sandbox) -> None:
