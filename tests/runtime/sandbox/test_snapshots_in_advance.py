@@ -45,6 +45,7 @@ def test_the_process_of_a_cell_was_there_before_the_cell_came(sandbox: Sandbox) 
     assert float(sandbox.run(AGE).output) > 0.5
 
 
+@pytest.mark.skipif(kernel.kernel_version() < (5, 14), reason="this kernel has no MADV_POPULATE_WRITE")
 def test_the_pages_that_a_cell_will_write_to_are_copied_before_it_comes(sandbox: Sandbox) -> None:
     before = leaves()
     sandbox.run("x = 1")
