@@ -166,13 +166,8 @@ def _incomplete(source: str | None) -> tuple[str, str]:
     error = None if source is None else _mistake(source)
     if isinstance(error, IndentationError):
         return "IndentationError", "expected an indented block"
-    message = "" if error is None else str(error.msg)
-    if error is not None and message.startswith("unterminated "):
-        if _earlier_mistake(error, source):
-            return "SyntaxError", "invalid syntax"
-        return "SyntaxError", f"EO{'F' if 'triple' in message else 'L'} while scanning " + (
-            "triple-quoted string literal" if "triple" in message else "string literal"
-        )
+    if error is not None and str(error.msg).startswith("unterminated "):
+        return _syntax("SyntaxError", str(error.msg), error, source)
     return "SyntaxError", "unexpected EOF while parsing"
 
 

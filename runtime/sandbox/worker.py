@@ -37,7 +37,7 @@ HOT: list[kernel.Advice] = []
 # User code may replace anything in these modules; the loop keeps what it needs.
 _fork, _fork_unnoticed, _getpid, _waitpid, _exit = os.fork, kernel.fork_unnoticed(), os.getpid, os.waitpid, os._exit
 _dup2, _open, _close, _closerange, _stat = os.dup2, os.open, os.close, os.closerange, os.stat
-_set_blocking, _write, _write_all = os.set_blocking, os.write, protocol.write_all
+_set_blocking, _write_all = os.set_blocking, protocol.write_all
 _read_order, _unpack_ranges, _frame = protocol.read_order, protocol.unpack_ranges, protocol.report
 _getstate, _setstate, _threads = random.getstate, random.setstate, _thread._count
 _b64encode, _select = base64.b64encode, select.select
@@ -99,7 +99,7 @@ def rehearsal(shell: Any) -> list[Callable[[], None]]:
             recovery.append(Recovery(shell, (ORDERS, REPORTS, OUTPUT)))
         _signal_to(_INTERRUPT, _IGNORE)
         _set_blocking(ORDERS, True)
-        _write(orders[0], protocol.cell_order(number, code))
+        os.write(orders[0], protocol.cell_order(number, code))
         order = _read_order(ORDERS)
         assert order is not None
         _serve(shell, recovery[0], order[0], str(order[1]))
@@ -187,10 +187,7 @@ def _set_up_streams() -> None:
 
 def _report(event: bytes, number: int, more: bytes = b"") -> None:
     _set_blocking(REPORTS, True)
-    frame = _frame(event, number, more)
-    written = _write(REPORTS, frame)
-    if written < len(frame):
-        _write_all(REPORTS, frame[written:])
+    _write_all(REPORTS, _frame(event, number, more))
 
 
 def seed_numpy() -> None:
