@@ -83,6 +83,12 @@ class Streams:
 class EchoHook(DisplayHook):
     """Echo as Jupyter does, without `Out[n]: `, and to the cell's output even where `sys.stdout` is something else."""
 
+    @property
+    def prompt_count(self) -> int:
+        """The number of the cell that runs. IPython counts on before a cell or after it, depending on its version."""
+        number: int = self.shell.number
+        return number
+
     def quiet(self) -> bool:
         """Whether a semicolon ends the cell. IPython tokenizes it for that, which only a comment makes necessary."""
         parsed = self.shell.history_manager.input_hist_parsed
@@ -153,6 +159,8 @@ class Shell(InteractiveShell):
     display_pub_class = Publisher
     reword: Callable[[BaseException, str | None], tuple[str, str] | None] | None = None
     """Type and message to show for an exception, given the code if it is the cell's; None where its own will do."""
+    number = 1
+    """Of the cell that runs."""
     _code = ""
 
     def prepare(self) -> None:
@@ -255,7 +263,7 @@ class Shell(InteractiveShell):
     def run(self, code: str) -> bool:
         """Run one cell; True where it neither failed to compile nor raised."""
         self.images = []
-        self._code = code
+        self._code, self.number = code, self.execution_count
         self.streams.install()
         sys.displayhook = self.displayhook  # whatever the last cell put there
         tree = self._as_python(code)

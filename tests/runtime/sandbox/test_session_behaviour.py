@@ -106,6 +106,14 @@ def test_a_figure_comes_back_as_png_bytes_and_as_no_text(shared: Sandbox) -> Non
     assert [image[:8] for image in result.images] == [b"\x89PNG\r\n\x1a\n"]
 
 
+def test_outputs_have_the_numbers_of_their_cells() -> None:
+    with Sandbox() as sandbox:
+        sandbox.run("6 * 7")
+        sandbox.run("'await' and 8")  # goes through IPython's own way, as all that might not be plain Python
+        sandbox.run("None")
+        assert sandbox.run("Out, _1, _2").output == "({1: 42, 2: 8}, 42, 8)"
+
+
 def test_the_history_has_inputs_and_outputs() -> None:
     with Sandbox() as sandbox:
         sandbox.run("6 * 7")
