@@ -84,9 +84,10 @@ def numbers_of(entry: dict[str, Any]) -> str:
     kinds = " ".join(f"{kind} {entry[kind]:.3f}" for kind in LOSS_KINDS if kind in entry)
     rate = entry["tokens"] / entry["seconds"]
     useful = entry["supervised"] / entry["seconds"]
+    use = f"  MFU {entry['mfu']:.0%}" if "mfu" in entry else ""
     sampled = "".join(f"  {name.replace('_at_', '@')} {value:.0%}" for name, value in entry.get("sample", {}).items())
     return (
         f"loss {entry['loss']:.3f} ({kinds})  lr {entry['lr']:.1e}  "
-        f"{rate:,.0f} tokens/s ({useful:,.0f} supervised, {entry['padding']:.0%} padding)  "
-        f"MFU {entry['mfu']:.0%}  {entry['memory_gb']:.1f} GB{sampled}"
+        f"{rate:,.0f} tokens/s ({useful:,.0f} supervised, {entry['padding']:.0%} padding){use}  "
+        f"{entry['memory_gb']:.1f} GB{sampled}"
     )

@@ -189,9 +189,12 @@ def refuse_nan(loss: float, norm: float, step: int, rows: Sequence[Row], last: P
 
 
 def log_entry(
-    done: int, result: StepResult, rate: float, norm: float, seconds: float, mfu: float, device: torch.device
+    done: int, result: StepResult, rate: float, norm: float, seconds: float, mfu: float | None, device: torch.device
 ) -> dict[str, Any]:
-    """One line of `log.jsonl`. `memory_gb` is the peak so far: reserved on a GPU, of the whole process without one."""
+    """One line of `log.jsonl`; `mfu` only where it can be said.
+
+    `memory_gb` is the peak so far: reserved on a GPU, of the whole process without one.
+    """
     entry: dict[str, Any] = {"step": done, "loss": round(result.loss, 6)}
     entry |= {kind: round(value, 6) for kind, value in result.per_kind().items()}
     return entry | {
@@ -202,7 +205,7 @@ def log_entry(
         "padding": round(1 - result.tokens / result.slots, 4),
         "micro_batches": result.micro_batches,
         "seconds": round(seconds, 4),
-        "mfu": round(mfu, 4),
+        **({} if mfu is None else {"mfu": round(mfu, 4)}),
         "memory_gb": round(peak_memory(device) / 1e9, 3),
     }
 

@@ -137,7 +137,7 @@ def _run(
     from qlora.adapter import add_adapter
     from qlora.base import device_and_dtype, find_base, load_model, load_tokenizer
     from qlora.packing import RowOrder
-    from qlora.peak import peak_of
+    from qlora.peak import Utilization
     from qlora.plan import Shape
     from qlora.plots import plot_run
     from qlora.prepare import prepare
@@ -180,10 +180,11 @@ def _run(
         folder.write_inputs(settings, tokenizer, base, data.held_out)
         folder.cut_log(done)
         folder.write(run | {"status": "running", "steps": done})
-    shape, peak = Shape.of(base.config, len(tokenizer)), peak_of(adapted.device, adapted.dtype)
+    shape, progress = Shape.of(base.config, len(tokenizer)), Progress(console, steps, done)
+    utilization = Utilization(adapted.device, adapted.dtype, processes.world, say=progress.say)
+    peak = utilization.peak
     setup.announce(console, base, data, adapted, backend, options, steps, done, processes.world, peak, sharded)
 
-    progress = Progress(console, steps, done)
     stepper.on_halved = lambda limit: progress.say(
         f"memory ran out: micro-batches of at most {limit:,} tokens from here on; the {order.batch_rows} rows of a "
         "step, and so its gradient, stay the same",
@@ -210,7 +211,7 @@ def _run(
             tokens, supervised = tokens + result.tokens, supervised + result.supervised
             taken = time.perf_counter() - began
             flops = shape.training_flops(settings.lora, data.table.lengths[rows], result.supervised)
-            mfu = flops / taken / (peak.flops * processes.world)
+            mfu = utilization(flops, taken)
             entry = setup.log_entry(done, result, rate, norm, taken, mfu, adapted.device)
             if on_sample is not None and options.sample_every and done % options.sample_every == 0:
                 if processes.first:

@@ -11,12 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from factory import sum_rows, write_jsonl
 from rich.console import Console
 from test_training_run import recipe, run
 
-from qlora import peak
 from qlora.plan import Shape
 from qlora.plots import show_run
 from qlora.progress import Progress
@@ -54,25 +52,6 @@ def test_model_flops_are_those_that_a_step_really_multiplies(
     again = 6.0 * 8 * shape.hidden * result.supervised
     assert products == pytest.approx(expected - unseen + again, rel=1e-6)
     assert shape.training_flops(lora, [10, 10], 0) < shape.training_flops(lora, [20], 0)
-
-
-def test_a_known_gpu_has_its_data_sheet_and_any_other_device_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    device = torch.device("cuda", 7)
-    names = iter(["NVIDIA H100 PCIe", "NVIDIA A100-SXM4-80GB", "NVIDIA Unheard-Of"])
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: next(names))
-    monkeypatch.setattr(peak, "measure", lambda *_: 5e12)
-    for flops, source in [(756e12, "data sheet"), (312e12, "data sheet"), (5e12, "measured")]:
-        peak.peak_of.cache_clear()
-        found = peak.peak_of(device, torch.bfloat16)
-        assert found.flops == flops
-        assert found.source.startswith(source)
-    monkeypatch.undo()
-    peak.peak_of.cache_clear()
-    before = torch.random.get_rng_state()
-    cpu = peak.peak_of(torch.device("cpu"), torch.float32)
-    assert cpu.flops > 1e8
-    assert peak.peak_of(torch.device("cpu"), torch.float32) is cpu
-    assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_the_live_view_says_what_is_asked_of_it_and_keeps_the_last_sample_in_sight() -> None:
@@ -135,9 +114,10 @@ def test_tensorboard_gets_every_number_of_the_log_and_of_the_samples(
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert written["pass_at_1"] == [(2, 0.5)]
     assert "closed" in written
-    for name in ("loss", "text", "code", "lr", "mfu", "padding", "memory_gb"):
+    for name in ("loss", "text", "code", "lr", "padding", "memory_gb"):
         assert written[name] == [(entry["step"], entry[name]) for entry in log]
-    assert all(0 < entry["mfu"] < 2 for entry in log)
+    assert written.get("mfu", []) == [(entry["step"], entry["mfu"]) for entry in log if "mfu" in entry]
+    assert all(0 < entry["mfu"] <= 1 for entry in log if "mfu" in entry)
 
 
 def test_what_may_change_while_a_run_goes_on_keeps_its_folder(tmp_path: Path) -> None:
