@@ -1,9 +1,16 @@
-"""Fixtures that several rooms share."""
+"""Fixtures that several rooms share, and where the suite computes: on the processor, on every machine."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+# Before anything imports torch. The suite holds exact float32 results and starts several processes, so it hides the
+# GPU also where there is one; what needs a GPU stands in tests/gpu and runs apart (`make test-gpu`). With a driver and
+# no visible GPU the import of unsloth would raise, hence its variable.
+os.environ.update(
+    {} if os.environ.get("MATHCODER_TEST_GPU") == "1" else {"CUDA_VISIBLE_DEVICES": "", "UNSLOTH_FORCE_CPU": "1"}
+)
 
 import hypothesis
 import pytest
@@ -13,6 +20,19 @@ hypothesis.settings.register_profile("mathcoder", deadline=None)
 hypothesis.settings.load_profile("mathcoder")
 
 ROOT = Path(__file__).resolve().parent.parent
+ON_GPU = os.environ.get("MATHCODER_TEST_GPU") == "1"
+GPU_TESTS = Path(__file__).resolve().parent / "gpu"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With MATHCODER_TEST_GPU=1 only tests/gpu runs; without it, each test in there is skipped."""
+    apart = [item for item in items if item.path.is_relative_to(GPU_TESTS)]
+    if ON_GPU:
+        config.hook.pytest_deselected(items=[item for item in items if item not in apart])
+        items[:] = apart
+        return
+    for item in apart:
+        item.add_marker(pytest.mark.skip(reason="needs a GPU; `make test-gpu` (MATHCODER_TEST_GPU=1) runs it"))
 
 
 @pytest.fixture(scope="session")
