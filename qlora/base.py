@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qlora.out_of_memory import is_out_of_memory
 from qlora.quiet import quiet_libraries
 from qlora.settings import Backend, TrainSettings
 from qlora.tokens import add_control_tokens, segment_tokenizer
@@ -26,6 +29,8 @@ ARCHITECTURES = {
 """Architectures whose forward pass the loop was tested with."""
 BLOCKSIZE = 64
 """Weights that share one NF4 scale (arXiv 2305.14314, section 3)."""
+ROWS_AT_A_TIME = 4096
+"""Rows of an embedding that are summed in float64 at one time."""
 
 
 @dataclass(frozen=True)
@@ -223,18 +228,14 @@ def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend
     if on_host:
         device = torch.device("cpu")
     known = _known_tokens(base)
-    with quiet_libraries():
+    with quiet_libraries(), _room_for(base, device):
         try:
             model = (_load_unsloth if backend == "unsloth" else _load_transformers)(base, settings, device, dtype)
-        except torch.OutOfMemoryError as error:
-            raise TrainError(
-                f"the 4-bit weights of {base.name} do not fit in the memory of this GPU",
-                "nothing was trained",
-                "use a smaller base; `mathcoder plan` says what fits",
-            ) from error
         except MathCoderError:
             raise
         except Exception as error:
+            if _is_too_large(error):
+                raise
             # Not narrower: SafetensorError derives from Exception alone, and a config.json that does not fit its
             # weights fails in transformers' model code with whatever that line raises.
             raise ModelError(
@@ -244,6 +245,27 @@ def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend
             ) from error
         _grow(model, tokenizer, known)
     return model
+
+
+@contextmanager
+def _room_for(base: BaseModel, device: torch.device) -> Iterator[None]:
+    """Say what it means that memory runs out in here."""
+    try:
+        yield
+    except (RuntimeError, ValueError, MemoryError, OSError) as error:
+        if not _is_too_large(error):
+            raise
+        place = "this GPU" if device.type == "cuda" else "this machine"
+        raise TrainError(
+            f"the weights of {base.name} do not fit in the memory of {place}",
+            "nothing was trained",
+            "end what else uses that memory, or use a smaller base; `mathcoder plan` says what fits",
+        ) from error
+
+
+def _is_too_large(error: BaseException) -> bool:
+    # What transformers' 4-bit loader says where accelerate found no room on the GPU for all layers.
+    return is_out_of_memory(error) or "dispatched on the CPU" in str(error)
 
 
 def _first_line(error: BaseException) -> str:
@@ -318,5 +340,18 @@ def _grow(model: Any, tokenizer: Any, known: int) -> None:
         weights.append(model.get_output_embeddings().weight)
     with torch.no_grad():
         for weight in weights:
-            # In float64: a sum of 150,000 rows in bfloat16 would stop growing long before its end.
-            weight[new.to(weight.device)] = weight[: min(known, rows)].double().mean(0).to(weight.dtype)
+            weight[new.to(weight.device)] = _mean_row(weight[: min(known, rows)]).to(weight.dtype)
+
+
+def _mean_row(weight: torch.Tensor) -> torch.Tensor:
+    """[H] float64 mean of the rows of `weight`.
+
+    In float64: a sum of 150,000 rows in bfloat16 would stop growing long before its end. A part at a time: a float64
+    copy of a whole embedding is several GB, on a GPU that the base has all but filled.
+    """
+    import torch
+
+    total = torch.zeros(weight.shape[1], dtype=torch.float64, device=weight.device)
+    for part in weight.split(ROWS_AT_A_TIME):
+        total += part.double().sum(0)
+    return total / len(weight)

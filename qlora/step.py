@@ -14,6 +14,7 @@ from torch import Tensor
 from qlora.adapter import Adapted
 from qlora.attention import RowLayout
 from qlora.loss import supervised_loss
+from qlora.out_of_memory import is_out_of_memory
 from qlora.packing import MicroBatch, group_rows, lay_out
 from qlora.prepare import Prepared
 from qlora.processes import Processes
@@ -103,10 +104,10 @@ class Stepper:
             result, message = None, ""
             try:
                 result = work()
-            except (torch.OutOfMemoryError, RuntimeError) as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                message = str(error).splitlines()[0]
+                message = (str(error).splitlines() or [type(error).__name__])[0]
             # Outside the handler: there the exception still holds the frames, and with them the memory.
             if self.together and message:
                 self._refuse_to_halve(rows, message)
@@ -202,11 +203,6 @@ class Stepper:
             torch.cuda.empty_cache()
         if self.on_halved is not None:
             self.on_halved(self.micro_tokens)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that an allocation failed, on a GPU or on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _isolation(adapted: Adapted, micro: MicroBatch) -> dict[str, Any]:

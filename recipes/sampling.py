@@ -71,7 +71,7 @@ class HeldOutSample:
             if first:
                 self._say("no held-out row has an answer to compare with: no pass@1 (data.held_out_percent)", "yellow")
             return {}
-        from qlora.step import is_out_of_memory
+        from qlora.out_of_memory import is_out_of_memory
 
         started = time.perf_counter()
         try:
