@@ -35,10 +35,10 @@ from recipes.data.solve import sample, samples_path, select
 from recipes.nano.families import FAMILIES
 from recipes.nano.problems import Problem, draw, mentions_held_out_number
 from recipes.nano.rows import PATIENCE, execute_in_sandbox
+from runtime.evaluate.stats import paired_difference, wilson
 from runtime.files import sha256_file
 from runtime.grade import equivalent
 from runtime.settings import SolverSettings
-from runtime.stats import paired_difference, wilson
 
 # No limit of time decides about a problem: the machine may be busy with other things.
 SETTINGS = SolverSettings(max_tokens=400, max_blocks=9, max_seconds=7200.0)

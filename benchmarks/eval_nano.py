@@ -24,7 +24,7 @@ from figures import ROOT, Figures, add_json_argument
 from recipes.cli.places import PACKAGED_MODEL
 from recipes.nano.problems import HeldOutKind, held_out
 from runtime.engine import load
-from runtime.evaluate import run_eval
+from runtime.evaluate.run import run_eval
 from runtime.files import write_text
 from runtime.settings import SolverSettings
 

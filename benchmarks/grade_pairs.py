@@ -3,8 +3,8 @@
     python benchmarks/grade_pairs.py [--list] [--json FILE]
 
 Prints, for each grader, false "equal" verdicts, missed true equals and seconds, on the pairs of
-tests/runtime/data/graded_pairs.jsonl. `--list` names them. Exit code 1 where ours calls an unequal pair equal or misses
-more than 1 % of the equal ones.
+tests/runtime/grade/data/graded_pairs.jsonl. `--list` names them. Exit code 1 where ours calls an unequal
+pair equal or misses more than 1 % of the equal ones.
 
 The released evaluator's rules (MathCoder, `utils.py`) are written anew from their description: lower case, the text
 after ` is `, the last box, what follows `=`, unit names removed wherever they occur together with every `^2` and `^3`
@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from runtime.grade import equivalent, last_boxed, warm_up  # noqa: E402
 
-PAIRS = ROOT / "tests" / "runtime" / "data" / "graded_pairs.jsonl"
+PAIRS = ROOT / "tests" / "runtime" / "grade" / "data" / "graded_pairs.jsonl"
 ALARM_SECONDS = 5
 
 _UNITS = (

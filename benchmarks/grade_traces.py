@@ -27,9 +27,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from runtime.evaluate.results import read_attempts, strict_differences  # noqa: E402
 from runtime.grade import algebra, equivalent, last_boxed, warm_up  # noqa: E402
 from runtime.grade.compare import _cached_read, _equivalent  # noqa: E402
-from runtime.results import read_attempts, strict_differences  # noqa: E402
 
 PAPER = {
     "L-7b-GSM8K": 64.2,

@@ -20,8 +20,8 @@ from rich.table import Table
 from recipes.cli.places import PACKAGED_MODEL
 from recipes.nano.exam import KINDS, Paper, sit, tampered
 from runtime.engine import load
+from runtime.evaluate.stats import wilson
 from runtime.files import sha256_file
-from runtime.stats import wilson
 
 CONTEXT = 8 * 1024
 """Tokens shared by the sequences that are decoded together."""

@@ -28,13 +28,14 @@ from figures import ROOT, Figures, add_json_argument
 from sandbox_fidelity import is_traceback, kind_of, last_error, normal
 
 from recipes.cli.places import PACKAGED_MODEL
-from runtime.batch import Item, solve_batch
-from runtime.engine_llama import LlamaEngine
+from runtime.engine.llama.engine import LlamaEngine
+from runtime.engine.scripted import ReplayEngine
+from runtime.evaluate.replay import ReplayReport, compare, recorded_script
 from runtime.files import sha256_file
-from runtime.replay import ReplayEngine, ReplayReport, compare, recorded_script
 from runtime.sandbox import Limits, host
 from runtime.settings import EngineSettings, SolverSettings
 from runtime.solver import Solution
+from runtime.solver.batch import Item, solve_batch
 
 LIMITS = Limits(cell_seconds=20, output_chars=2_000_000, memory_mb=2048)
 """As wide as those of `sandbox_fidelity`: what is compared is the text, not the patience."""

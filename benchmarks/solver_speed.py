@@ -36,15 +36,15 @@ from figures import Figures, add_json_argument  # noqa: E402
 
 from recipes.cli.places import PACKAGED_MODEL  # noqa: E402
 from recipes.nano.exam import sit  # noqa: E402
-from runtime.batch import Item, solve_batch  # noqa: E402
-from runtime.engine_llama import LlamaDecoder, LlamaEngine  # noqa: E402
-from runtime.engine_native import captured_log, library  # noqa: E402
+from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine  # noqa: E402
+from runtime.engine.llama.library import captured_log, library  # noqa: E402
+from runtime.engine.scripted import script_tokens  # noqa: E402
 from runtime.lce import TEXT, Block, conversation, segments  # noqa: E402
-from runtime.replay import script_tokens  # noqa: E402
 from runtime.sandbox import Sandbox  # noqa: E402
 from runtime.settings import EngineSettings, SolverSettings  # noqa: E402
-from runtime.solution import Solution  # noqa: E402
 from runtime.solver import Solver  # noqa: E402
+from runtime.solver.batch import Item, solve_batch  # noqa: E402
+from runtime.solver.solution import Solution  # noqa: E402
 
 CLOCK: Callable[[], float] = time.perf_counter
 QUESTION = "Pens at 3, books at 7: how much are 4 and 5?"

@@ -38,9 +38,9 @@ def scripted_chat(log: Path) -> int:
     from recipes.cli import main
 
     def load_engine(*_: Any) -> Any:
-        import runtime.replay as replay
+        import runtime.engine.scripted as replay
+        from runtime.engine.scripted import ReplayEngine
         from runtime.lce import Block
-        from runtime.replay import ReplayEngine
 
         # The scripted engine takes llama.cpp's flag to stop, and loading llama.cpp belongs to loading a model.
         replay.AbortFlag = Flag  # type: ignore[misc, assignment]
@@ -78,7 +78,7 @@ def scripted_chat(log: Path) -> int:
 
 
 class Flag:
-    """A flag to stop, as `runtime.engine_native.AbortFlag`."""
+    """A flag to stop, as `runtime.engine.llama.library.AbortFlag`."""
 
     def __init__(self) -> None:
         self.set_, self.callback = False, None

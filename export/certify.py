@@ -257,7 +257,7 @@ class Certifier:
 
 def _threads(parameters: int) -> int:
     """Threads to measure with. A small model gains nothing from a second one and waits for it at every layer."""
-    from runtime.engine_native import usable_cores
+    from runtime.engine.llama.library import usable_cores
 
     return 1 if parameters < _SMALL else usable_cores()
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from export.compare import Reference, Tally
 from export.rows import Sample
-from runtime.engine_native import captured_log, last_errors, library
-from runtime.engine_vocab import LlamaVocabulary
+from runtime.engine.llama.library import captured_log, last_errors, library
+from runtime.engine.llama.vocabulary import LlamaVocabulary
 from runtime.errors import ModelError
 
 _CHUNK = 256

@@ -39,9 +39,9 @@ def read_problems(file: Path, count: int) -> list[Problem]:
 
 def solve_with_runtime(model: Path, problems: Sequence[Problem], *, threads: int | None = None) -> list[bool]:
     """The default `Solve`: greedy, with sandboxed execution, on `threads` threads (default: the processor's cores)."""
-    from runtime.batch import Item, solve_batch
     from runtime.engine import load
     from runtime.settings import SolverSettings
+    from runtime.solver.batch import Item, solve_batch
 
     right = [False] * len(problems)
     engine = load(model, threads=threads)

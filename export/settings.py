@@ -143,7 +143,7 @@ def tensor_types() -> dict[str, int]:
 
 
 def _constants(prefix: str, *, drop: tuple[str, ...] = (), without: tuple[str, ...] = ()) -> dict[str, int]:
-    from runtime.engine_native import bindings
+    from runtime.engine.llama.library import bindings
 
     result = {}
     for key, value in vars(bindings()).items():

@@ -87,7 +87,7 @@ def demo(out: Path, *, fast: bool = False, problems: int | None = None) -> int:
     Raises:
         MathCoderError: a step cannot be done on this machine; the message says what to do.
     """
-    from runtime.render import make_console
+    from runtime.show.panels import make_console
 
     scale = FAST if fast else FULL
     if problems is not None:
@@ -343,8 +343,8 @@ def _one_solution(story: Story, file: Path) -> None:
     """A held-out problem that takes more than one cell, streamed as `mathcoder solve` does."""
     from recipes.nano.problems import held_out
     from runtime.engine import load
-    from runtime.render import SolutionView
     from runtime.sandbox import Sandbox
+    from runtime.show.panels import SolutionView
     from runtime.solver import Solver
 
     problems = held_out("numbers", 40, 7)
@@ -383,7 +383,7 @@ def _bar(story: Story, label: str, total: int) -> Iterator[Callable[[int], None]
     """A progress bar that leaves nothing behind; silent where the screen cannot redraw."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from runtime.render import can_animate
+    from runtime.show.panels import can_animate
 
     if not can_animate(story.console):
         yield lambda _count: None

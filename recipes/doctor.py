@@ -131,7 +131,7 @@ def _solving() -> Iterator[Finding]:
 
 
 def _llama() -> Iterator[Finding]:
-    from runtime.engine_native import build_facts
+    from runtime.engine.llama.library import build_facts
 
     facts: dict[str, Any] = build_facts()
     features = [part.strip() for part in str(facts["system_info"]).split("|") if "= 1" in part]

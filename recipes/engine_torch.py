@@ -15,15 +15,15 @@ import torch
 
 from qlora.adapter import Adapted, inference
 from qlora.tokens import segment_tokenizer
-from runtime.decoder import BaseDecoder, Opening
 from runtime.engine import ContextFullError, Drawn, Sequence, StoppedError
-from runtime.engine_native import AbortFlag
+from runtime.engine.base import BaseDecoder, Opening
+from runtime.engine.llama.library import AbortFlag
 from runtime.errors import EngineError, InputError
 from runtime.lce import END_OF_MESSAGE
 
 
 class TorchVocabulary:
-    """A transformers tokenizer as `runtime.engine.Vocabulary`: the ids are those that training sees."""
+    """A transformers tokenizer as `runtime.engine.protocol.Vocabulary`: the ids are those that training sees."""
 
     space_prefix = False
     """Training takes the space off that SentencePiece puts before a text; see `qlora.tokens`."""
@@ -87,7 +87,7 @@ def _byte_of_character() -> dict[str, int]:
 
 
 class TorchEngine:
-    """An adapted model as `runtime.engine.Engine`."""
+    """An adapted model as `runtime.engine.protocol.Engine`."""
 
     why_text_only = ""
 
@@ -150,7 +150,7 @@ class TorchEngine:
 
 
 class TorchDecoder(BaseDecoder):
-    """Some sequences of one engine; see `runtime.engine.Decoder` for the contract."""
+    """Some sequences of one engine; see `runtime.engine.protocol.Decoder` for the contract."""
 
     def __init__(self, engine: TorchEngine, slots: int) -> None:
         if slots < 1:

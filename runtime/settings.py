@@ -7,10 +7,20 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runtime.lce import DEFAULT_SYSTEM
-from runtime.modes import WITHOUT_CELLS, Mode
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 Switch = Literal["auto", "on", "off"]
+Mode = Literal["full", "chain-of-thought", "program-of-thought", "imagined"]
+"""
+full: text, code and real executions, as often as the model wants.
+chain-of-thought: no code; the model may begin text blocks only.
+program-of-thought: one code block, run once; what it printed is the answer and the model writes nothing further
+    (Chen et al., arXiv 2211.12588).
+imagined: the model writes the execution blocks itself and no code is run (the ablation of arXiv 2310.03731). In every
+    other mode an execution block can come from the runtime alone.
+"""
+WITHOUT_CELLS: frozenset[Mode] = frozenset({"chain-of-thought", "imagined"})
+"""Modes in which no code is ever run."""
 
 MAX_SEED = 2**32 - 2
 """Largest seed: llama.cpp reads 2**32 - 1 as "draw one from the clock"."""
@@ -62,7 +72,7 @@ class SolverSettings(SamplingSettings):
     dialect: str = "auto"
     """auto: the block format where the model has its tokens, else the fenced dialect its chat template fits."""
     mode: Mode = "full"
-    """The full loop or a baseline, see `runtime.modes`."""
+    """The full loop or a baseline, see `runtime.solver.modes`."""
     code_execution: bool = True
     """False: cells are not run and the execution block says so; used to measure what execution is worth."""
     max_blocks: int = Field(default=32, ge=1)

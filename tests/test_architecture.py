@@ -35,8 +35,8 @@ class Absent:
         if name.partition(".")[0] in {blocked!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
-for path in sorted(pathlib.Path("runtime").glob("*.py")):
-    importlib.import_module("runtime" if path.stem == "__init__" else f"runtime.{{path.stem}}")
+for path in sorted(pathlib.Path("runtime").rglob("*.py")):
+    importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
 from recipes.cli import main
 assert main(["models"]) == 0
 """

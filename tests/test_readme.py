@@ -12,7 +12,7 @@ from recipes.cli import VERBS
 from recipes.cli.completion import options_of
 from recipes.cli.places import built_in
 from recipes.cli.preferences import Preferences
-from runtime.repl_commands import COMMANDS
+from runtime.chat.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

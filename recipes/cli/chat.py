@@ -12,7 +12,7 @@ from recipes.cli.command import Parser, positive_int
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from runtime.repl_log import Recorded
+    from runtime.chat.log import Recorded
 
 NEWEST = "newest"
 
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     model = Path(model_of(args, name))
     warn_unsafe(args.unsafe_exec)
-    from runtime.repl import ChatOptions, chat
+    from runtime.chat.app import ChatOptions, chat
 
     options = ChatOptions(
         model=model,
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
     """The conversation to go on with, and the transcript to write to."""
-    from runtime.repl_log import newest, read_log
+    from runtime.chat.log import newest, read_log
 
     fresh = chats / f"{time.strftime('%Y-%m-%d-%H%M%S')}.jsonl"
     if resume is None:
@@ -117,7 +117,7 @@ def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
 def _choose(resume: Recorded | None) -> str | None:
     """First use: say what there is and offer the packaged model. None where nobody can answer."""
     from recipes.cli.models import NANO, find, how_to_get_one, size_text
-    from runtime.render import make_console
+    from runtime.show.panels import make_console
 
     found = find()
     names = [item.name for item in found]

@@ -14,7 +14,7 @@ from runtime.errors import InputError
 def parser() -> Parser:
     """Arguments of `mathcoder eval`."""
     from recipes.cli.solving import add_model_arguments, add_solver_arguments
-    from runtime.evaluate import MODES
+    from runtime.evaluate.run import MODES
 
     modes = "\n".join(f"  {name:<20}{meaning}" for name, meaning in MODES.items())
     result = Parser(
@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
-    from runtime.evaluate import run_eval
-    from runtime.render import make_console
+    from runtime.evaluate.run import run_eval
+    from runtime.show.panels import make_console
 
     if not args.data:
         raise InputError("--data is missing", "nothing was evaluated", "name question sets, e.g. --data gsm8k,svamp")
@@ -118,7 +118,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _grade(args: argparse.Namespace) -> int:
-    from runtime.evaluate import grade_file
+    from runtime.evaluate.run import grade_file
 
     table = grade_file(args.grade, strict=args.strict)
     if args.json:
@@ -126,7 +126,7 @@ def _grade(args: argparse.Namespace) -> int:
         return 0
     from rich.table import Table
 
-    from runtime.render import make_console
+    from runtime.show.panels import make_console
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("set")
@@ -139,8 +139,8 @@ def _grade(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from runtime.evaluate import compare_files
-    from runtime.render import make_console
+    from runtime.evaluate.run import compare_files
+    from runtime.show.panels import make_console
 
     outcome = compare_files(args.compare, strict=args.strict, console=None if args.json else make_console())
     if args.json:
@@ -149,8 +149,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    from runtime.evaluate import inspect_file
-    from runtime.render import is_interactive, make_console
+    from runtime.evaluate.run import inspect_file
+    from runtime.show.panels import is_interactive, make_console
 
     ask = None
     if is_interactive() and not args.json:

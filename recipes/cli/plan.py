@@ -53,7 +53,7 @@ def _show(found: Plan, folder: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from runtime.render import make_console
+    from runtime.show.panels import make_console
 
     console = make_console()
     table = Table(box=None, show_header=False, pad_edge=False)

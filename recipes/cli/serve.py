@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
     from runtime.sandbox import Sandbox
-    from runtime.serve import SolverServer
+    from runtime.serve.server import SolverServer
     from runtime.solver import Solver
 
     preferences = person(args)

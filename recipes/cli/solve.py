@@ -103,7 +103,7 @@ def _check(args: argparse.Namespace) -> None:
         if args.unsafe_exec:
             raise InputError("--unsafe-exec is for single questions", "a batch never runs code without isolation")
     if args.to is not None:
-        from runtime.notebook_page import SUFFIXES
+        from runtime.show.notebook_page import SUFFIXES
 
         if args.to.suffix.lower() not in SUFFIXES:
             raise InputError(f"--to {args.to} names no export format", "", f"end the name in {', '.join(SUFFIXES)}")
@@ -132,8 +132,8 @@ def _solve(
     limits: Limits,
     preferences: Preferences,
 ) -> int:
-    from runtime.render import SolutionView, make_console
     from runtime.sandbox import Sandbox
+    from runtime.show.panels import SolutionView, make_console
     from runtime.solver import Solver
 
     warn_unsafe(args.unsafe_exec)
@@ -165,9 +165,9 @@ def _vote(
     preferences: Preferences,
 ) -> int:
     """Several samples at once, then the vote."""
-    from runtime.batch import Item, solve_batch, with_samples
-    from runtime.render import answer_text, make_console, show_solution
-    from runtime.vote import vote
+    from runtime.show.panels import answer_text, make_console, show_solution
+    from runtime.solver.batch import Item, solve_batch, with_samples
+    from runtime.solver.vote import vote
 
     if args.unsafe_exec:
         raise InputError("--unsafe-exec and --samples exclude each other")
@@ -222,7 +222,7 @@ def warn_unsafe(unsafe: bool) -> None:
 
 
 def _print_answer(solution: Solution) -> None:
-    from runtime.render import clean, why
+    from runtime.show.panels import clean, why
 
     if solution.answer is not None:
         print(clean(solution.answer).replace("\n", " "))
@@ -248,8 +248,8 @@ def _collecting(on_event: Any, images: dict[int, list[bytes]]) -> Any:
 
 
 def _export(args: argparse.Namespace, question: str, solution: Solution, images: dict[int, list[bytes]]) -> None:
-    from runtime.notebook import Turn
-    from runtime.notebook_page import export
+    from runtime.show.notebook import Turn
+    from runtime.show.notebook_page import export
 
     facts = {key: value for key, value in solution.as_dict().items() if key not in ("blocks", "answer", "status")}
     turn = Turn(question, solution.blocks, solution.answer, solution.status, images, facts)

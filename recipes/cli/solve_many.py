@@ -14,12 +14,12 @@ from recipes.cli.command import say
 from runtime.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from runtime.batch import Item
     from runtime.engine import Engine
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
+    from runtime.show.documents import ResultsFile
     from runtime.solver import Solution
-    from runtime.transcript import ResultsFile
+    from runtime.solver.batch import Item
 
 REPORT_SECONDS = 2.0
 """Between two lines of progress where standard error is no terminal, ten times this."""
@@ -40,7 +40,7 @@ def read_questions(source: str) -> Questions:
         InputError: the file cannot be read, is no text, or holds no question.
         DataError: lines that are no questions, or an id given twice; every such line is named.
     """
-    from runtime.batch import Item
+    from runtime.solver.batch import Item
 
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
@@ -115,7 +115,7 @@ def solve_many(
 ) -> int:
     """Solve `questions`; exit code 1 where an item ended in an error."""
     from recipes.cli.solve import VOTE_TEMPERATURE
-    from runtime.batch import solve_batch, with_samples
+    from runtime.solver.batch import solve_batch, with_samples
 
     if samples > 1 and settings.temperature == 0:
         say(f"samples that vote must differ: temperature {VOTE_TEMPERATURE} instead of 0")
@@ -131,8 +131,8 @@ def solve_many(
             else:
                 print(json.dumps(_line(item, solution), ensure_ascii=False), flush=True)
         return progress.finish()
-    from runtime.dialect import choose
-    from runtime.transcript import ResultsFile
+    from runtime.show.documents import ResultsFile
+    from runtime.solver.dialects import choose
 
     facts = {
         **engine.facts(),
@@ -160,7 +160,7 @@ def solve_many(
 
 def _line(item: Item, solution: Solution) -> dict[str, Any]:
     from runtime.grade import equivalent, strict_equal
-    from runtime.transcript import result_line
+    from runtime.show.documents import result_line
 
     if item.gold is None:
         return result_line(item, solution)
@@ -190,8 +190,8 @@ class _Answers:
         self.next = 0
 
     def add(self, item: Item, solution: Solution) -> None:
-        from runtime.render import clean
-        from runtime.vote import vote
+        from runtime.show.panels import clean
+        from runtime.solver.vote import vote
 
         self.waiting[item.index][item.sample] = solution
         while (ready := self.waiting.get(self.next)) is not None and len(ready) == self.samples:

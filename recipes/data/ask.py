@@ -50,7 +50,7 @@ class Asker(Protocol):
 
 
 class LocalAsker:
-    """A model behind any `runtime.engine.Engine`; its text blocks are the reply and no code is run."""
+    """A model behind any `runtime.engine.protocol.Engine`; its text blocks are the reply and no code is run."""
 
     def __init__(self, engine: Engine, settings: SolverSettings, slots: int = 8) -> None:
         self._engine = engine
@@ -63,7 +63,7 @@ class LocalAsker:
 
     def ask(self, prompts: Iterable[tuple[str, str]]) -> Iterator[Reply]:
         """See the protocol."""
-        from runtime.batch import Item, solve_batch
+        from runtime.solver.batch import Item, solve_batch
 
         items = (Item(key, index, prompt) for index, (key, prompt) in enumerate(prompts))
         for item, solution in solve_batch(self._engine, items, self._settings, slots=self._slots):

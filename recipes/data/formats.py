@@ -114,7 +114,7 @@ def solution_in(value: Mapping[str, Any]) -> str | None:
 
 def gold_in(value: Mapping[str, Any]) -> str | None:
     """The right answer of a record that names one."""
-    from runtime.results import gold_text
+    from runtime.evaluate.results import gold_text
 
     found = next((value[k] for k in ("gold", "gt") if value.get(k) is not None), None)
     return None if found is None else gold_text(found)

@@ -103,7 +103,7 @@ class InterpolationReport:
 
     def judged(self, side: Literal["against_easy", "against_hard"], wanted: Order) -> Any:
         """Share of the judged problems that are `wanted` on `side`, with Wilson's interval; ties count against it."""
-        from runtime.stats import wilson
+        from runtime.evaluate.stats import wilson
 
         verdicts = [getattr(item, side) for item in self.kept]
         readable = [verdict for verdict in verdicts if verdict != "unjudged"]
@@ -314,7 +314,7 @@ class _Replies:
     """Replies on disk: only what is missing is asked, and errors are asked again by the next call."""
 
     def __init__(self, path: Path, facts: Mapping[str, Any], on_reply: Callable[[str, int, int], None] | None) -> None:
-        from runtime.transcript import ResultsFile, read_results
+        from runtime.show.documents import ResultsFile, read_results
 
         self._file = ResultsFile(path, facts)
         self._known = {str(line["id"]): line for line in read_results(path)}

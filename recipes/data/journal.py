@@ -59,7 +59,7 @@ def journaled(
         InputError: another process does the same, or a named journal belongs to other work.
         DataError: a journal that is damaged in the middle.
     """
-    from runtime.transcript import ResultsFile, meta_path
+    from runtime.show.documents import ResultsFile, meta_path
 
     kept = journal or _path(name, facts)
     with ResultsFile(kept, facts, fresh=fresh) as results:

@@ -9,7 +9,7 @@ from typing import Any
 
 from recipes.data.solve import Keep, SelectReport, Shard, _meta, samples_path, select
 from runtime.errors import DataError, InputError
-from runtime.transcript import DECIDING
+from runtime.show.documents import DECIDING
 
 
 def merge(

@@ -100,8 +100,8 @@ def sample(
         InputError: the file was begun with other questions, another model or other settings.
         EngineError: the engine cannot go on at all; what was solved is kept.
     """
-    from runtime.batch import Item, solve_batch, with_samples
-    from runtime.transcript import ResultsFile, result_line
+    from runtime.show.documents import ResultsFile, result_line
+    from runtime.solver.batch import Item, solve_batch, with_samples
 
     part = shard or Shard()
     chosen = [question for question in questions if part.holds(question.index)]
@@ -302,7 +302,7 @@ def _questions(files: Sequence[Path]) -> Iterator[list[tuple[int, dict[str, Any]
 
 
 def _meta(path: Path) -> dict[str, Any]:
-    from runtime.transcript import meta_path
+    from runtime.show.documents import meta_path
 
     meta = meta_path(path)
     if not path.is_file() or not meta.is_file():

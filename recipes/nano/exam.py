@@ -67,8 +67,8 @@ def sit(
         slots: sequences decoded together.
         on_done: called with the number of problems finished so far.
     """
-    from runtime.batch import Item, solve_batch
     from runtime.settings import SolverSettings
+    from runtime.solver.batch import Item, solve_batch
 
     problems = held_out(kind, n, seed)
     settings = SolverSettings(code_execution=code_execution, max_tokens=400, max_blocks=9)

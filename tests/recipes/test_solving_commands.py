@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from recipes.cli import main
+from runtime.engine.scripted import ReplayEngine
 from runtime.lce import Block
-from runtime.replay import ReplayEngine
 from runtime.sandbox.tiers import UNSAFE_WARNING
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -12,11 +12,11 @@ from rows_factory import read, write
 from recipes.data.merge import merge
 from recipes.data.rows import QuestionLine, Refused, read_questions
 from recipes.data.solve import Shard, agreed_answers, sample, samples_path, select
+from runtime.engine.scripted import ReplayEngine
 from runtime.errors import DataError, InputError
 from runtime.lce import Block
-from runtime.replay import ReplayEngine
 from runtime.settings import SolverSettings
-from runtime.transcript import meta_path
+from runtime.show.documents import meta_path
 
 QUESTIONS = [QuestionLine(f"q{n}", n, f"What is {n} + {n}?", str(2 * n), "") for n in range(12)]
 SETTINGS = SolverSettings(code_execution=False)

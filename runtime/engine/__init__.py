@@ -1,0 +1,29 @@
+"""Engines: where the next token comes from. `load` gives one; `protocol` says what all of them promise."""
+
+from runtime.engine.load import load
+from runtime.engine.protocol import (
+    ENDED,
+    TEXT_ONLY,
+    ContextFullError,
+    Decoder,
+    Drawn,
+    Engine,
+    Sequence,
+    SequenceError,
+    StoppedError,
+    Vocabulary,
+)
+
+__all__ = [
+    "ENDED",
+    "TEXT_ONLY",
+    "ContextFullError",
+    "Decoder",
+    "Drawn",
+    "Engine",
+    "Sequence",
+    "SequenceError",
+    "StoppedError",
+    "Vocabulary",
+    "load",
+]

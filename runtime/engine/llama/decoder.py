@@ -1,0 +1,391 @@
+"""Sequences in a `llama_context`: batches filled, tokens drawn, cache shared and given back."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence as Seq
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from runtime.engine.base import BaseDecoder, Opening
+from runtime.engine.llama.library import captured_log, last_errors
+from runtime.engine.protocol import ContextFullError, Drawn, Sequence, StoppedError
+from runtime.errors import EngineError, InputError, ModelError
+from runtime.settings import SamplingSettings
+
+if TYPE_CHECKING:
+    from runtime.engine.llama.engine import LlamaEngine
+
+
+_FILLER = 0
+"""Any token of the vocabulary."""
+
+
+class LlamaDecoder(BaseDecoder):
+    """One `llama_context`; see `runtime.engine.protocol.Decoder` for the contract.
+
+    Its key-value cache comes in two shapes. In streams, each sequence has cells of its own, and a step attends to the
+    longest sequence's length. Unified, all sequences draw on the same cells, and every token is held against the cells
+    of all, most of them masked: 16 sequences of 200 tokens spend a quarter of a step on that on a CPU. Streams need
+    room for all sequences in full. llama.cpp evaluates together only streams that follow each other, and only as many
+    tokens of each as all of them have; for every further group it reads the weights once more, which costs a GPU more
+    than the masked cells do. On a CPU two things keep a step in one piece: a sequence with few pending tokens gives
+    no more of them than all have; and a slot that has nothing to decode between two that have gets a filler, a token
+    that is forgotten after the step.
+    """
+
+    def __init__(self, engine: LlamaEngine, slots: int) -> None:
+        if not 1 <= slots <= 255:
+            raise InputError(f"{slots} slots were asked for", "", "ask for 1 to 255")
+        super().__init__(engine, slots)
+        self.engine: LlamaEngine = engine
+        self._lib = lib = engine._lib
+        self._context: Any = None
+        self._free = list(range(slots))
+        self._live: dict[int, Sequence] = {}
+        self._streams = slots > 1 and engine.settings.gpu_layers == 0 and engine.cells(slots) == slots * engine.n_ctx
+        # A state that is not kept token by token could not forget a filler.
+        keeps_state = lib.llama_model_is_recurrent(engine._model) or lib.llama_model_is_hybrid(engine._model)
+        self._bridges = self._streams and not keeps_state
+        self._context = self._new_context()
+        self._memory = lib.llama_get_memory(self._context)
+        self._batch_tokens = min(int(lib.llama_n_batch(self._context)), engine.settings.batch_tokens)
+        self._make_batch(self._batch_tokens)
+
+    def _new_context(self) -> Any:
+        engine, lib = self.engine, self._lib
+        params = lib.llama_context_default_params()
+        params.n_ctx = engine.cells(self.slots)
+        params.n_batch = params.n_ubatch = min(engine.settings.batch_tokens, params.n_ctx)
+        params.n_seq_max = self.slots
+        params.kv_unified = not self._streams
+        params.n_threads = params.n_threads_batch = engine.threads
+        params.flash_attn_type = (
+            lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if engine.flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        params.type_k = _ggml_type(lib, engine.settings.cache_type_k)
+        params.type_v = _ggml_type(lib, engine.settings.cache_type_v)
+        params.offload_kqv = engine.settings.gpu_layers != 0
+        with captured_log() as log:
+            context = lib.llama_init_from_model(engine._model, params)
+        if not context:
+            raise EngineError(
+                f"llama.cpp cannot make a context of {params.n_ctx} tokens: {last_errors(log) or 'it gave no reason'}",
+                "nothing can be solved",
+                "ask for a smaller n_ctx or fewer slots, or free memory",
+            )
+        lib.llama_set_abort_callback(context, engine.stop_flag.callback, engine.stop_flag.data)
+        if engine._adapter:
+            adapters = (lib.llama_adapter_lora_p_ctypes * 1)(engine._adapter)
+            scales = (ctypes.c_float * 1)(1.0)
+            if lib.llama_set_adapters_lora(context, adapters, 1, scales) != 0:
+                lib.llama_free(context)
+                raise ModelError(f"the adapter {engine._lora} cannot be applied", "", "check that it fits this base")
+        return context
+
+    def _make_batch(self, room: int) -> None:
+        # The arrays are ours, so that a prompt is written by slices and a token by four plain stores.
+        self._token = (ctypes.c_int32 * room)()
+        self._position = (ctypes.c_int32 * room)()
+        self._wanted = (ctypes.c_int8 * room)()
+        self._slot = (ctypes.c_int32 * room)()
+        ones = (ctypes.c_int32 * room)(*([1] * room))
+        pointer = ctypes.POINTER(ctypes.c_int32)
+        size = ctypes.sizeof(ctypes.c_int32)
+        base = ctypes.addressof(self._slot)
+        slots = (pointer * room)(*(ctypes.cast(base + i * size, pointer) for i in range(room)))
+        self._batch = self._lib.llama_batch(
+            n_tokens=0,
+            token=ctypes.cast(self._token, pointer),
+            embd=None,
+            pos=ctypes.cast(self._position, pointer),
+            n_seq_id=ctypes.cast(ones, pointer),
+            seq_id=ctypes.cast(slots, ctypes.POINTER(pointer)),
+            logits=ctypes.cast(self._wanted, ctypes.POINTER(ctypes.c_int8)),
+        )
+        self._alive = (ones, slots)
+
+    # Sequences
+
+    @property
+    def live(self) -> int:
+        """See the base."""
+        return len(self._live)
+
+    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+        if not ids:
+            raise EngineError("an empty prompt cannot be evaluated", "", "ask a question")
+        if asked.after is not None:
+            sequence = self._continue(asked.after, ids)
+        else:
+            # The lowest, so that the slots in use follow each other.
+            slot = min(self._free)
+            self._free.remove(slot)
+            sequence = Sequence(slot=slot, ids=ids)
+            self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+        if asked.share:
+            self._share_prefix(sequence)
+        self._live[sequence.slot] = sequence
+        sequence.sampler = self._new_sampler(asked.sampling, asked.seed)
+        return sequence
+
+    def _continue(self, after: Sequence, ids: list[int]) -> Sequence:
+        common = _common_prefix(after.ids, ids, min(after.past, len(ids) - 1))
+        self._live.pop(after.slot)
+        self._free_sampler(after)
+        if not self._lib.llama_memory_seq_rm(self._memory, after.slot, common, -1):
+            # Some memories (recurrent ones) cannot forget a part.
+            self._lib.llama_memory_seq_rm(self._memory, after.slot, -1, -1)
+            common = 0
+        return Sequence(slot=after.slot, ids=ids, past=common, reused=common)
+
+    def _share_prefix(self, sequence: Sequence) -> None:
+        best, length = None, sequence.past
+        for donor in self._live.values():
+            common = _common_prefix(donor.ids, sequence.ids, min(donor.past, len(sequence.ids) - 1))
+            if common > length:
+                best, length = donor, common
+        if best is None:
+            return
+        memory, slot = self._memory, sequence.slot
+        # Unified: metadata only, both sequences point at the same cells. From stream to stream: whole ones are copied.
+        self._lib.llama_memory_seq_cp(memory, best.slot, slot, 0, -1 if self._streams else length)
+        if not self._lib.llama_memory_seq_rm(memory, slot, length, -1):
+            # Recurrent memories keep only the state at the end.
+            self._lib.llama_memory_seq_rm(memory, slot, -1, -1)
+            length = 0
+        sequence.past = sequence.reused = length
+
+    def _free_sampler(self, sequence: Sequence) -> None:
+        if sequence.sampler is not None:
+            self._lib.llama_sampler_free(sequence.sampler)
+            sequence.sampler = None
+
+    def park(self, sequence: Sequence) -> None:
+        """See the protocol."""
+        self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+        sequence.past = 0
+
+    def finish(self, sequence: Sequence) -> None:
+        """See the protocol."""
+        if self._live.pop(sequence.slot, None) is None:
+            return
+        self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+        self._free_sampler(sequence)
+        self._free.append(sequence.slot)
+
+    # The step
+
+    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+        """See the protocol."""
+        parts = self._share_out(sequences)
+        if not parts:
+            return []
+        fillers = self._fillers(parts) if self._bridges else []
+        ready = self._fill(parts, fillers)
+        code = self._lib.llama_decode(self._context, self._batch)
+        for slot, past in fillers:
+            self._lib.llama_memory_seq_rm(self._memory, slot, past, -1)
+        if code:
+            self._roll_back(parts, code)
+        for sequence, count in parts:
+            sequence.past += count
+            sequence.evaluated += count
+        drawn = []
+        piece = self.engine.vocabulary.piece
+        for sequence, index in ready:
+            token = self._draw(sequence, index)
+            sequence.ids.append(token)
+            drawn.append(Drawn(sequence, token, piece(token)))
+        return drawn
+
+    def _share_out(self, sequences: Seq[Sequence]) -> list[tuple[Sequence, int]]:
+        """How many tokens each sequence gives to this step, in the order of slots.
+
+        Sequences with few pending tokens have their place for sure, so that a long prompt never holds them up.
+        """
+        room = self._batch_tokens
+        few = len(sequences) if self._streams else 1
+        pending = [(sequence, len(sequence.ids) - sequence.past) for sequence in sequences]
+        pending = sorted((share for share in pending if share[1]), key=lambda share: share[0].slot)
+        least = min((count for _, count in pending), default=0)
+        spare = room - least * sum(1 for _, count in pending if count <= few)
+        parts = []
+        for sequence, count in pending:
+            taken = min(least, room) if count <= few else max(0, min(count, spare, room))
+            if taken:
+                spare -= taken if count > few else 0
+                room -= taken
+                parts.append((sequence, taken))
+        return parts
+
+    def _fillers(self, parts: list[tuple[Sequence, int]]) -> list[tuple[int, int]]:
+        """(slot, position) of the tokens that join groups of slots where one large group costs less than two.
+
+        What attention to the past of a slot in between costs is not counted; it is little beside the weights.
+        """
+        groups: list[list[int]] = []
+        for sequence, _ in parts:
+            if groups and groups[-1][1] == sequence.slot - 1:
+                groups[-1][1] = sequence.slot
+            else:
+                groups.append([sequence.slot, sequence.slot])
+        if len(groups) == 1 or min(count for _, count in parts) > 1:
+            return []
+        # Cheapest way to join the groups up to each one: (cost, the first of the last joined ones).
+        cheapest: list[tuple[float, int]] = [(0.0, 0)]
+        for end, (_, last) in enumerate(groups):
+            ways = ((cheapest[begin][0] + _cost(last - groups[begin][0] + 1), begin) for begin in range(end + 1))
+            cheapest.append(min(ways))
+        fillers: list[tuple[int, int]] = []
+        end = len(groups)
+        while end:
+            begin = cheapest[end][1]
+            for (_, last), (first, _) in zip(groups[begin:end], groups[begin + 1 : end], strict=False):
+                fillers += [(slot, self._past(slot)) for slot in range(last + 1, first)]
+            end = begin
+        room = self._batch_tokens - sum(count for _, count in parts)
+        full = any(past >= self.n_ctx for _, past in fillers)
+        return [] if full or len(fillers) > room else fillers
+
+    def _past(self, slot: int) -> int:
+        return self._live[slot].past if slot in self._live else 0
+
+    def _fill(self, parts: list[tuple[Sequence, int]], fillers: list[tuple[int, int]]) -> list[tuple[Sequence, int]]:
+        """Write the batch, in the order of slots; returns the sequences that are read to their end, each with the place
+        of its last token."""
+        token, position, wanted, slot = self._token, self._position, self._wanted, self._slot
+        filled = 0
+        ready = []
+        gaps = iter([*sorted(fillers), (self.slots, 0)])
+        gap = next(gaps)
+        for sequence, count in parts:
+            while gap[0] < sequence.slot:
+                token[filled], position[filled], slot[filled], wanted[filled] = _FILLER, gap[1], gap[0], 0
+                filled += 1
+                gap = next(gaps)
+            past = sequence.past
+            end = filled + count
+            if count == 1:
+                token[filled], position[filled], slot[filled] = sequence.ids[past], past, sequence.slot
+                wanted[filled] = 0
+            else:
+                token[filled:end] = [*sequence.ids[past : past + count]]
+                position[filled:end] = list(range(past, past + count))
+                wanted[filled:end] = [0] * count
+                slot[filled:end] = [sequence.slot] * count
+            if count == len(sequence.ids) - past:
+                wanted[end - 1] = 1
+                ready.append((sequence, end - 1))
+            filled = end
+        self._batch.n_tokens = filled
+        return ready
+
+    def _roll_back(self, parts: list[tuple[Sequence, int]], code: int) -> None:
+        if code == 1:
+            raise ContextFullError(
+                "the context is full", "no further token can be evaluated", "ask for a larger n_ctx or fewer slots"
+            )
+        # After an abort or a failure some micro-batches may have been stored: back to what we counted.
+        for sequence, _ in parts:
+            self._lib.llama_memory_seq_rm(self._memory, sequence.slot, sequence.past, -1)
+        if code == 2:
+            raise StoppedError("the computation was stopped")
+        raise EngineError(
+            f"llama_decode failed with code {code}", "this solution cannot go on", "try a smaller batch_tokens or n_ctx"
+        )
+
+    def _draw(self, sequence: Sequence, index: int) -> int:
+        token = self._sample(sequence, index)
+        only = sequence.only
+        if token in sequence.forbidden if only is None else token not in only:
+            # Drawing first and masking only on a miss keeps the usual case free of any work over the vocabulary.
+            token = self._draw_masked(sequence, index)
+        return token
+
+    def _draw_masked(self, sequence: Sequence, index: int) -> int:
+        logits = self._logits(index)
+        if sequence.only is not None:
+            allowed = sorted(sequence.only)
+            kept = logits[allowed].copy()
+            logits.fill(-np.inf)
+            logits[allowed] = kept
+        else:
+            logits[sorted(sequence.forbidden)] = -np.inf
+        return self._sample(sequence, index)
+
+    def _sample(self, sequence: Sequence, index: int) -> int:
+        if sequence.sampler is None:
+            return int(self._logits(index).argmax())
+        token: int = self._lib.llama_sampler_sample(sequence.sampler, self._context, index)
+        return token
+
+    def _logits(self, index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """llama.cpp's own memory, shape (vocabulary size,)."""
+        pointer = self._lib.llama_get_logits_ith(self._context, index)
+        return np.ctypeslib.as_array(pointer, shape=(self.engine.vocabulary.size,))
+
+    def _new_sampler(self, sampling: SamplingSettings, seed: int) -> Any:
+        """One chain for the whole solution: a new one per block would start its random numbers and penalties again.
+
+        None for the largest logit, which llama.cpp's samplers find only after copying all of them, token by token.
+        """
+        if sampling.temperature == 0.0 and sampling.repeat_penalty == 1.0:
+            return None
+        lib = self._lib
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+
+        def add(sampler: Any) -> None:
+            lib.llama_sampler_chain_add(chain, sampler)
+
+        if sampling.repeat_penalty != 1.0:
+            add(lib.llama_sampler_init_penalties(self.engine.vocabulary.size, 64, sampling.repeat_penalty, 0.0, 0.0))
+        if sampling.temperature == 0.0:
+            add(lib.llama_sampler_init_greedy())
+            return chain
+        if sampling.top_k:
+            add(lib.llama_sampler_init_top_k(sampling.top_k))
+        if sampling.top_p < 1.0:
+            add(lib.llama_sampler_init_top_p(sampling.top_p, 1))
+        if sampling.min_p > 0.0:
+            add(lib.llama_sampler_init_min_p(sampling.min_p, 1))
+        add(lib.llama_sampler_init_temp(sampling.temperature))
+        add(lib.llama_sampler_init_dist(seed))
+        return chain
+
+    def close(self) -> None:
+        """See the protocol."""
+        if self._context is None:
+            return
+        for sequence in list(self._live.values()):
+            self.finish(sequence)
+        self._lib.llama_free(self._context)
+        self._context = None
+
+    def __enter__(self) -> LlamaDecoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _cost(rows: int) -> float:
+    """What a step of `rows` single tokens takes, in steps of one token.
+
+    Measured on processors with AVX2 and with AVX-512: up to four rows each costs nearly as much as one alone, then six
+    about as much as one (a 0.5B model in Q4_K_M, 16 rows: 7.2 and 5.3 times one).
+    """
+    return min(rows, 4) + max(0, rows - 4) / 6
+
+
+def _common_prefix(first: list[int], second: list[int], limit: int) -> int:
+    if first[:limit] == second[:limit]:
+        return limit
+    return next(i for i in range(limit) if first[i] != second[i])
+
+
+def _ggml_type(lib: Any, name: str) -> int:
+    if name == "bf16":
+        return 30  # GGML_TYPE_BF16, which llama-cpp-python does not name.
+    return int(getattr(lib, f"GGML_TYPE_{name.upper()}"))

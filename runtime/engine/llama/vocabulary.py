@@ -1,0 +1,121 @@
+"""The vocabulary of a GGUF file through llama.cpp's own functions."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cached_property
+from typing import Any
+
+from runtime.engine.llama.library import library
+
+_PIECE_BYTES = 64
+
+
+class LlamaVocabulary:
+    """Tokenizer of one loaded model; see `runtime.engine.protocol.Vocabulary` for the contract."""
+
+    def __init__(self, handle: Any, *, space_prefix: bool) -> None:
+        """
+        Args:
+            handle: `llama_vocab` pointer; the model it belongs to must outlive this object.
+            space_prefix: the file's `tokenizer.ggml.add_space_prefix`.
+        """
+        self._lib = library()
+        self._handle = handle
+        self.space_prefix = space_prefix
+        self.size: int = self._lib.llama_vocab_n_tokens(handle)
+        self._pieces: dict[int, bytes] = {}
+        self._reserved: dict[int, bool] = {}
+
+    @property
+    def bos(self) -> int | None:
+        """See the protocol."""
+        if not self._lib.llama_vocab_get_add_bos(self._handle):
+            return None
+        token = int(self._lib.llama_vocab_bos(self._handle))
+        return token if token >= 0 else None
+
+    def encode(self, text: str) -> list[int]:
+        """See the protocol.
+
+        With special parsing off, llama.cpp leaves CONTROL tokens alone but still matches USER_DEFINED ones, whatever
+        spells them. Where a reserved id comes out, the spelling is tokenized in two halves, which cannot match it.
+        """
+        if not text:
+            return []
+        ids = self._tokenize(text, special=False)
+        reserved = self._reserved
+        for token in ids:
+            if reserved[token] if token in reserved else self._look_at(token):
+                return self._encode_around(text, self.name(token))
+        return ids
+
+    def _encode_around(self, text: str, spelling: str) -> list[int]:
+        middle = len(spelling) // 2
+        if middle == 0 or spelling not in text:
+            # Nothing to halve: drop the token rather than let content end a block.
+            return [token for token in self._tokenize(text, special=False) if not self._look_at(token)]
+        halves = self.encode(spelling[:middle]) + self.encode(spelling[middle:])
+        result: list[int] = []
+        for number, part in enumerate(text.split(spelling)):
+            result += (halves if number else []) + self.encode(part)
+        return result
+
+    def _tokenize(self, text: str, *, special: bool) -> list[int]:
+        # Lone surrogates can stand in a question read from JSON; UTF-8 has no form for them.
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        buffer = (ctypes.c_int32 * room)()
+        count = self._lib.llama_tokenize(self._handle, data, len(data), buffer, room, False, special)
+        if count < 0:
+            buffer = (ctypes.c_int32 * -count)()
+            count = self._lib.llama_tokenize(self._handle, data, len(data), buffer, -count, False, special)
+        return buffer[:count]
+
+    def _look_at(self, token: int) -> bool:
+        known = self._reserved.get(token)
+        if known is None:
+            known = self._reserved[token] = bool(
+                self._lib.llama_vocab_is_control(self._handle, token)
+                or self._lib.llama_vocab_is_eog(self._handle, token)
+            )
+        return known
+
+    def name(self, token: int) -> str:
+        """The token as the file spells it (`▁the`, `<|text|>`, `<0x0A>`)."""
+        text = self._lib.llama_vocab_get_text(self._handle, token)
+        return (text or b"").decode("utf-8", "replace")
+
+    def piece(self, token: int) -> bytes:
+        """See the protocol.
+
+        llama-cpp-python's own detokenizer uses a 32-byte buffer and silently drops longer tokens (its issue 2362),
+        runs of 35 spaces among them; here the call is repeated with the size it asks for.
+        """
+        piece = self._pieces.get(token)
+        if piece is None:
+            buffer = ctypes.create_string_buffer(_PIECE_BYTES)
+            count = self._lib.llama_token_to_piece(self._handle, token, buffer, _PIECE_BYTES, 0, False)
+            if count < 0:
+                buffer = ctypes.create_string_buffer(-count)
+                count = self._lib.llama_token_to_piece(self._handle, token, buffer, -count, 0, False)
+            piece = self._pieces[token] = buffer.raw[:count]
+        return piece
+
+    def control_id(self, name: str) -> int | None:
+        """See the protocol."""
+        ids = self._tokenize(name, special=True)
+        # A space prefix may stand before it; the name itself must be exactly one token of CONTROL type.
+        found = [token for token in ids if self.name(token) == name]
+        if len(found) != 1 or not self._lib.llama_vocab_is_control(self._handle, found[0]):
+            return None
+        return found[0]
+
+    def is_end(self, token: int) -> bool:
+        """See the protocol."""
+        return bool(self._lib.llama_vocab_is_eog(self._handle, token))
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """See the protocol."""
+        return frozenset(token for token in range(self.size) if self.is_end(token))

@@ -1,0 +1,195 @@
+"""Engines: where the next token comes from. One small protocol, several implementations.
+
+An `Engine` owns a model (or a connection to one) and a vocabulary. `open(slots)` gives a `Decoder`, which holds up to
+`slots` sequences at once; `step` advances any subset of them by one decode and returns what was drawn. One solution at
+a terminal is a decoder with one slot; a batch is the same loop with more. Token ids go in and come out: text is never
+tokenized again, so the key-value cache stays valid and a control token can never be spelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from runtime.errors import EngineError
+from runtime.lce import Segment
+from runtime.settings import SamplingSettings
+
+if TYPE_CHECKING:
+    from runtime.engine.llama.library import AbortFlag
+
+
+class Vocabulary(Protocol):
+    """Text to token ids and back."""
+
+    space_prefix: bool
+    """Whether the tokenizer puts a space before text that follows a control token (and a reader takes it off)."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text` as content: whatever it spells, no control or end-of-generation id comes out."""
+        ...
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; control tokens stand for none."""
+        ...
+
+    def control_id(self, name: str) -> int | None:
+        """The id of the control token called `name`; None where there is none or it is of another type."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Whether `token` ends generation."""
+        ...
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """All tokens that end generation."""
+        ...
+
+    @property
+    def bos(self) -> int | None:
+        """The token that begins every prompt, or None where the model wants none."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One token sequence in a decoder. `ids[:past]` are in the key-value cache, the rest is still to be evaluated."""
+
+    slot: int
+    ids: list[int] = field(default_factory=list)
+    past: int = 0
+    evaluated: int = 0
+    """Tokens given to the model for this sequence, counting again what had to be read again."""
+    reused: int = 0
+    """Tokens found in the cache already (a prefix shared with another sequence)."""
+    only: frozenset[int] | None = None
+    """Where set, the next token is one of these."""
+    forbidden: frozenset[int] = frozenset()
+    """The next token is none of these."""
+    sampler: Any = None
+    owner: Any = None
+    """Whatever the driver wants to find again from a drawn token."""
+
+    @property
+    def length(self) -> int:
+        """Tokens in all."""
+        return len(self.ids)
+
+
+class Drawn(NamedTuple):
+    """One sampled token; `token` may be TEXT_ONLY or ENDED where a server is behind it."""
+
+    sequence: Sequence
+    token: int
+    piece: bytes
+
+
+ENDED = -2
+"""In place of a drawn token: the server says that this sequence is done (its end token is not shown)."""
+TEXT_ONLY = -1
+"""In place of a drawn token: a piece of text from a server that shows no ids."""
+
+
+class SequenceError(EngineError):
+    """One sequence cannot go on; the others can."""
+
+    def __init__(self, sequence: Sequence, cause: str, consequence: str = "", remedy: str = "") -> None:
+        super().__init__(cause, consequence, remedy)
+        self.sequence = sequence
+
+
+class ContextFullError(EngineError):
+    """The key-value cache has no room for what was to be evaluated; nothing was changed."""
+
+
+class StoppedError(EngineError):
+    """The computation was stopped on request; evaluated tokens are as before the call."""
+
+
+class Decoder(Protocol):
+    """A context for some sequences of one engine."""
+
+    n_ctx: int
+    """Most tokens one sequence may hold."""
+    slots: int
+
+    def start(
+        self,
+        segments: Iterable[Segment],
+        sampling: SamplingSettings,
+        seed: int,
+        *,
+        share: bool = False,
+        after: Sequence | None = None,
+    ) -> Sequence:
+        """A new sequence whose pending tokens are `segments`, with BOS in front where the model wants it.
+
+        Args:
+            segments: the prompt.
+            sampling: how tokens are drawn.
+            seed: seed of this sequence's sampler.
+            share: take over what the cache holds of the prompt's beginning for another live sequence (the same system
+                text, or another sample of the same question).
+            after: finish this sequence, and keep of its cache what the new prompt begins with (a conversation).
+
+        Raises:
+            EngineError: no slot is free.
+            ModelError: a segment names a control token the model lacks.
+        """
+        ...
+
+    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
+        """Append content and control tokens that the model did not write; returns how many tokens they are."""
+        ...
+
+    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+        """Advance: one decode of pending tokens, then one drawn token for every sequence with none left.
+
+        Raises:
+            ContextFullError: no room; nothing was changed. Park or finish a sequence, then call again.
+            StoppedError: `engine.stop_flag` was set.
+        """
+        ...
+
+    def park(self, sequence: Sequence) -> None:
+        """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
+        ...
+
+    def finish(self, sequence: Sequence) -> None:
+        """Free the slot."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; further calls are errors."""
+        ...
+
+
+class Engine(Protocol):
+    """A model that can be solved with."""
+
+    n_ctx: int
+    stop_flag: AbortFlag
+    chat_template: str
+    """The model's own chat template, empty where it has none."""
+    why_text_only: str
+    """Why `vocabulary` is None, for the message that refuses the block format."""
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """None where only text can be exchanged with the model."""
+        ...
+
+    def open(self, slots: int = 1) -> Decoder:
+        """A decoder for `slots` sequences at once."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What a record of a run needs: model, hash, versions, threads, cache types."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...

@@ -1,0 +1,1 @@
+"""Evaluation: question sets solved, graded, counted with intervals, compared and looked at."""

@@ -1,0 +1,125 @@
+"""Two or more results files side by side, with the paired difference of each to the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import InputError
+from runtime.evaluate.report import by_question
+from runtime.evaluate.results import Attempt, read_attempts
+from runtime.evaluate.stats import clustered, paired_difference
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def compare_files(
+    paths: Sequence[str | Path], *, strict: bool = False, console: Console | None = None
+) -> dict[str, Any]:
+    """Compare results on the questions that all files answer.
+
+    Args:
+        paths: two or more results files or published outputs; the first is what the others are compared with.
+        strict: strict numeric verdicts instead of the default grader's.
+        console: where to print the table; None prints nothing.
+
+    Returns:
+        `{set: {"n", "files": [{"file", "pass@1"}], "differences": [{"file", "difference", "low", "high", "p_value",
+        "only_first", "only_second", ...}], "left_out": questions not in all files}}`. The verdict on a question with
+        several samples is that on its first one.
+
+    Raises:
+        InputError: fewer than two files, or no question in all of them.
+    """
+    if len(paths) < 2:
+        raise InputError("a comparison needs two results files", "nothing was compared", "name a second file")
+    runs = [_verdicts(read_attempts(path), strict) for path in paths]
+    labels = _labels(paths)
+    common = set(runs[0]).intersection(*runs[1:])
+    if not common:
+        raise InputError(
+            "the files have no question in common",
+            "nothing was compared",
+            "compare runs on the same sets; questions are matched by set, text (or id) and gold answer",
+        )
+    report: dict[str, Any] = {}
+    for name in dict.fromkeys(key[0] for key in runs[0] if key in common):
+        keys = [key for key in runs[0] if key in common and key[0] == name]
+        everything = {key for run in runs for key in run if key[0] == name}
+        outcomes = [[run[key] for key in keys] for run in runs]
+        report[name] = {
+            "n": len(keys),
+            "left_out": len(everything) - len(keys),
+            "files": [
+                {"file": label, "pass@1": asdict(clustered([float(v) for v in verdicts]))}
+                for label, verdicts in zip(labels, outcomes, strict=True)
+            ],
+            "differences": [
+                {"file": label, "against": labels[0], **asdict(paired_difference(outcomes[0], verdicts))}
+                for label, verdicts in zip(labels[1:], outcomes[1:], strict=True)
+            ],
+        }
+    if console is not None:
+        _show(report, labels, console)
+    return report
+
+
+_Key = tuple[str, str, str]
+
+
+def _verdicts(attempts: Sequence[Attempt], strict: bool) -> dict[_Key, bool]:
+    """Verdict on the first sample of every question. Sets are matched whatever the case of their names."""
+    sets: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        sets.setdefault(attempt.set.lower(), []).append(attempt)
+    return {
+        (name, group[0].question or group[0].id, group[0].gold): group[0].strict if strict else group[0].correct
+        for name, members in sets.items()
+        for group in by_question(members).values()
+    }
+
+
+def _labels(paths: Sequence[str | Path]) -> list[str]:
+    """File names as short as they stay distinct."""
+    names = [Path(path).name for path in paths]
+    if len(set(names)) < len(names):
+        names = [str(Path(path).parent.name or ".") + "/" + Path(path).name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _show(report: dict[str, Any], labels: Sequence[str], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    # File names are long and a terminal is narrow: the table names files by letters.
+    letters = [chr(ord("A") + index) if index < 26 else str(index) for index in range(len(labels))]
+    for letter, label in zip(letters, labels, strict=True):
+        console.print(Text(f"{letter}  {label}"))
+    table = Table(title="same questions, paired", box=None, pad_edge=False, header_style="bold")
+    for title in ("set", "n", "", "pass@1 % [95 %]", "minus A [95 %]", "only it/A", "p"):
+        table.add_column(title, justify="left" if title in ("set", "") else "right", no_wrap=title != "set")
+    for name, part in report.items():
+        for index, entry in enumerate(part["files"]):
+            share = entry["pass@1"]
+            cells = [
+                name if index == 0 else "",
+                str(part["n"]) if index == 0 else "",
+                letters[index],
+                f"{100 * share['value']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]",
+            ]
+            if index:
+                d = part["differences"][index - 1]
+                cells += [
+                    f"{100 * d['difference']:+.1f} [{100 * d['low']:+.1f}, {100 * d['high']:+.1f}]",
+                    f"{d['only_second']}/{d['only_first']}",
+                    f"{d['p_value']:.2g}",
+                ]
+            table.add_row(*cells)
+    console.print(table)
+    console.print("p: McNemar's exact test; only it/A: questions that one of the two alone solved", style="dim")
+    for name, part in report.items():
+        if part["left_out"]:
+            console.print(f"[dim]{name}: {part['left_out']} questions are not in all files and were left out[/dim]")

@@ -1,0 +1,309 @@
+"""What a results file says: accuracy with intervals, where it comes from, what it cost, and how solutions fail.
+
+`summarise` computes everything from attempts alone, so that a report can be made again from any results file, also one
+of another run or another tool. `as_table`, `as_markdown` and JSON show the same dictionary.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from runtime.evaluate.results import Attempt
+from runtime.evaluate.stats import Proportion, clustered, wilson
+from runtime.grade import equivalent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FAILURES = {
+    "engine_error": "the engine could not go on",
+    "error_not_repaired": "the last executed cell failed",
+    "budget": "a budget of blocks, tokens or seconds ended it",
+    "no_answer": "it ended without an answer",
+    "no_code": "wrong answer, no code was run",
+    "wrong_answer": "wrong answer, code was run",
+}
+"""Ways to fail; an attempt counts under the first that applies."""
+_BUDGETS = frozenset({"block_limit", "token_limit", "time_limit", "context_full"})
+_ERROR = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Interrupt)\b|^\[sandbox\] |Timeout waiting for reply", re.MULTILINE)
+
+
+def summarise(attempts: Iterable[Attempt]) -> dict[str, dict[str, Any]]:
+    """The report, one entry a set, in order of appearance."""
+    sets: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        sets.setdefault(attempt.set, []).append(attempt)
+    return {name: _summary(members) for name, members in sets.items()}
+
+
+def _summary(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    questions = by_question(attempts)
+    samples = max(len(group) for group in questions.values())
+    return {
+        "questions": len(questions),
+        "attempts": len(attempts),
+        "samples": samples,
+        "pass@1": asdict(clustered([_share(group) for group in questions.values()])),
+        f"maj@{samples}": asdict(wilson(sum(map(majority_correct, questions.values())), len(questions)))
+        if samples > 1
+        else None,
+        "strict": asdict(clustered([_share(group, lambda a: a.strict) for group in questions.values()])),
+        "lenient": asdict(clustered([_share(group, _lenient) for group in questions.values()])),
+        "by_subject": _breakdown(questions, lambda attempt: subject_of(attempt)),
+        "by_level": _breakdown(questions, lambda attempt: str(attempt.line.get("level") or "")),
+        "by_code_blocks": _breakdown_attempts(attempts),
+        "code": _code(attempts),
+        "cost": _cost(attempts),
+        "status": dict(Counter(str(attempt.line.get("status", "unknown")) for attempt in attempts).most_common()),
+        "failures": {name: count for name in FAILURES if (count := _count_failures(attempts)[name])},
+    }
+
+
+def by_question(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
+    """Attempts of each question, samples in order."""
+    questions: dict[str, list[Attempt]] = {}
+    for attempt in sorted(attempts, key=lambda a: (a.index, a.sample)):
+        questions.setdefault(attempt.id, []).append(attempt)
+    return questions
+
+
+def _share(group: Sequence[Attempt], verdict: Callable[[Attempt], bool] = lambda attempt: attempt.correct) -> float:
+    return sum(map(verdict, group)) / len(group)
+
+
+def _lenient(attempt: Attempt) -> bool:
+    return equivalent(attempt.answer, attempt.gold, lenient=True)
+
+
+def majority_correct(group: Sequence[Attempt]) -> bool:
+    """Whether the answer most samples agree on is right."""
+    from runtime.solver import Solution
+    from runtime.solver.vote import vote
+
+    solutions = [Solution(a.blocks, a.answer, a.line.get("status", "answered")) for a in group]
+    return equivalent(vote(solutions).answer, group[0].gold)
+
+
+def subject_of(attempt: Attempt) -> str:
+    """The MATH subject of an attempt, from its line or from an id such as `test/number_theory/1128.json`."""
+    from runtime.evaluate.question_sets import subject_in
+
+    return str(attempt.line.get("subject") or subject_in(attempt.id))
+
+
+def _breakdown(questions: Mapping[str, list[Attempt]], key: Callable[[Attempt], str]) -> dict[str, Any]:
+    shares: dict[str, list[float]] = {}
+    for group in questions.values():
+        shares.setdefault(key(group[0]), []).append(_share(group))
+    if set(shares) == {""}:
+        return {}
+    return {name or "unknown": asdict(clustered(values)) for name, values in sorted(shares.items())}
+
+
+def _breakdown_attempts(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """Accuracy by the number of code blocks; five and more together."""
+    counts: dict[str, list[bool]] = {}
+    for attempt in attempts:
+        if attempt.blocks:
+            blocks = code_blocks(attempt)
+            counts.setdefault(str(blocks) if blocks < 5 else "5+", []).append(attempt.correct)
+    return {name: asdict(wilson(sum(values), len(values))) for name, values in sorted(counts.items())}
+
+
+def code_blocks(attempt: Attempt) -> int:
+    """Code blocks in a solution."""
+    return sum(block.type == "code" for block in attempt.blocks)
+
+
+def failed_execution(text: str) -> bool:
+    """Whether an execution block shows an error, a time-out or a kill."""
+    return bool(_ERROR.search(text))
+
+
+def _code(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    known = [attempt for attempt in attempts if attempt.blocks]
+    executions = [block.content for attempt in known for block in attempt.blocks if block.type == "execution"]
+    cells, failed = len(executions), sum(map(failed_execution, executions))
+    if all("cells" in attempt.line for attempt in attempts):
+        cells = sum(attempt.line["cells"] for attempt in attempts)
+        failed = sum(attempt.line.get("failed_cells", 0) for attempt in attempts)
+    return {
+        "blocks_per_solution": round(statistics.fmean(map(code_blocks, known)), 3) if known else None,
+        "share_with_code": round(sum(code_blocks(attempt) > 0 for attempt in known) / len(known), 4) if known else None,
+        "cells": cells,
+        "failed_cells": failed,
+        "failed_share": asdict(wilson(min(failed, cells), cells)) if cells else None,
+    }
+
+
+def _cost(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """Lengths, seconds, speed, and what execution adds to generation; None where the lines do not say."""
+    timed = [a.line for a in attempts if isinstance(a.line.get("ms"), dict) and isinstance(a.line.get("tokens"), dict)]
+    if not timed:
+        return {}
+    generated = [line["tokens"].get("generated", 0) for line in timed]
+    decode = sum(line["ms"].get("decode", 0.0) for line in timed) / 1000
+    execution = sum(line["ms"].get("execution", 0.0) for line in timed) / 1000
+    wall = [line["ms"].get("wall", 0.0) / 1000 for line in timed]
+    return {
+        "generated_tokens": sum(generated),
+        "generated_per_solution": round(statistics.fmean(generated), 1),
+        "generated_median": statistics.median(generated),
+        "generated_longest": max(generated),
+        "seconds_per_solution": round(statistics.fmean(wall), 3),
+        "seconds_longest": round(max(wall), 3),
+        "decode_seconds": round(decode, 3),
+        "execution_seconds": round(execution, 3),
+        "tokens_per_decode_second": round(sum(generated) / decode, 2) if decode else None,
+        "execution_over_decode": round(execution / decode, 4) if decode else None,
+    }
+
+
+def failure(attempt: Attempt) -> str | None:
+    """How an attempt failed (a key of FAILURES); None where it is right."""
+    if attempt.correct:
+        return None
+    status = attempt.line.get("status")
+    executions = [block.content for block in attempt.blocks if block.type == "execution"]
+    if status in ("error", "interrupted"):
+        return "engine_error"
+    if status == "repeated_error" or (executions and failed_execution(executions[-1])):
+        return "error_not_repaired"
+    if status in _BUDGETS:
+        return "budget"
+    if attempt.answer is None:
+        return "no_answer"
+    if attempt.blocks and code_blocks(attempt) == 0:
+        return "no_code"
+    return "wrong_answer"
+
+
+def _count_failures(attempts: Sequence[Attempt]) -> Counter[str]:
+    return Counter(name for attempt in attempts if (name := failure(attempt)))
+
+
+# Showing it
+
+
+def _proportion(value: Mapping[str, Any] | None) -> str:
+    return Proportion(**value).percent() if value else "-"
+
+
+def rows(report: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """The main table: header and one row a set."""
+    majorities = sorted({key for summary in report.values() for key in summary if key.startswith("maj@")}, key=len)
+    majorities = [key for key in majorities if any(summary.get(key) for summary in report.values())]
+    header = ["set", "n", "pass@1 % [95 %]", *(f"{key} %" for key in majorities), "strict %"]
+    header += ["code blocks", "failed cells %"]
+    body = []
+    for name, summary in report.items():
+        code = summary["code"]
+        line = [name, str(summary["questions"]), _proportion(summary["pass@1"])]
+        line += [_proportion(summary.get(key)) for key in majorities]
+        line += [
+            f"{100 * summary['strict']['value']:.2f}",
+            _number(code["blocks_per_solution"], "{:.2f}"),
+            _number(code["failed_share"] and 100 * code["failed_share"]["value"], "{:.1f}"),
+        ]
+        body.append(line)
+    return header, body
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def as_table(report: Mapping[str, dict[str, Any]]) -> RenderableType:
+    """The report for a terminal: main table, then breakdowns and failures where there are any."""
+    from rich.console import Group
+    from rich.table import Table
+
+    header, body = rows(report)
+    main = Table(title="accuracy")
+    for index, title in enumerate(header):
+        main.add_column(title, justify="left" if index == 0 else "right")
+    for line in body:
+        main.add_row(*line)
+    tables: list[RenderableType] = [main]
+    for title, lines in _details(report):
+        table = Table(title=title)
+        for index, cell in enumerate(lines[0]):
+            table.add_column(cell, justify="left" if index < 2 else "right")
+        for line in lines[1:]:
+            table.add_row(*line)
+        tables.append(table)
+    return Group(*tables)
+
+
+_COSTS = (
+    ("tokens", "generated_per_solution", "{:.0f}"),
+    ("median", "generated_median", "{:.0f}"),
+    ("longest", "generated_longest", "{:,}"),
+    ("seconds", "seconds_per_solution", "{:.2f}"),
+    ("longest s", "seconds_longest", "{:.1f}"),
+    ("tok/s", "tokens_per_decode_second", "{:.1f}"),
+    ("exec/decode", "execution_over_decode", "{:.3f}"),
+)
+"""Columns on cost: title, key, format. Solutions written side by side share the machine: these are times of one."""
+
+
+def throughput(report: Mapping[str, dict[str, Any]], facts: Mapping[str, Any]) -> str:
+    """One line on the whole run: what all solutions together took; empty where the run's seconds are not known."""
+    seconds = facts.get("seconds")
+    generated = sum(summary["cost"].get("generated_tokens", 0) for summary in report.values())
+    if not seconds or not generated:
+        return ""
+    attempts = sum(summary["attempts"] for summary in report.values())
+    slots = facts.get("parallel_sequences", 1)
+    return (
+        f"the whole run: {attempts:,} solutions, {generated:,} tokens in {seconds:,} s, "
+        f"{generated / seconds:,.1f} tokens/s with {slots} written together"
+    )
+
+
+def _details(report: Mapping[str, dict[str, Any]]) -> list[tuple[str, list[list[str]]]]:
+    found = []
+    for key, title in (("by_subject", "by subject"), ("by_level", "by level"), ("by_code_blocks", "by code blocks")):
+        lines = [["set", title.removeprefix("by "), "n", "pass@1 % [95 %]"]]
+        for name, summary in report.items():
+            lines += [[name, part, str(v["n"]), _proportion(v)] for part, v in summary[key].items()]
+        if len(lines) > 1:
+            found.append((title, lines))
+    lines = [["set", *(title for title, _, _ in _COSTS)]]
+    for name, summary in report.items():
+        if cost := summary["cost"]:
+            lines.append([name, *(_number(cost[key], form) for _, key, form in _COSTS)])
+    if len(lines) > 1:
+        found.append(("cost of a solution", lines))
+    lines = [["set", "how it failed", "attempts", "share %"]]
+    for name, summary in report.items():
+        for mode, count in summary["failures"].items():
+            lines.append([name, FAILURES[mode], str(count), f"{100 * count / summary['attempts']:.1f}"])
+    if len(lines) > 1:
+        found.append(("failures", lines))
+    return found
+
+
+def as_markdown(report: Mapping[str, dict[str, Any]], facts: Mapping[str, Any] | None = None) -> str:
+    """The report as Markdown, with the facts of the run at its end."""
+    header, body = rows(report)
+    parts = ["# Evaluation", "", *_markdown_table([header, *body])]
+    for title, lines in _details(report):
+        parts += ["", f"## {title.capitalize()}", "", *_markdown_table(lines)]
+    if facts:
+        if line := throughput(report, facts):
+            parts += ["", f"{line[0].upper()}{line[1:]}."]
+        parts += ["", "## Run", ""]
+        parts += [f"- {key}: `{value}`" for key, value in facts.items() if not isinstance(value, (dict, list))]
+    return "\n".join(parts) + "\n"
+
+
+def _markdown_table(lines: Sequence[Sequence[str]]) -> list[str]:
+    head, *body = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+    rule = ["---" if index == 0 else "---:" for index in range(len(head))]
+    return ["| " + " | ".join(line) + " |" for line in (head, rule, *body)]

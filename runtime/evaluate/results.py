@@ -1,0 +1,211 @@
+"""Files of solved questions: our results lines, the authors' published outputs, and plain prediction/gold pairs.
+
+`read_attempts` brings all three to one shape; grading, reports, comparison and inspection work on that.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runtime.errors import DataError, InputError
+from runtime.evaluate.question_sets import read_jsonl
+from runtime.grade import equivalent, final_answer, strict_equal
+from runtime.grade.explain import difference
+from runtime.lce import CONTROL_TOKENS, Block, parse
+from runtime.show.documents import meta_path
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One solution of one question, from any format.
+
+    Attributes:
+        set: the question set's name.
+        answer: the final answer; None where there is none.
+        last_block: content of the last block, whatever its type: what strict grading of published outputs looks at.
+        line: the whole line it came from.
+    """
+
+    set: str
+    id: str
+    index: int
+    sample: int
+    question: str
+    gold: str
+    answer: str | None
+    last_block: str | None
+    blocks: list[Block]
+    line: dict[str, Any] = field(repr=False)
+
+    @property
+    def strict(self) -> bool:
+        """Strict numeric verdict (see `grade_file`)."""
+        return strict_equal(self.last_block, self.gold)
+
+    @property
+    def correct(self) -> bool:
+        """The default grader's verdict."""
+        return equivalent(self.answer, self.gold)
+
+
+def read_attempts(path: str | Path) -> list[Attempt]:
+    """All attempts of a .jsonl file.
+
+    Understood: results lines (`answer`, `gold`, `sample`, ...), published outputs (`blocks`, `completion`), and lines
+    with `prediction` (or `answer`, or `completion`) and `gold`.
+
+    Raises:
+        InputError: the file cannot be read or holds nothing.
+        DataError: a line has no gold answer, or nothing to grade.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no file {path}", "nothing was graded", "check the path")
+    stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
+    attempts = [_attempt(row, index, stem, path) for index, row in enumerate(read_jsonl(path))]
+    if not attempts:
+        raise InputError(f"{path} holds no lines", "nothing was graded", "check the file")
+    return attempts
+
+
+def _attempt(row: dict[str, Any], index: int, stem: str, path: Path) -> Attempt:
+    if row.get("gold") is None:
+        raise DataError(f"line {index + 1} of {path} has no `gold`", "nothing was graded", "every line needs one")
+    blocks = _blocks(row.get("blocks"), index, path) or _rendered(row.get("completion"))
+    published = "completion" in row and "status" not in row
+    if "prediction" in row:
+        answer = last = _text(row["prediction"])
+    elif published:
+        answer = final_answer(blocks) if blocks else final_answer(_text(row["completion"]) or "")
+        last = blocks[-1].content if blocks else _text(row["completion"])
+    elif "answer" in row:
+        answer = last = _text(row["answer"])
+    elif "blocks" in row:
+        answer = last = final_answer(blocks)
+    else:
+        raise DataError(
+            f"line {index + 1} of {path} has nothing to grade",
+            "nothing was graded",
+            "a line needs `answer`, `prediction`, `completion` or `blocks` beside `gold`",
+        )
+    return Attempt(
+        set=str(row.get("set") or row.get("dataset") or stem),
+        id=str(row.get("id", index)),
+        index=_whole(row.get("index"), index),
+        sample=_whole(row.get("sample"), 0),
+        question=str(row.get("question", "")),
+        gold=gold_text(row["gold"]),
+        answer=answer,
+        last_block=last,
+        blocks=blocks,
+        line=row,
+    )
+
+
+def _blocks(value: Any, index: int, path: Path) -> list[Block]:
+    if not value:
+        return []
+    try:
+        return [Block(block["type"], str(block["content"])) for block in value]
+    except (TypeError, KeyError) as error:
+        raise DataError(
+            f"line {index + 1} of {path} has `blocks` that are no list of type and content",
+            "nothing was graded",
+            "write them as the released data does",
+        ) from error
+
+
+def _rendered(completion: Any) -> list[Block]:
+    """The blocks of a completion that was kept with its control tokens; none for any other."""
+    if not isinstance(completion, str) or not any(token in completion for token in CONTROL_TOKENS):
+        return []
+    try:
+        return parse(completion)
+    except ValueError:
+        return []
+
+
+def _whole(value: Any, otherwise: int) -> int:
+    """`value` where it is a whole number, as ours are; another tool's key of that name may hold anything."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else gold_text(value)
+
+
+def gold_text(value: Any) -> str:
+    """A gold answer as text; SVAMP stores its integers as floats (51.0), which read as 51."""
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def grade_file(path: str | Path, strict: bool = False) -> dict[str, dict[str, Any]]:
+    """Grade answers that already exist.
+
+    Args:
+        path: our results or published outputs (see `read_attempts`).
+        strict: plain numbers only, within 1e-6, as it reproduces the published GSM8K and SVAMP cells. Of published
+            outputs it looks at the last block whatever its type, because the published numbers did; the default grader
+            never takes an answer that stands only in an execution.
+
+    Returns:
+        `{set: {"n", "correct", "accuracy"}}`, accuracy in percent to two decimals. Several samples of one question
+        count each.
+    """
+    return accuracy_table(read_attempts(path), strict=strict)
+
+
+def accuracy_table(attempts: Iterable[Attempt], *, strict: bool = False) -> dict[str, dict[str, Any]]:
+    """`{set: {n, correct, accuracy}}` of attempts, sets in order of appearance."""
+    table: dict[str, dict[str, Any]] = {}
+    for attempt in attempts:
+        row = table.setdefault(attempt.set, {"n": 0, "correct": 0, "accuracy": 0.0})
+        row["n"] += 1
+        row["correct"] += attempt.strict if strict else attempt.correct
+    for row in table.values():
+        row["accuracy"] = round(100 * row["correct"] / row["n"], 2)
+    return table
+
+
+def strict_differences(path: str | Path) -> list[dict[str, Any]]:
+    """Every attempt on which the default grader and strict grading differ, with the reason.
+
+    Returns:
+        `{"set", "id", "sample", "answer", "gold", "strict", "correct", "reason"}` for each.
+    """
+    found = []
+    for attempt in read_attempts(path):
+        strict, correct = attempt.strict, attempt.correct
+        if strict != correct:
+            found.append(
+                {
+                    "set": attempt.set,
+                    "id": attempt.id,
+                    "sample": attempt.sample,
+                    "answer": attempt.answer,
+                    "gold": attempt.gold,
+                    "strict": strict,
+                    "correct": correct,
+                    "reason": difference(attempt.answer, attempt.gold),
+                }
+            )
+    return found
+
+
+def read_meta(path: str | Path) -> dict[str, Any]:
+    """The facts of the run beside a results file, empty where there are none."""
+    meta = meta_path(path)
+    if not meta.is_file():
+        return {}
+    try:
+        facts = json.loads(meta.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{meta} is no JSON: {error}", "the run's facts are unknown", "remove or repair it") from error
+    return facts if isinstance(facts, dict) else {}

@@ -1,0 +1,1 @@
+"""The solver behind an OpenAI-compatible HTTP server."""

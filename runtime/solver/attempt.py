@@ -1,0 +1,289 @@
+"""One solution in the making, wherever its tokens come from.
+
+`Attempt` knows neither engine nor sandbox: it is given drawn tokens and results of cells, and says what is next. The
+terminal's solver and the batch drive it through the same methods.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from runtime.engine import ENDED, Sequence, Vocabulary
+from runtime.errors import InputError
+from runtime.grade import last_boxed
+from runtime.lce import EMPTY_EXECUTION, Block, BlockType, Segment
+from runtime.settings import SolverSettings
+from runtime.solver.dialects import Dialect, Turn
+from runtime.solver.solution import (
+    BlockEnded,
+    BlockStarted,
+    Execution,
+    OnEvent,
+    OnExecution,
+    Solution,
+    Status,
+    TextPiece,
+)
+
+if TYPE_CHECKING:
+    from runtime.sandbox import CellResult
+
+EXECUTION_DISABLED = "<execution disabled>"
+"""What an execution block holds where `code_execution` is off."""
+LONGEST_QUESTION = 100_000
+"""Characters; far beyond any context, and a bound on what tokenizing may cost."""
+
+
+class _Emitter:
+    """Turns a reader's calls into events."""
+
+    def __init__(self, emit: OnEvent, attempt: Attempt) -> None:
+        self._emit = emit
+        self._attempt = attempt
+
+    def opened(self, block_type: BlockType) -> None:
+        self._emit(BlockStarted(block_type))
+
+    def wrote(self, block_type: BlockType, text: str) -> None:
+        # An imagined execution is told whole, as a real one is.
+        if block_type != "execution":
+            self._emit(TextPiece(block_type, text))
+
+    def closed(self, block: Block) -> None:
+        if block.type == "execution":
+            self._emit(Execution(self._attempt.code, block.content, "imagined", 0.0))
+        self._emit(BlockEnded(block))
+
+
+class Attempt:
+    """One solution in the making. The driver calls `prompt`, `begin`, then `push` for every drawn token; on `execute`
+    it runs `code` where `settings.runs_cells` and calls `executed`; on `stop` it calls `solution`.
+
+    `dialect` is one `runtime.solver.dialects.choose` gave for `settings.mode`."""
+
+    def __init__(
+        self,
+        question: str,
+        *,
+        dialect: Dialect,
+        vocabulary: Vocabulary | None,
+        settings: SolverSettings,
+        seed: int,
+        on_event: OnEvent | None = None,
+        on_execution: OnExecution | None = None,
+        history: Iterable[Turn] = (),
+    ) -> None:
+        check_question(question)
+        self.question = question
+        self.settings = settings
+        self.seed = seed
+        self._dialect = dialect
+        self._history = tuple(history)
+        self._emit = on_event
+        self._on_execution = on_execution
+        self._vocabulary = vocabulary
+        self._reader = dialect.reader(vocabulary, _Emitter(on_event, self) if on_event else None)
+        self._status: Status | None = None
+        self._detail = ""
+        self._started = time.monotonic()
+        self._deadline = self._started + settings.max_seconds
+        self.prompt_tokens = self._generated = self._execution_tokens = 0
+        self._cells = self._failed = 0
+        self._execution_seconds = 0.0
+        self._failures: dict[tuple[str, str], int] = {}
+        self.code = ""
+        self.repeats = 0
+
+    def prompt(self) -> list[Segment]:
+        """The segments that ask the question."""
+        return self._dialect.prompt(self.question, self.settings.system, self._history)
+
+    def begin(self, sequence: Sequence) -> None:
+        """The prompt is in `sequence`."""
+        self.prompt_tokens = sequence.length
+        self._reader.attach(sequence)
+
+    def push(self, token: int, piece: bytes) -> Literal["go", "execute", "stop"]:
+        """Take one drawn token."""
+        if token == ENDED:
+            self._reader.end()
+            return self._ended()
+        self._generated += 1
+        reader = self._reader
+        signal = reader.push(token, piece)
+        settings = self.settings
+        if signal == "end":
+            return self._ended()
+        if reader.opened > settings.max_blocks:
+            return self.stop("block_limit", f"the model wrote {settings.max_blocks} blocks and did not finish")
+        if not self._in_time():
+            return "stop"
+        if signal == "code":
+            self.code = reader.blocks[-1].content
+            return "execute"
+        if self._generated >= settings.max_tokens:
+            return self.stop("token_limit", f"the model wrote {settings.max_tokens} tokens and did not finish")
+        if reader.block_tokens >= settings.max_block_tokens:
+            return self.stop("token_limit", f"one block reached {settings.max_block_tokens} tokens")
+        return "go"
+
+    def _ended(self) -> Literal["stop"]:
+        answer = self._dialect.answer(self._reader.blocks)
+        return self.stop("answered" if answer is not None else "no_answer")
+
+    def execution_started(self) -> None:
+        """The cell begins to run."""
+        if self._emit is not None:
+            self._emit(BlockStarted("execution"))
+
+    def executed(self, result: CellResult | None, seconds: float) -> list[Segment] | None:
+        """Take the result of `code`; returns what to put into the sequence, or None where the solution ends here.
+
+        Args:
+            result: what the sandbox gave; None where cells are not run.
+            seconds: wall-clock time the cell took, waiting for a free worker included.
+        """
+        if self.settings.mode == "imagined":
+            return self._reader.imagine() if self._status is None and self._in_time() else None
+        self._execution_seconds += seconds
+        output = EXECUTION_DISABLED if result is None else cleaned(result.output)
+        status = "disabled" if result is None else result.status
+        if result is not None:
+            self._cells += 1
+            self._failed += status != "ok"
+        if self._on_execution is not None:
+            output = self._on_execution(self.code, output)
+        output = self._shortened(output)
+        block = Block("execution", output)
+        self._reader.blocks.append(block)
+        if self._emit is not None:
+            images = tuple(result.images) if result is not None else ()
+            self._emit(Execution(self.code, output, status, seconds, images))
+            self._emit(BlockEnded(block))
+        if status not in ("ok", "disabled"):
+            key = (self.code.strip(), output)
+            self._failures[key] = self._failures.get(key, 0) + 1
+            if self._failures[key] >= self.settings.max_repeated_errors:
+                self.stop("repeated_error", f"the same cell failed in the same way {self._failures[key]} times")
+                return None
+        if not self._in_time() or self._status is not None:
+            return None
+        if self.settings.mode == "program-of-thought":
+            self._stop_with_program(status)
+            return None
+        return self._reader.execution(output)
+
+    def _in_time(self) -> bool:
+        if time.monotonic() < self._deadline:
+            return True
+        self.stop("time_limit", f"{self.settings.max_seconds:g} seconds are over")
+        return False
+
+    def _stop_with_program(self, status: str) -> None:
+        if status != "ok":
+            self.stop("no_answer", f"the program ended with status {status}")
+        else:
+            self._ended()
+
+    def _shortened(self, output: str) -> str:
+        """Cut the middle out of an output of too many tokens."""
+        limit = self.settings.max_execution_tokens
+        if self._vocabulary is None:
+            # Four characters a token is the usual density.
+            return output if len(output) <= 4 * limit else _cut_middle(output, 4 * limit)
+        # Content has at most one token a byte, so most outputs need no counting.
+        if len(output) * 4 <= limit:
+            return output
+        shown, keep = output, len(output)
+        while (count := len(self._vocabulary.encode(shown))) > limit:
+            # Digits are one token each: the density of this very text decides how much is kept. It
+            # shrinks every time, so that this ends.
+            keep = min(keep - 1, keep * limit * 9 // (count * 10))
+            if keep < 2:
+                return "[...]"
+            shown = _cut_middle(output, keep)
+        return shown
+
+    def fed(self, count: int) -> None:
+        """`count` tokens of an execution block were put into the sequence."""
+        self._execution_tokens += count
+
+    def stop(self, status: Status, detail: str = "") -> Literal["stop"]:
+        """End here. The first reason stays."""
+        if self._status is None:
+            self._status, self._detail = status, detail
+            self._reader.cut()
+        return "stop"
+
+    def solution(self, sequence: Sequence | None) -> Solution:
+        """The result; `sequence` gives the counts of evaluated tokens."""
+        assert self._status is not None
+        blocks = list(self._reader.blocks)
+        answer: str | None = None
+        if self._status == "answered":
+            answer = self._dialect.answer(blocks)
+        elif self._status != "no_answer":
+            answer = next((a for b in reversed(blocks) if b.type == "text" and (a := last_boxed(b.content))), None)
+        wall = time.monotonic() - self._started
+        return Solution(
+            blocks=blocks,
+            answer=answer,
+            status=self._status,
+            tokens={
+                "prompt": self.prompt_tokens,
+                "generated": self._generated,
+                "execution": self._execution_tokens,
+            },
+            cells=self._cells,
+            failed_cells=self._failed,
+            seconds=wall,
+            seed=self.seed,
+            evaluated=sequence.evaluated if sequence is not None else 0,
+            reused=sequence.reused if sequence is not None else 0,
+            ms={
+                "decode": max(0.0, wall - self._execution_seconds) * 1e3,
+                "execution": self._execution_seconds * 1e3,
+                "wall": wall * 1e3,
+            },
+            detail=self._detail,
+            repeats=self.repeats,
+        )
+
+
+def check_question(question: str) -> None:
+    """Refuse what no model can be asked.
+
+    Raises:
+        InputError: an empty question, or one longer than 100,000 characters.
+    """
+    if not question.strip():
+        raise InputError("the question is empty", "there is nothing to solve", "write the question as text")
+    if len(question) > LONGEST_QUESTION:
+        raise InputError(
+            f"the question has {len(question):,} characters",
+            "no context holds it",
+            f"shorten it to at most {LONGEST_QUESTION:,} characters",
+        )
+
+
+def check_room(prompt_tokens: int, n_ctx: int) -> str:
+    """Why a prompt does not fit, or an empty string where it does (with room for at least a short answer)."""
+    if prompt_tokens + 16 <= n_ctx:
+        return ""
+    return f"the question takes {prompt_tokens:,} tokens and the context holds {n_ctx:,}; ask for a larger n_ctx"
+
+
+def cleaned(output: str) -> str:
+    """An execution result as the model reads it: without characters it has never seen and that can hide text from a
+    reader of the transcript (NUL, zero-width, bidirectional controls); never empty."""
+    from runtime.sandbox import for_model
+
+    output = for_model(output, len(output))
+    return output if output.strip() else EMPTY_EXECUTION
+
+
+def _cut_middle(text: str, keep: int) -> str:
+    half = max(1, keep // 2)
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

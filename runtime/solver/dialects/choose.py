@@ -1,0 +1,47 @@
+"""Which dialect a model is spoken to in."""
+
+from __future__ import annotations
+
+from runtime.engine import Engine
+from runtime.errors import InputError, ModelError
+from runtime.settings import Mode
+from runtime.solver.dialects.dialect import Dialect
+from runtime.solver.dialects.fenced import QWEN_MATH, TORA
+from runtime.solver.dialects.lce import BlockFormat
+
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BlockFormat(), QWEN_MATH, TORA)}
+
+
+def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
+    """The dialect called `name`, or for `auto` the block format where the model has it, for solutions of `mode`.
+
+    Raises:
+        InputError: no dialect has that name.
+        ModelError: the model lacks the control tokens the dialect needs; the message names one that fits.
+    """
+    if name != "auto" and name not in DIALECTS:
+        raise InputError(f"there is no dialect {name!r}", "", f"choose one of auto, {', '.join(DIALECTS)}")
+    dialect = DIALECTS["lce" if name == "auto" else name].in_mode(mode)
+    vocabulary = engine.vocabulary
+    if vocabulary is None:
+        if dialect.name == "lce":
+            raise ModelError(
+                f"the block format needs token ids both ways, and {engine.why_text_only}",
+                "a server that tokenizes our text could read a question as control tokens, so the format is refused",
+                "give a GGUF file of the same model and serve it with vLLM or llama-server, "
+                "or use a fenced dialect (--dialect qwen-math, --dialect tora)",
+            )
+        return dialect
+    missing = [token for token in dialect.needs if vocabulary.control_id(token) is None]
+    if missing:
+        fits = [
+            d.name for d in DIALECTS.values() if d.needs and all(vocabulary.control_id(t) is not None for t in d.needs)
+        ]
+        if not fits:
+            fits = ["qwen-math" if "<|im_start|>" in engine.chat_template else "tora"]
+        raise ModelError(
+            f"the model has no control token {', '.join(missing)}",
+            f"the dialect {dialect.name} cannot be spoken with it",
+            f"try --dialect {fits[0]}, or a model exported with `mathcoder export`",
+        )
+    return dialect

@@ -1,0 +1,247 @@
+"""Fenced dialects: models that write Markdown, a fenced `python` block and a fenced `output` block for its result.
+
+ToRA and Qwen2.5-Math's tool-integrated style, so that the solver is of use with models people already have.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, replace
+
+from runtime.engine import Sequence, Vocabulary
+from runtime.grade import final_answer, last_boxed
+from runtime.lce import DEFAULT_SYSTEM, Block, BlockType, Segment
+from runtime.settings import Mode
+from runtime.solver.dialects.dialect import Listener, Signal, Turn
+from runtime.solver.modes import printed_answer
+
+_FENCE = "```"
+_CODE_LANGUAGES = ("python", "py", "python3")
+
+
+@dataclass(frozen=True)
+class FencedDialect:
+    """Models that write fenced Python and read fenced output.
+
+    Attributes:
+        name: as `--dialect` takes it.
+        needs: control tokens of the chat template.
+        system: system text these models were trained with, used unless the user sets another.
+        frame: role -> pieces before and after its content; a piece that is one of `needs` is a control token.
+        plain_system: in its place where no code is wanted.
+        mode: what the solutions are restricted to. Fences are ordinary text and cannot be forbidden: a chain of thought
+            may show code, but then it is text, nobody runs it, and where the model goes on to an output block that
+            nobody produced, the solution is over.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    system: str
+    frame: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    plain_system: str = ""
+    mode: Mode = "full"
+
+    def in_mode(self, mode: Mode) -> FencedDialect:
+        """See the protocol."""
+        return replace(self, mode=mode)
+
+    def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
+        """See the protocol."""
+        result: list[Segment] = []
+        if "system" in self.frame:
+            own = self.plain_system if self.mode == "chain-of-thought" else self.system
+            result += self._framed("system", own if system == DEFAULT_SYSTEM else system)
+        for earlier, blocks in history:
+            result += self._framed("user", earlier) + self._framed("assistant", fenced(blocks))
+        return result + self._framed("user", question) + self._pieces(self.frame["assistant"][0])
+
+    def _framed(self, role: str, content: str) -> list[Segment]:
+        before, after = self.frame[role]
+        return [*self._pieces(before), Segment("prompt", content, False), *self._pieces(after)]
+
+    def _pieces(self, texts: Iterable[str]) -> list[Segment]:
+        return [Segment("prompt", text, text in self.needs) for text in texts]
+
+    def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> FencedReader:
+        """See the protocol."""
+        return FencedReader(vocabulary, listener, self.mode)
+
+    def answer(self, blocks: Seq[Block]) -> str | None:
+        r"""See the protocol. These models box the answer within a sentence, so `\boxed{}` comes first."""
+        if self.mode == "program-of-thought":
+            return printed_answer(blocks)
+        if not blocks or blocks[-1].type != "text":
+            return None
+        return last_boxed(blocks[-1].content) or final_answer(blocks)
+
+
+class FencedReader:
+    """Blocks delimited by Markdown fences at the start of a line."""
+
+    def __init__(self, vocabulary: Vocabulary | None, listener: Listener | None, mode: Mode = "full") -> None:
+        self._no_code = mode == "chain-of-thought"
+        self._is_end = vocabulary.is_end if vocabulary is not None else (lambda _: False)
+        self._listener = listener
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace")
+        self._open: BlockType | None = None
+        self._content = ""
+        self._line = ""
+        self._flushed = 0
+        self._line_ended = False
+        self.blocks: list[Block] = []
+        self.opened = 0
+        self.block_tokens = 0
+
+    def attach(self, sequence: Sequence) -> None:
+        """See the protocol. Nothing is forbidden: fences are ordinary text."""
+
+    def push(self, token: int, piece: bytes) -> Signal:
+        """See the protocol."""
+        if token >= 0 and self._is_end(token):
+            self.end()
+            return "end"
+        self.block_tokens += 1
+        text = self._decode.decode(piece)
+        for number, character in enumerate(text):
+            if signal := self._take(character):
+                # What the token holds beyond the closing fence is in the model's context, but in no block.
+                self._line_ended = text[number + 1 :].startswith("\n")
+                return signal
+        return None
+
+    def execution(self, output: str) -> list[Segment]:
+        """See the protocol. The closing fence of the code has been read already; its newline may not have been."""
+        start = "" if self._line_ended else "\n"
+        return [Segment("execution", f"{start}{_FENCE}output\n{output}\n{_FENCE}\n", False)]
+
+    def imagine(self) -> list[Segment]:
+        """See the protocol. The model writes up to the closing fence."""
+        self._open, self._content, self.block_tokens = "execution", "", 0
+        start = "" if self._line_ended else "\n"
+        return [Segment("execution", f"{start}{_FENCE}output\n", False)]
+
+    def _take(self, character: str) -> Signal:
+        """Add one character; says so when it completes a code block, or ends a chain of thought."""
+        if character == "\n":
+            return self._take_line_end()
+        self._line += character
+        if self._open in ("code", "execution") and self._line.rstrip() == _FENCE:
+            kind = self._open
+            self._close()
+            return "code" if kind == "code" else None
+        if not self._line.startswith(_FENCE[: len(self._line)]):
+            self._flush("")
+        return None
+
+    def _take_line_end(self) -> Signal:
+        line = self._line
+        if self._open not in ("code", "execution") and line.startswith(_FENCE):
+            language = line[3:].strip().lower()
+            if self._no_code and language == "output":
+                self._line = ""
+                self.end()
+                return "end"
+            if not self._no_code and language in _CODE_LANGUAGES:
+                if self._open == "text":
+                    self._close()
+                self._line, self._flushed = "", 0
+                self._begin("code")
+                return None
+        self._flush("\n")
+        self._line, self._flushed = "", 0
+        return None
+
+    def _flush(self, end: str) -> None:
+        """The line is no fence: what of it was held back is content."""
+        text, self._flushed = self._line[self._flushed :] + end, len(self._line)
+        if self._open is None:
+            if not text.strip():
+                # White space between blocks belongs to none.
+                return
+            self._begin("text")
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        assert self._open is not None
+        self._content += text
+        if self._listener is not None:
+            self._listener.wrote(self._open, text)
+
+    def _begin(self, kind: BlockType) -> None:
+        self._open, self._content, self.block_tokens = kind, "", 0
+        self.opened += 1
+        if self._listener is not None:
+            self._listener.opened(kind)
+
+    def _close(self) -> None:
+        assert self._open is not None
+        content = self._content.strip() if self._open == "text" else self._content.rstrip("\n")
+        block = Block(self._open, content)
+        self._open, self._content, self._line, self._flushed = None, "", "", 0
+        self.blocks.append(block)
+        if self._listener is not None:
+            self._listener.closed(block)
+
+    def cut(self) -> None:
+        """See the protocol."""
+        if len(self._line) > self._flushed:
+            self._flush("")
+        if self._open is not None:
+            self._close()
+
+    def end(self) -> None:
+        """See the protocol."""
+        self.cut()
+
+
+def fenced(blocks: Iterable[Block]) -> str:
+    """Blocks as Markdown with fenced code and output."""
+    parts = []
+    for block in blocks:
+        language = {"code": "python", "execution": "output"}.get(block.type)
+        parts.append(f"{_FENCE}{language}\n{block.content}\n{_FENCE}" if language else block.content)
+    return "\n".join(parts)
+
+
+_FENCED = re.compile(r"^```(python|output)\n(.*?)\n```$", re.M | re.S)
+
+
+def unfenced(markdown: str) -> list[Block]:
+    """The blocks that `fenced` made Markdown of, as far as it tells: an output block counts only right after code."""
+    blocks: list[Block] = []
+    end = 0
+
+    def text(content: str) -> None:
+        if content.strip():
+            blocks.append(Block("text", content.strip("\n")))
+
+    for found in _FENCED.finditer(markdown):
+        between = markdown[end : found.start()]
+        after_code = bool(blocks) and blocks[-1].type == "code" and not between.strip()
+        if found[1] == "output" and not after_code:
+            continue
+        text(between)
+        blocks.append(Block("code" if found[1] == "python" else "execution", found[2]))
+        end = found.end()
+    text(markdown[end:])
+    return blocks
+
+
+_CHATML = ("<|im_start|>", "<|im_end|>")
+QWEN_MATH = FencedDialect(
+    name="qwen-math",
+    needs=_CHATML,
+    system="Please integrate natural language reasoning with programs to solve the problem above, "
+    "and put your final answer within \\boxed{}.",
+    plain_system="Please reason step by step, and put your final answer within \\boxed{}.",
+    frame={role: (("<|im_start|>", f"{role}\n"), ("<|im_end|>", "\n")) for role in ("system", "user", "assistant")},
+)
+TORA = FencedDialect(
+    name="tora",
+    needs=(),
+    system="",
+    frame={"user": (("<|user|>\n",), ("\n",)), "assistant": (("<|assistant|>\n",), ("\n",))},
+)

@@ -1,0 +1,34 @@
+"""Modes of a solution: the full loop, and the baselines that take one part of it away.
+
+They exist to measure what each part is worth (`mathcoder eval --mode`), so each is a restriction of the very same loop:
+the reader of a dialect decides what the model may begin, `runtime.solver.attempt` what an execution
+is and when it is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.lce import EMPTY_EXECUTION, Block
+
+
+def printed_answer(blocks: Sequence[Block]) -> str | None:
+    r"""The answer of a program of thought: the last line its one cell printed, or the `\boxed{}` in it.
+
+    What the sandbox itself adds (that output was left out, that variables are lost) the cell did not print.
+
+    None where the solution does not end in an execution or nothing was printed. Whether the cell failed is not in the
+    blocks; the loop knows it and does not ask here then.
+    """
+    if not blocks or blocks[-1].type != "execution":
+        return None
+    # Here, so that settings can be read without the grader and the sandbox.
+    from runtime.grade import last_boxed
+    from runtime.sandbox.session import NOTICE
+
+    # A cell's own line of that look is indented, so that it is none of these.
+    printed = "\n".join(line for line in blocks[-1].content.split("\n") if not line.startswith(NOTICE))
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    if not lines or lines[-1] == EMPTY_EXECUTION:
+        return None
+    return last_boxed(lines[-1]) or lines[-1]

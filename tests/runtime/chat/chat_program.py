@@ -1,0 +1,90 @@
+"""A chat with a scripted engine, run by tests in a real pseudo-terminal: `python chat_program.py FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence as Seq
+from pathlib import Path
+from typing import Any
+
+from runtime.chat.app import ChatOptions, chat
+from runtime.chat.log import newest, read_log
+from runtime.engine import Drawn, Sequence, StoppedError
+from runtime.engine.scripted import ReplayDecoder, ReplayEngine
+from runtime.lce import Block
+from runtime.sandbox import Limits
+
+
+def _text(content: str) -> Block:
+    return Block("text", content)
+
+
+def _code(content: str) -> Block:
+    return Block("code", content)
+
+
+SCRIPTS: dict[str, list[Block]] = {
+    "sum": [_text("We add $12$ and \\(30\\)."), _code("total = 12 + 30\ntotal"), _text("So \\boxed{42}."), _text("42")],
+    "double": [_text("Use the variable."), _code("total * 2"), _text("84")],
+    "forever": [_text("Loop."), _code("import time\nwhile True: time.sleep(0.01)"), _text("never")],
+    "endless": [_text("word " * 20_000), _text("never")],
+    "hostile": [_text("Print."), _code(r"print('\x1b[31mRED\x1b[0m\x1b]0;owned\x07 \x9b31m done')"), _text("1")],
+    "plot": [
+        _text("Draw."),
+        _code("import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()"),
+        _text("2"),
+    ],
+}
+
+
+def script(question: str) -> list[Block]:
+    """What the engine writes: the first script whose name stands in the question, else the question itself."""
+    for name, blocks in SCRIPTS.items():
+        if name in question:
+            return blocks
+    return [_text(f"You asked {question!r}."), _text("7")]
+
+
+class PacedEngine(ReplayEngine):
+    """Draws as fast as a small model on a laptop, and stops when asked to, as llama.cpp does."""
+
+    def open(self, slots: int = 1) -> ReplayDecoder:
+        decoder: Any = super().open(slots)
+        plain = decoder.step
+
+        def step(sequences: Seq[Sequence]) -> list[Drawn]:
+            time.sleep(0.0005)
+            if self.stop_flag.is_set():
+                raise StoppedError("stopped")
+            return plain(sequences)
+
+        decoder.step = step
+        return decoder
+
+
+def main() -> int:
+    """Chat, keeping everything in the folder given on the command line."""
+    folder = Path(sys.argv[1])
+    chats = folder / "chats"
+    resume = None
+    if "--resume" in sys.argv:
+        found = newest(chats)
+        assert found is not None
+        resume = read_log(found)
+    n_ctx = int(sys.argv[sys.argv.index("--n-ctx") + 1]) if "--n-ctx" in sys.argv else 65536
+    return chat(
+        ChatOptions(
+            model=folder / "scripted.gguf",
+            load=lambda _path: PacedEngine(script, n_ctx=n_ctx),
+            limits=Limits(cell_seconds=60),  # tests may run beside much else
+            history=folder / "history",
+            log=chats / f"{time.time_ns()}.jsonl",
+            resume=resume,
+            images_folder=folder / "figures",
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
