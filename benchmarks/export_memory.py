@@ -39,7 +39,7 @@ def make(folder: Path, layers: int) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from export.tensors import Planned, write_safetensors
+    from export.merge.tensors import Planned, write_safetensors
     from tests.export.factory import add_control_tokens, make_sentencepiece
 
     base, run = folder / "base", folder / "run"
@@ -87,10 +87,10 @@ def make(folder: Path, layers: int) -> None:
 
 def ours(folder: Path, into: str) -> None:
     """The merge of this project, with shards of 2 GB."""
-    from export.merge import merge, plan_merge, read_layout
-    from export.nf4 import import_bitsandbytes
+    from export.merge.merge import merge, plan_merge, read_layout
+    from export.merge.nf4 import import_bitsandbytes
+    from export.merge.source import open_source
     from export.settings import ExportSettings
-    from export.source import open_source
 
     if into == "nf4":
         import_bitsandbytes()

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from export.source import Source
-from export.template import modelfile
+from export.gguf.template import modelfile
+from export.merge.source import Source
 from runtime.files import write_text
 
 
@@ -117,7 +117,7 @@ def _adapter(source: Source) -> str:
 
 
 def _version() -> str:
-    from export.llamacpp import installed_version
+    from export.gguf.llamacpp import installed_version
 
     return installed_version()
 

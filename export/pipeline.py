@@ -17,21 +17,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.check import require_round_trip
-from export.gguf_file import read_gguf
-from export.imatrix import collect_imatrix, is_rows, write_imatrix
+from export.certify.check import require_round_trip
+from export.gguf.file import read_gguf
+from export.gguf.imatrix import collect_imatrix, is_rows, write_imatrix
+from export.merge.source import fast_hash
 from export.settings import ExportSettings
-from export.source import fast_hash
 from runtime.errors import ExportError, InputError, ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from export.llamacpp import LlamaCpp
-    from export.merge import Layout, MergePlan
-    from export.problems import Solve
-    from export.source import Source
-    from export.tokenizer import TokenizerFacts
+    from export.certify.problems import Solve
+    from export.gguf.llamacpp import LlamaCpp
+    from export.gguf.tokenizer import TokenizerFacts
+    from export.merge.merge import Layout, MergePlan
+    from export.merge.source import Source
 
 Report = Callable[[str, float], None]
 
@@ -125,7 +125,7 @@ class Job:
 
     def wanted(self, certificate: dict[str, Any] | None) -> tuple[str, ...]:
         """Types that have to lie in `out`: all, or the picked one where an earlier call has picked."""
-        from export.certify import pick
+        from export.certify.certify import pick
 
         if certificate is not None and self.settings.pick is not None:
             return (pick(certificate, self.settings.pick),)
@@ -161,11 +161,11 @@ def export(
         ModelError: base, adapter or tokenizer cannot be used; nothing was started.
         ExportError: a stage failed; a second call goes on from there.
     """
-    from export.llamacpp import find
-    from export.merge import plan_merge, read_layout
+    from export.gguf.llamacpp import find
+    from export.gguf.tokenizer import load_tokenizer, tokenizer_facts
+    from export.merge.merge import plan_merge, read_layout
+    from export.merge.source import open_source
     from export.plan import refuse_unless_it_fits, size_export
-    from export.source import open_source
-    from export.tokenizer import load_tokenizer, tokenizer_facts
 
     settings = settings or ExportSettings()
     out = Path(out_dir) if out_dir is not None else Path(run_dir) / "export"
@@ -268,8 +268,8 @@ def _collect_imatrix(job: Job, rows: Path, tokenizer: Any) -> Path:
 
 
 def _merge(job: Job, report: Report) -> None:
-    from export.merge import merge
-    from export.tokenizer import write_tokenizer
+    from export.gguf.tokenizer import write_tokenizer
+    from export.merge.merge import merge
 
     merge(
         job.source,
@@ -284,7 +284,7 @@ def _merge(job: Job, report: Report) -> None:
 
 
 def _convert(job: Job, llama_cpp: LlamaCpp, report: Report) -> None:
-    from export.convert import convert
+    from export.gguf.convert import convert
 
     convert(
         job.merged,
@@ -301,7 +301,7 @@ def _convert(job: Job, llama_cpp: LlamaCpp, report: Report) -> None:
 
 
 def _quantize(job: Job, type_name: str, imatrix: Path | None, report: Report) -> None:
-    from export.quantize import quantize
+    from export.gguf.quantize import quantize
 
     target = job.target(type_name)
     quantize(job.wide, target, type_name, job.settings, imatrix, report)
@@ -309,7 +309,7 @@ def _quantize(job: Job, type_name: str, imatrix: Path | None, report: Report) ->
 
 
 def _certify(job: Job, tokenizer: Any, report: Report, solve: Solve | None) -> dict[str, Any]:
-    from export.certify import Certifier, write_certificate
+    from export.certify.certify import Certifier, write_certificate
 
     certifier = Certifier(
         source=job.source,
@@ -332,7 +332,7 @@ def _certify(job: Job, tokenizer: Any, report: Report, solve: Solve | None) -> d
 def _conclude(job: Job, certificate: dict[str, Any] | None, clock: Clock) -> ExportSummary:
     """Pick a type where that was asked for, write card and Modelfile, and say what came out."""
     from export.card import write_card
-    from export.certify import certificate_notes, certificate_table, pick
+    from export.certify.certify import certificate_notes, certificate_table, pick
 
     summary = ExportSummary(job.source.name, {name: job.target(name) for name in job.wanted(None)})
     summary.seconds = clock.seconds

@@ -9,8 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.merge import MergePlan
-from export.quantize import NEEDS_IMATRIX, UNQUANTIZED
+from export.gguf.quantize import NEEDS_IMATRIX, UNQUANTIZED
+from export.merge.merge import MergePlan
 from export.settings import ExportSettings
 from runtime.errors import ExportError, InputError
 
@@ -71,7 +71,7 @@ def refuse_unless_it_fits(sizes: Sizes, out: Path, settings: ExportSettings) -> 
                 f"{name} needs an importance matrix", "nothing was exported", "give export.imatrix or another type"
             )
     if settings.imatrix is not None:
-        from export.imatrix import is_rows, read_imatrix
+        from export.gguf.imatrix import is_rows, read_imatrix
 
         if not is_rows(settings.imatrix):
             read_imatrix(settings.imatrix)

@@ -191,7 +191,7 @@ def _training() -> Iterator[Finding]:
     yield from _gpu()
     unsloth = _package(area, "unsloth", needed=False, extra="gpu")
     yield unsloth
-    from export.llamacpp import is_at_hand
+    from export.gguf.llamacpp import is_at_hand
 
     if is_at_hand():
         yield Finding(area, "GGUF converter", "ok", "in the cache")

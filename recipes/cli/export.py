@@ -103,7 +103,7 @@ def _adapter_only(args: argparse.Namespace) -> int:
             "nothing was exported",
             f"an adapter has one form; leave --{given[0]} away, or leave --adapter-only away to merge",
         )
-    from export.adapter_gguf import export_adapter
+    from export.gguf.adapter import export_adapter
 
     path = export_adapter(
         args.run,
@@ -180,7 +180,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def _check(path: Path, *, as_json: bool) -> int:
-    from export.check import check_gguf
+    from export.certify.check import check_gguf
 
     report = check_gguf(path)
     if as_json:

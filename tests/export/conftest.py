@@ -35,7 +35,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def converter() -> Any:
     """llama.cpp's converter; tests that need it skip where it is neither in the cache nor in reach."""
-    from export.llamacpp import find
+    from export.gguf.llamacpp import find
 
     try:
         return find()

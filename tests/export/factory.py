@@ -43,7 +43,7 @@ def make_byte_level(folder: Path, *, vocabulary: int = 400) -> None:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from export.tokenizer import KNOWN_SPLITS
+    from export.gguf.tokenizer import KNOWN_SPLITS
 
     split = next(pattern for pattern, name in KNOWN_SPLITS.items() if name == "qwen2")
     tokenizer = Tokenizer(models.BPE(byte_fallback=False))

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from export.check import check_gguf
-from export.gguf_file import read_gguf
+from export.certify.check import check_gguf
+from export.gguf.file import read_gguf
 from export.pipeline import export
 from export.settings import CertifySettings, ExportSettings
 from runtime.errors import ExportError
@@ -37,7 +37,7 @@ def test_every_control_token_template_and_flag_survives(llama_export: Exported, 
 
 
 def test_llama_cpp_itself_ends_generation_at_both_ends(llama_export: Exported) -> None:
-    from export.measure_worker import Measured
+    from export.certify.measure_worker import Measured
 
     vocabulary = Measured(str(llama_export.summary.files["F16"]), n_ctx=64, threads=1).vocabulary
     ends = [token for token in range(vocabulary.size) if vocabulary.is_end(token)]
@@ -145,7 +145,7 @@ def test_a_converter_that_is_not_the_known_one_is_noted_and_what_proves_its_file
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("export.llamacpp.TREES", {})
+    monkeypatch.setattr("export.gguf.llamacpp.TREES", {})
     monkeypatch.setattr("export.pipeline._alone", stop)
     screen = io.StringIO()
     settings = ExportSettings(llama_cpp=converter.folder, certify=CertifySettings(rows=rows))

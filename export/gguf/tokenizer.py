@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.template import chat_template
+from export.gguf.template import chat_template
 from qlora.tokens import bos_prefix
 from runtime.errors import ModelError
 from runtime.files import write_text

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.nf4 import import_bitsandbytes, nf4_of
+from export.merge.nf4 import import_bitsandbytes, nf4_of
+from export.merge.source import Source
 from export.rows import Samples
-from export.source import Source
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from export import llamacpp
-from export.convert import conversion_error
+from export.gguf import llamacpp
+from export.gguf.convert import conversion_error
 from runtime.errors import ExportError, InputError
 from runtime.files import sha256_file
 

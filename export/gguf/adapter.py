@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from export.adapter import Adapter
-from export.convert import conversion_error, run_worker
-from export.llamacpp import find
+from export.gguf.convert import conversion_error, run_worker
+from export.gguf.llamacpp import find
+from export.gguf.tokenizer import vocabulary_size
+from export.merge.adapter import Adapter
+from export.merge.source import Source, open_source
 from export.settings import ExportSettings
-from export.source import Source, open_source
-from export.tokenizer import vocabulary_size
 from runtime.errors import InputError
 from runtime.files import atomic_path
 
@@ -77,7 +77,7 @@ def export_adapter(
         }  # fmt: skip
         spec_file = Path(scratch) / "spec.json"
         spec_file.write_text(json.dumps(spec), encoding="utf-8")
-        done = run_worker("export.convert_worker", [str(spec_file)], lambda _line: None)
+        done = run_worker("export.gguf.convert_worker", [str(spec_file)], lambda _line: None)
         if done.code or not temporary.is_file():
             raise conversion_error(done.lines)
     return target

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from export.adapter_gguf import export_adapter
+from export.gguf.adapter import export_adapter
 from export.pipeline import export
 from export.settings import CertifySettings, ExportSettings
 from recipes.cli import main
@@ -59,7 +59,7 @@ def adapter(plain_run: Run, converter: Any) -> Path:
 def test_the_command_line_names_the_file_and_how_to_use_it(
     plain_run: Run, adapter: Path, converter: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.llamacpp.TREES", {})
+    monkeypatch.setattr("export.gguf.llamacpp.TREES", {})
     words = ["export", str(plain_run.folder), "--adapter-only", "--json", "--llama-cpp", str(converter.folder)]
     assert main(words) == 0
     told = capsys.readouterr()
@@ -73,7 +73,7 @@ def test_the_command_line_names_the_file_and_how_to_use_it(
 def test_on_the_base_it_computes_what_the_adapter_model_computes(plain_run: Run, adapter: Path) -> None:
     import torch
 
-    from export.measure_worker import Measured
+    from export.certify.measure_worker import Measured
 
     ids = list(range(3, 60))
     with torch.inference_mode():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from export.tensors import Planned, TensorFolder, pieces, read_rows, write_safetensors
+from export.merge.tensors import Planned, TensorFolder, pieces, read_rows, write_safetensors
 from runtime.errors import ModelError
 
 

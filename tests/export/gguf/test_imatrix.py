@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.gguf_file import read_gguf
-from export.imatrix import collect_imatrix, read_imatrix, write_imatrix
-from export.quantize import quantize
+from export.gguf.file import read_gguf
+from export.gguf.imatrix import collect_imatrix, read_imatrix, write_imatrix
+from export.gguf.quantize import quantize
+from export.gguf.tokenizer import load_tokenizer
 from export.rows import read_samples
 from export.settings import ExportSettings
-from export.tokenizer import load_tokenizer
 from runtime.errors import ExportError, ModelError
 from tests.export.conftest import Exported
-from tests.export.gguf_writer import write_gguf
+from tests.export.gguf.gguf_writer import write_gguf
 
 # Ten seconds on an idle machine: a conversion starts a process that imports torch.
 pytestmark = pytest.mark.timeout(1200)

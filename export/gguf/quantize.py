@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from export.convert import run_worker
+from export.gguf.convert import run_worker
 from export.settings import ExportSettings, file_types, tensor_types
 from runtime.errors import ExportError
 from runtime.files import atomic_path
@@ -50,7 +50,7 @@ def quantize(
             if progress is not None and (match := re.match(r"PROGRESS (\d+) (\d+)", line)):
                 progress(type_name, int(match[1]) / max(1, int(match[2])))
 
-        done = run_worker("export.quantize_worker", [str(spec_file)], on_line)
+        done = run_worker("export.gguf.quantize_worker", [str(spec_file)], on_line)
         if done.code or not temporary.is_file():
             reasons = [line for line in done.lines if not line.startswith("PROGRESS")]
             raise ExportError(

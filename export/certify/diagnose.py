@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.gguf_file import GgufFile, read_gguf
-from export.merge import Layout, MergePlan
-from export.nf4 import dequantize_stored, nf4_of, stored_shape
-from export.source import Source
-from export.tensors import TensorFolder, read_rows
+from export.gguf.file import GgufFile, read_gguf
+from export.merge.merge import Layout, MergePlan
+from export.merge.nf4 import dequantize_stored, nf4_of, stored_shape
+from export.merge.source import Source
+from export.merge.tensors import TensorFolder, read_rows
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:

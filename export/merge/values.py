@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from export.adapter import LowRank
-from export.tensors import PIECE_BYTES, TensorInfo, pieces, read_rows
+from export.merge.adapter import LowRank
+from export.merge.tensors import PIECE_BYTES, TensorInfo, pieces, read_rows
 from runtime.errors import ExportError, ModelError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.tensors import TensorFolder, TensorInfo, read_rows
+from export.merge.tensors import TensorFolder, TensorInfo, read_rows
 from runtime.errors import InputError, ModelError
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.compare import Reference, Tally
-from export.convert import run_worker
-from export.diagnose import diagnose_gguf, diagnose_merged
-from export.merge import Layout, MergePlan
+from export.certify.compare import Reference, Tally
+from export.certify.diagnose import diagnose_gguf, diagnose_merged
+from export.certify.problems import Problem, Solve
+from export.gguf.convert import run_worker
+from export.merge.merge import Layout, MergePlan
+from export.merge.source import Source, fast_hash
 from export.plan import BITS, available_memory
-from export.problems import Problem, Solve
 from export.rows import Samples, read_samples
 from export.settings import CertifySettings, ExportSettings, Thresholds
-from export.source import Source, fast_hash
 from runtime.errors import ExportError
 from runtime.files import write_text
 
@@ -106,7 +106,7 @@ class Certifier:
     # Measuring
 
     def _measure_torch(self, samples: Samples, reference: Reference, progress: Progress) -> None:
-        from export.measure_torch import load_adapter_model, load_merged_model, supervised_logits
+        from export.certify.measure_torch import load_adapter_model, load_merged_model, supervised_logits
 
         if self.source.adapter is None:
             # A merged folder is its own reference.
@@ -177,7 +177,7 @@ class Certifier:
                 _, done, total = line.split()
                 progress(type_name, int(done) / int(total))
 
-        done = run_worker("export.measure_worker", [str(spec_file)], on_line)
+        done = run_worker("export.certify.measure_worker", [str(spec_file)], on_line)
         facts = {"file": file.name, "bytes": file.stat().st_size, "sha256": fast_hash(file)}
         if done.code or not result.is_file():
             reasons = [line for line in done.lines if not line.startswith("PROGRESS")]
@@ -185,7 +185,7 @@ class Certifier:
         return {**facts, **json.loads(result.read_text(encoding="utf-8"))}
 
     def _solve(self, progress: Progress, solve: Solve | None) -> None:
-        from export.problems import read_problems, solve_with_runtime
+        from export.certify.problems import read_problems, solve_with_runtime
 
         assert self.source.held_out is not None
         problems: Sequence[Problem] = read_problems(self.source.held_out, self.certify.problems)
@@ -223,7 +223,7 @@ class Certifier:
                 entry["reasons"] = reasons
 
     def _certificate(self, samples: Samples) -> dict[str, Any]:
-        from export.llamacpp import installed_version
+        from export.gguf.llamacpp import installed_version
 
         source, run = self.source, self.source.run
         results = {name: self.models[name]["certified"] for name in self.files}

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from export.certify import Certifier, certificate_notes, certificate_table
-from export.diagnose import diagnose_gguf
-from export.merge import plan_merge, read_layout
+from export.certify.certify import Certifier, certificate_notes, certificate_table
+from export.certify.diagnose import diagnose_gguf
+from export.gguf.tokenizer import load_tokenizer
+from export.merge.merge import plan_merge, read_layout
+from export.merge.source import open_source
 from export.settings import CertifySettings, ExportSettings
-from export.source import open_source
-from export.tokenizer import load_tokenizer
 from tests.export.conftest import Exported
 
 # Ten seconds on an idle machine: a conversion starts a process that imports torch.
@@ -32,8 +32,8 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def zeroed_adapter(folder: Path, exported: Exported) -> None:
     """The linear layers as they were before training; the token rows stay."""
-    from export.nf4 import nf4_of
-    from export.tensors import TensorFolder
+    from export.merge.nf4 import nf4_of
+    from export.merge.tensors import TensorFolder
 
     base = TensorFolder(exported.run.parent / "base")
     nf4 = nf4_of(open_source(exported.run, ExportSettings()))

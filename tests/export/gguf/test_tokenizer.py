@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from export.tokenizer import KNOWN_SPLITS, load_tokenizer, tokenizer_facts, write_tokenizer
+from export.gguf.tokenizer import KNOWN_SPLITS, load_tokenizer, tokenizer_facts, write_tokenizer
 from qlora.tokens import segment_tokenizer
 from runtime.errors import ModelError
 from runtime.lce import CONTROL_TOKENS, Segment
@@ -110,7 +110,7 @@ def texts(shared_data: Path) -> list[str]:
 
 
 def disagreements(exported: Exported, wanted: list[str]) -> list[str]:
-    from export.measure_worker import Measured
+    from export.certify.measure_worker import Measured
 
     tokenizer = load_tokenizer(exported.run / "tokenizer")
     measured = Measured(str(exported.summary.files["Q8_0"]), n_ctx=64, threads=1)

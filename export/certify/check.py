@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from export.gguf_file import CONTROL, GgufFile, read_gguf
-from export.template import chat_template
+from export.gguf.file import CONTROL, GgufFile, read_gguf
+from export.gguf.template import chat_template
 from runtime.errors import ModelError
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
 
@@ -175,7 +175,7 @@ def require_round_trip(path: str | os.PathLike[str], facts: Any) -> None:
 
     Args:
         path: the GGUF.
-        facts: `export.tokenizer.TokenizerFacts`.
+        facts: `export.gguf.tokenizer.TokenizerFacts`.
 
     Raises:
         ModelError: something was lost on the way; the message names it.

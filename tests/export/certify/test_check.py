@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.check import check_gguf
-from export.gguf_file import read_gguf
+from export.certify.check import check_gguf
+from export.gguf.file import read_gguf
 from runtime.errors import InputError, ModelError
 from runtime.lce import CONTROL_TOKENS
-from tests.export.gguf_writer import metadata, tensors, write_gguf
+from tests.export.gguf.gguf_writer import metadata, tensors, write_gguf
 
 
 def test_a_good_file_has_no_problems(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The process in which llama.cpp's converter runs: `python -m export.convert_worker SPEC.json`.
+"""The process in which llama.cpp's converter runs: `python -m export.gguf.convert_worker SPEC.json`.
 
 The converter is run unchanged but for three answers it cannot find in a Hugging Face folder: which token ends a turn
 (`<|endofmessage|>`, beside the base's own end of sequence), whether BOS is added, and the pre-tokenizer of a byte-level

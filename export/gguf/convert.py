@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.llamacpp import LlamaCpp
-from export.tokenizer import TokenizerFacts
+from export.gguf.llamacpp import LlamaCpp
+from export.gguf.tokenizer import TokenizerFacts
 from runtime.errors import ExportError
 from runtime.files import atomic_path
 from runtime.lce import END_OF_MESSAGE
@@ -70,7 +70,7 @@ def convert(
         }  # fmt: skip
         spec_file = Path(scratch) / "spec.json"
         spec_file.write_text(json.dumps(spec), encoding="utf-8")
-        done = run_worker("export.convert_worker", [str(spec_file)], _percent(progress))
+        done = run_worker("export.gguf.convert_worker", [str(spec_file)], _percent(progress))
         if done.code or not temporary.is_file():
             raise conversion_error(done.lines)
 
@@ -85,7 +85,7 @@ class Finished:
 
 def run_worker(module: str, arguments: list[str], on_line: Callable[[str], None]) -> Finished:
     """Run `python -m module arguments` with both outputs joined, handing each line to `on_line`."""
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     # Nothing phones home, and a bar is drawn by us.
     environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

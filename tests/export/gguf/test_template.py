@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export.template import chat_template, modelfile
+from export.gguf.template import chat_template, modelfile
 from runtime.lce import CONTROL_TOKENS, Block, conversation, render
 
 

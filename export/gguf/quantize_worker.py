@@ -1,4 +1,4 @@
-"""The process in which llama.cpp quantizes: `python -m export.quantize_worker SPEC.json`.
+"""The process in which llama.cpp quantizes: `python -m export.gguf.quantize_worker SPEC.json`.
 
 Own process: a fault in native code must not take an hour of work with it. Prints `PROGRESS done total` lines.
 """
@@ -39,7 +39,7 @@ def main(spec_file: str) -> int:
         params.output_tensor_type = spec["output_tensor_type"]
     keep = []
     if spec["imatrix"]:
-        from export.imatrix import read_imatrix
+        from export.gguf.imatrix import read_imatrix
 
         matrix = read_imatrix(Path(spec["imatrix"]))
         array = (llama_cpp.llama_model_imatrix_data * (len(matrix) + 1))()

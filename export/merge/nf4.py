@@ -7,13 +7,13 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from export.tensors import TensorFolder
+from export.merge.tensors import TensorFolder
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
-    from export.source import Source
+    from export.merge.source import Source
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export.adapter import Adapter, read_adapter
-from export.nf4 import stored_shape
+from export.merge.adapter import Adapter, read_adapter
+from export.merge.nf4 import stored_shape
+from export.merge.tensors import TensorFolder
 from export.settings import ExportSettings
-from export.tensors import TensorFolder
 from runtime.errors import InputError, ModelError
 from runtime.files import sha256_file
 
@@ -58,7 +58,7 @@ class Source:
 
     def fingerprint(self, settings: ExportSettings, into: str) -> str:
         """Hash of all that decides the bytes of the F16 file."""
-        from export.llamacpp import installed_version
+        from export.gguf.llamacpp import installed_version
 
         parts: list[Any] = [FORMAT, installed_version(), self.name]
         parts += [into, settings.dtype, settings.pre_tokenizer]

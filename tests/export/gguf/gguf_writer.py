@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from export.template import chat_template
+from export.gguf.template import chat_template
 from runtime.lce import CONTROL_TOKENS
 
 

@@ -1,4 +1,4 @@
-"""The process in which a GGUF file is measured: `python -m export.measure_worker SPEC.json`.
+"""The process in which a GGUF file is measured: `python -m export.certify.measure_worker SPEC.json`.
 
 Own process: a damaged file can take native code down, and the certificate should then say so. Loads with llama.cpp's
 defaults (16-bit KV cache), flash attention off, tokenizes every segment with the runtime's own vocabulary, and
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from export.compare import Reference, Tally
+from export.certify.compare import Reference, Tally
 from export.rows import Sample
 from runtime.engine.llama.library import captured_log, last_errors, library
 from runtime.engine.llama.vocabulary import LlamaVocabulary

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.gguf_file import read_gguf
+from export.gguf.file import read_gguf
 from runtime.errors import InputError, ModelError
 from runtime.files import atomic_path
 
@@ -98,7 +98,7 @@ def collect_imatrix(merged: Path, samples: Samples) -> dict[str, np.ndarray]:
     """Mean squared input of every linear layer of the model in `merged` over all tokens of `samples`."""
     import torch
 
-    from export.measure_torch import load_merged_model
+    from export.certify.measure_torch import load_merged_model
 
     model = load_merged_model(merged)
     sums: dict[str, torch.Tensor] = {}

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from export.merge import merge, plan_merge, read_layout
+from export.merge.merge import merge, plan_merge, read_layout
+from export.merge.source import open_source
+from export.merge.tensors import TensorFolder
 from export.settings import ExportSettings
-from export.source import open_source
-from export.tensors import TensorFolder
 from runtime.errors import InputError, ModelError
 from runtime.files import sha256_file
 from tests.export.factory import SHAPES, make_run

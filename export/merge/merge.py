@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.adapter import Adapter
-from export.nf4 import Nf4, dequantize_stored, is_part, nf4_of, stored_shape
-from export.source import Source
-from export.tensors import (
+from export.merge.adapter import Adapter
+from export.merge.nf4 import Nf4, dequantize_stored, is_part, nf4_of, stored_shape
+from export.merge.source import Source
+from export.merge.tensors import (
     SAFETENSORS_NAME,
     Planned,
     TensorFolder,
@@ -30,7 +30,7 @@ from export.tensors import (
     read_rows,
     write_safetensors,
 )
-from export.values import Values, merged_bias, merged_weight
+from export.merge.values import Values, merged_bias, merged_weight
 from runtime.errors import ModelError
 from runtime.files import write_text
 
@@ -110,7 +110,7 @@ def read_layout(base: Path) -> Layout:
 
 def vocabulary_rows(source: Source, layout: Layout) -> int:
     """Embedding rows of the merged model: the base's, or more where tokens were added to the tokenizer."""
-    from export.tokenizer import vocabulary_size
+    from export.gguf.tokenizer import vocabulary_size
 
     rows = source.tensors[layout.embedding].shape[0]
     adapter = source.adapter

@@ -1,0 +1,1 @@
+"""An adapter and its base read tensor by tensor, and written as one 16-bit model folder."""
