@@ -6,8 +6,6 @@ so a second call after a kill does only what is missing, and files of another ru
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import time
@@ -20,18 +18,15 @@ from typing import TYPE_CHECKING, Any
 from export.certify.check import require_round_trip
 from export.gguf.file import read_gguf
 from export.gguf.imatrix import collect_imatrix, is_rows, write_imatrix
-from export.merge.source import fast_hash
 from export.settings import ExportSettings
-from runtime.errors import ExportError, InputError, ModelError
+from runtime.errors import ExportError, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from export.certify.problems import Solve
     from export.gguf.llamacpp import LlamaCpp
-    from export.gguf.tokenizer import TokenizerFacts
-    from export.merge.merge import Layout, MergePlan
-    from export.merge.source import Source
+    from export.job import Job
 
 Report = Callable[[str, float], None]
 
@@ -65,80 +60,6 @@ class ExportSummary:
         return all(self.certified.values())
 
 
-@dataclass
-class Job:
-    """One export under way: its inputs, its folders, and what later stages need of earlier ones."""
-
-    source: Source
-    settings: ExportSettings
-    out: Path
-    fingerprint: str
-    facts: TokenizerFacts
-    into: str
-    layout: Layout
-    plan: MergePlan
-
-    @property
-    def work(self) -> Path:
-        """Folder for what is not a result."""
-        return self.out / f".{self.source.name}-export"
-
-    @property
-    def merged(self) -> Path:
-        """The merged Hugging Face folder."""
-        return self.out / f"{self.source.name}-merged" if self.settings.keep_merged else self.work / "merged"
-
-    @property
-    def wide_type(self) -> str:
-        """GGUF type that holds the merged weights as they are."""
-        return {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}[self.settings.dtype]
-
-    @property
-    def wide(self) -> Path:
-        """The unquantized GGUF: a result where it was asked for, else a work file."""
-        folder = self.out if self.wide_type in self.settings.quant else self.work
-        return folder / f"{self.source.name}-{self.wide_type}.gguf"
-
-    def target(self, type_name: str) -> Path:
-        """Path of one result."""
-        return self.out / f"{self.source.name}-{type_name}.gguf"
-
-    @property
-    def certificate(self) -> Path:
-        """Path of the certificate."""
-        return self.out / f"{self.source.name}.certificate.json"
-
-    @property
-    def certificate_fingerprint(self) -> str:
-        """Hash of all that decides what the certificate measures."""
-        settings = self.settings.model_dump(mode="json", exclude={"pick", "keep_merged", "threads", "llama_cpp"})
-        rows = None if self.source.held_out is None else fast_hash(self.source.held_out)
-        return hashlib.sha256(json.dumps([self.fingerprint, settings, rows]).encode()).hexdigest()[:32]
-
-    def finished_certificate(self) -> dict[str, Any] | None:
-        """The certificate of an earlier call with the same inputs, None where there is none."""
-        try:
-            found = json.loads(self.certificate.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return found if found.get("fingerprint") == self.certificate_fingerprint else None
-
-    def wanted(self, certificate: dict[str, Any] | None) -> tuple[str, ...]:
-        """Types that have to lie in `out`: all, or the picked one where an earlier call has picked."""
-        from export.certify.certify import pick
-
-        if certificate is not None and self.settings.pick is not None:
-            return (pick(certificate, self.settings.pick),)
-        return self.settings.quant
-
-    def is_done(self, file: Path) -> bool:
-        """Whether `file` is whole and of this job."""
-        try:
-            return file.is_file() and read_gguf(file).metadata.get("mathcoder.fingerprint") == self.fingerprint
-        except ModelError:
-            return False
-
-
 def export(
     run_dir: str | os.PathLike[str],
     settings: ExportSettings | None = None,
@@ -162,8 +83,7 @@ def export(
         ExportError: a stage failed; a second call goes on from there.
     """
     from export.gguf.llamacpp import find
-    from export.gguf.tokenizer import load_tokenizer, tokenizer_facts
-    from export.merge.merge import plan_merge, read_layout
+    from export.job import plan_job
     from export.merge.source import open_source
     from export.plan import refuse_unless_it_fits, size_export
 
@@ -176,12 +96,8 @@ def export(
             raise InputError(
                 f"{run_dir} has no held-out rows to solve", "nothing could be picked", "give rows with export.held_out"
             )
-        into = source.merge_into if settings.merge_into == "auto" else settings.merge_into
-        tokenizer = load_tokenizer(source.tokenizer)
-        facts = tokenizer_facts(source.tokenizer, tokenizer)
-        layout = read_layout(source.base)
-        plan = plan_merge(source, layout, into=into, dtype=settings.dtype)
-        sizes = size_export(plan, settings)
+        job = plan_job(source, settings, out)
+        sizes = size_export(job.plan, settings)
         refuse_unless_it_fits(sizes, out, settings)
         report("find the converter", 0.5)
         llama_cpp = find(settings.llama_cpp)
@@ -191,22 +107,21 @@ def export(
         else:
             proof = "without a certificate nothing tells whether its files are right"
         clock.say(f"[yellow]note:[/] {llama_cpp.mismatch}; {proof}")
-    job = Job(source, settings, out, source.fingerprint(settings, into), facts, into, layout, plan)
     clock.say(
-        f"[bold]{source.name}[/]: {plan.items / 1e6:,.1f} M parameters, "
+        f"[bold]{source.name}[/]: {job.plan.items / 1e6:,.1f} M parameters, "
         f"up to {_size(sizes.disk)} of disk, about {_size(sizes.memory)} of memory"
     )
     with _alone(job):
         certificate = job.finished_certificate()
-        missing = [name for name in job.wanted(certificate) if not job.is_done(job.target(name))]
+        missing = [name for name in _wanted(job, certificate) if not job.is_done(job.target(name))]
         certify = source.held_out is not None and settings.certify.rows > 0 and (certificate is None or bool(missing))
         if certify:
             missing = [name for name in settings.quant if not job.is_done(job.target(name))]
         if certify or missing:
-            _make_files(job, llama_cpp, missing, clock, tokenizer, merged_is_needed=certify)
+            _make_files(job, llama_cpp, missing, clock, merged_is_needed=certify)
         if certify:
             with clock.stage("certify") as report:
-                certificate = _certify(job, tokenizer, report, solve)
+                certificate = _certify(job, report, solve)
         summary = _conclude(job, certificate, clock)
         shutil.rmtree(job.work, ignore_errors=True)
     return summary
@@ -234,9 +149,16 @@ def _alone(job: Job) -> Iterator[None]:
         yield
 
 
-def _make_files(
-    job: Job, llama_cpp: LlamaCpp, missing: list[str], clock: Clock, tokenizer: Any, *, merged_is_needed: bool
-) -> None:
+def _wanted(job: Job, certificate: dict[str, Any] | None) -> tuple[str, ...]:
+    """Types that have to lie in `out`: all, or the picked one where an earlier call has picked."""
+    from export.certify.certify import pick
+
+    if certificate is not None and job.settings.pick is not None:
+        return (pick(certificate, job.settings.pick),)
+    return job.settings.quant
+
+
+def _make_files(job: Job, llama_cpp: LlamaCpp, missing: list[str], clock: Clock, *, merged_is_needed: bool) -> None:
     """Write what is missing; the merged folder too where a certificate will look at it."""
     wide_is_needed = not job.is_done(job.wide)
     quantized = [name for name in missing if name != job.wide_type]
@@ -251,19 +173,20 @@ def _make_files(
     if collect:
         assert imatrix is not None
         with clock.stage("importance"):
-            imatrix = _collect_imatrix(job, imatrix, tokenizer)
+            imatrix = _collect_imatrix(job, imatrix)
     for type_name in quantized:
         with clock.stage(f"quantize {type_name}") as report:
             _quantize(job, type_name, imatrix, report)
 
 
-def _collect_imatrix(job: Job, rows: Path, tokenizer: Any) -> Path:
+def _collect_imatrix(job: Job, rows: Path) -> Path:
+    from export.certify.measure_torch import load_merged_model
     from export.rows import read_samples
 
     certify = job.settings.certify
-    samples = read_samples(rows, tokenizer, rows=IMATRIX_ROWS, context=certify.context, max_positions=10**9)
+    samples = read_samples(rows, job.tokenizer, rows=IMATRIX_ROWS, context=certify.context, max_positions=10**9)
     target = job.work / "imatrix.dat"
-    write_imatrix(collect_imatrix(job.merged, samples), target)
+    write_imatrix(collect_imatrix(load_merged_model(job.merged), samples), target)
     return target
 
 
@@ -308,23 +231,10 @@ def _quantize(job: Job, type_name: str, imatrix: Path | None, report: Report) ->
     require_round_trip(target, job.facts)
 
 
-def _certify(job: Job, tokenizer: Any, report: Report, solve: Solve | None) -> dict[str, Any]:
+def _certify(job: Job, report: Report, solve: Solve | None) -> dict[str, Any]:
     from export.certify.certify import Certifier, write_certificate
 
-    certifier = Certifier(
-        source=job.source,
-        settings=job.settings,
-        layout=job.layout,
-        plan=job.plan,
-        merged=job.merged,
-        wide=job.wide,
-        wide_type=job.wide_type,
-        files={name: job.target(name) for name in job.settings.quant},
-        into=job.into,
-        work=job.work,
-        fingerprint=job.certificate_fingerprint,
-    )
-    certificate = certifier.run(tokenizer, report, solve)
+    certificate = Certifier(job).run(report, solve)
     write_certificate(certificate, job.certificate)
     return certificate
 
@@ -334,7 +244,7 @@ def _conclude(job: Job, certificate: dict[str, Any] | None, clock: Clock) -> Exp
     from export.card import write_card
     from export.certify.certify import certificate_notes, certificate_table, pick
 
-    summary = ExportSummary(job.source.name, {name: job.target(name) for name in job.wanted(None)})
+    summary = ExportSummary(job.source.name, {name: job.target(name) for name in job.settings.quant})
     summary.seconds = clock.seconds
     if certificate is not None:
         summary.certificate = job.certificate

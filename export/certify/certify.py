@@ -19,11 +19,12 @@ from export.certify.compare import Reference, Tally
 from export.certify.diagnose import diagnose_gguf, diagnose_merged
 from export.certify.problems import Problem, Solve
 from export.gguf.convert import run_worker
-from export.merge.merge import Layout, MergePlan
-from export.merge.source import Source, fast_hash
+from export.gguf.quantize import UNQUANTIZED
+from export.job import Job
+from export.merge.source import fast_hash
 from export.plan import BITS, available_memory
 from export.rows import Samples, read_samples
-from export.settings import CertifySettings, ExportSettings, Thresholds
+from export.settings import CertifySettings, Thresholds
 from runtime.errors import ExportError
 from runtime.files import write_text
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float], None]
 
 FORMAT = 1
-UNQUANTIZED = ("F32", "F16", "BF16")
 ADAPTER, BASE, OTHER_BASE, MERGED = "adapter model", "base without adapter", "adapter on the other base", "merged model"
 _LOW_BITS = 5.0
 _SMALL = 50_000_000
@@ -46,49 +46,37 @@ class Certifier:
     """Measures one export and writes its certificate.
 
     Attributes:
-        merged: merged Hugging Face folder.
-        wide: unquantized GGUF, whose type is `wide_type`.
-        files: `{type: path}` of the results.
-        into: base the adapter was merged into, `nf4` or `16bit`.
-        work: folder for the reference's logits.
+        models: measurements by model; GGUF files under their type.
+        faults: what is wrong with the files whatever was measured.
     """
 
-    source: Source
-    settings: ExportSettings
-    layout: Layout
-    plan: MergePlan
-    merged: Path
-    wide: Path
-    wide_type: str
-    files: dict[str, Path]
-    into: str
-    work: Path
-    fingerprint: str
+    job: Job
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
     @property
     def certify(self) -> CertifySettings:
         """The certificate's settings."""
-        return self.settings.certify
+        return self.job.settings.certify
 
-    def run(self, tokenizer: Any, progress: Progress, solve: Solve | None = None) -> dict[str, Any]:
+    def run(self, progress: Progress, solve: Solve | None = None) -> dict[str, Any]:
         """Measure everything; returns the certificate."""
         import torch
 
-        assert self.source.held_out is not None
+        job = self.job
+        assert job.source.held_out is not None
         threads = torch.get_num_threads()
-        if self.plan.items < _SMALL:
+        if job.plan.items < _SMALL:
             torch.set_num_threads(1)
         samples = read_samples(
-            self.source.held_out,
-            tokenizer,
+            job.source.held_out,
+            job.tokenizer,
             rows=self.certify.rows,
             context=self.certify.context,
             max_positions=self.certify.max_positions,
         )
-        self.work.mkdir(parents=True, exist_ok=True)
-        reference = Reference(self.work / "reference.f32", samples.positions, self.plan.rows)
+        job.work.mkdir(parents=True, exist_ok=True)
+        reference = Reference(job.work / "reference.f32", samples.positions, job.plan.rows)
         try:
             self._measure_torch(samples, reference, progress)
             self._measure_files(samples, reference, progress)
@@ -97,8 +85,8 @@ class Certifier:
             torch.set_num_threads(threads)
         if self.certify.problems:
             self._solve(progress, solve)
-        self.faults = diagnose_merged(self.source, self.layout, self.plan, self.merged, self.into)
-        self.faults += diagnose_gguf(self.wide, self.merged)
+        self.faults = diagnose_merged(job)
+        self.faults += diagnose_gguf(job.wide, job.merged)
         self.faults += self._diagnose_use()
         self._judge()
         return self._certificate(samples)
@@ -108,27 +96,27 @@ class Certifier:
     def _measure_torch(self, samples: Samples, reference: Reference, progress: Progress) -> None:
         from export.certify.measure_torch import load_adapter_model, load_merged_model, supervised_logits
 
-        if self.source.adapter is None:
+        if self.job.source.adapter is None:
             # A merged folder is its own reference.
-            model = load_merged_model(self.merged)
+            model = load_merged_model(self.job.merged)
             self._fill_reference(supervised_logits(model, samples, progress, MERGED), samples, reference, MERGED)
             return
-        model = load_adapter_model(self.source, nf4=self.into == "nf4", rows=self.plan.rows)
+        model = load_adapter_model(self.job.source, nf4=self.job.into == "nf4", rows=self.job.plan.rows)
         self._fill_reference(supervised_logits(model, samples, progress, ADAPTER), samples, reference, ADAPTER)
         with model.disable_adapter():
             self._tally(supervised_logits(model, samples, progress, BASE), samples, reference, BASE)
         del model
-        needed = 5 * self.plan.items
+        needed = 5 * self.job.plan.items
         free = available_memory()
         if free is not None and needed > free:
             reason = f"needs {needed / 1e9:.0f} GB of memory in 32 bits, {free / 1e9:.0f} GB are free"
             self.models[MERGED] = {"not_measured": reason}
             return
-        model = load_merged_model(self.merged)
+        model = load_merged_model(self.job.merged)
         self._tally(supervised_logits(model, samples, progress, MERGED), samples, reference, MERGED)
         del model
-        if self.certify.both_bases and self.source.merge_into == "nf4":
-            model = load_adapter_model(self.source, nf4=self.into != "nf4", rows=self.plan.rows)
+        if self.certify.both_bases and self.job.source.merge_into == "nf4":
+            model = load_adapter_model(self.job.source, nf4=self.job.into != "nf4", rows=self.job.plan.rows)
             self._tally(supervised_logits(model, samples, progress, OTHER_BASE), samples, reference, OTHER_BASE)
 
     def _fill_reference(self, logits: Any, samples: Samples, reference: Reference, name: str) -> None:
@@ -150,15 +138,8 @@ class Certifier:
         with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch:
             rows = Path(scratch) / "samples.json"
             rows.write_text(json.dumps([row.as_dict() for row in samples.rows]), encoding="utf-8")
-            for type_name, file in self.all_files().items():
+            for type_name, file in self.job.files().items():
                 self.models[type_name] = self._measure_file(type_name, file, rows, reference, Path(scratch), progress)
-
-    def all_files(self) -> dict[str, Path]:
-        """The unquantized GGUF first, then the results."""
-        return {
-            self.wide_type: self.wide,
-            **{name: file for name, file in self.files.items() if name != self.wide_type},
-        }
 
     def _measure_file(
         self, type_name: str, file: Path, rows: Path, reference: Reference, scratch: Path, progress: Progress
@@ -167,7 +148,7 @@ class Certifier:
         spec = {
             "model": str(file), "samples": str(rows), "result": str(result), "reference": str(reference.path),
             "positions": reference.positions, "vocabulary": reference.vocabulary,
-            "threads": self.settings.threads or _threads(self.plan.items), "speed_tokens": self.certify.speed_tokens,
+            "threads": self._threads(), "speed_tokens": self.certify.speed_tokens,
         }  # fmt: skip
         spec_file = scratch / f"{type_name}.spec.json"
         spec_file.write_text(json.dumps(spec), encoding="utf-8")
@@ -187,14 +168,20 @@ class Certifier:
     def _solve(self, progress: Progress, solve: Solve | None) -> None:
         from export.certify.problems import read_problems, solve_with_runtime
 
-        assert self.source.held_out is not None
-        problems: Sequence[Problem] = read_problems(self.source.held_out, self.certify.problems)
-        files = self.all_files()
-        solve = solve or partial(solve_with_runtime, threads=self.settings.threads or _threads(self.plan.items))
+        assert self.job.source.held_out is not None
+        problems: Sequence[Problem] = read_problems(self.job.source.held_out, self.certify.problems)
+        files = self.job.files()
+        solve = solve or partial(solve_with_runtime, threads=self._threads())
         for number, (type_name, file) in enumerate(files.items()):
             progress(f"{len(problems)} problems, {type_name}", number / len(files))
             right = solve(file, problems)
             self.models[type_name]["solved"] = {"correct": sum(map(bool, right)), "of": len(problems)}
+
+    def _threads(self) -> int:
+        """Threads to measure with. A small model gains nothing from a second one and waits for it at every layer."""
+        from runtime.engine.llama.library import usable_cores
+
+        return self.job.settings.threads or (1 if self.job.plan.items < _SMALL else usable_cores())
 
     # Judging
 
@@ -213,7 +200,7 @@ class Certifier:
 
     def _judge(self) -> None:
         thresholds = self.certify.thresholds
-        wide = self.models[self.wide_type]
+        wide = self.models[self.job.wide_type]
         for name, entry in self.models.items():
             if name not in (ADAPTER, BASE, OTHER_BASE):
                 reasons = judge(name, entry, thresholds, wide)
@@ -225,20 +212,20 @@ class Certifier:
     def _certificate(self, samples: Samples) -> dict[str, Any]:
         from export.gguf.llamacpp import installed_version
 
-        source, run = self.source, self.source.run
-        results = {name: self.models[name]["certified"] for name in self.files}
+        source, run = self.job.source, self.job.source.run
+        results = {name: self.models[name]["certified"] for name in self.job.settings.quant}
         return {
             "format": FORMAT,
             "name": source.name,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.job.certificate_fingerprint,
             "certified": bool(results) and all(results.values()),
             "files": results,
             "faults": self.faults,
             "reference": "the adapter model in torch, sums in float32"
             if source.adapter
             else "the merged model in torch",
-            "merge": {"into": self.into, "dtype": self.settings.dtype},
+            "merge": {"into": self.job.into, "dtype": self.job.settings.dtype},
             "base": {"name": run.get("base") or str(source.base), "sha256": run.get("base_sha256")},
             "training": {key: run[key] for key in ("data", "seed", "steps", "backend", "versions") if key in run},
             "rows": {
@@ -253,13 +240,6 @@ class Certifier:
             "thresholds": self.certify.thresholds.model_dump(),
             "models": self.models,
         }
-
-
-def _threads(parameters: int) -> int:
-    """Threads to measure with. A small model gains nothing from a second one and waits for it at every layer."""
-    from runtime.engine.llama.library import usable_cores
-
-    return 1 if parameters < _SMALL else usable_cores()
 
 
 def judge(name: str, entry: dict[str, Any], thresholds: Thresholds, wide: dict[str, Any]) -> list[str]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.gguf.file import GgufFile, read_gguf
+from export.job import Job
 from export.merge.merge import Layout, MergePlan
-from export.merge.nf4 import dequantize_stored, nf4_of, stored_shape
+from export.merge.nf4 import dequantize_stored, stored_shape
 from export.merge.source import Source
 from export.merge.tensors import TensorFolder, read_rows
 from runtime.errors import ModelError
@@ -39,10 +40,11 @@ class _Parts:
     change: torch.Tensor
 
 
-def diagnose_merged(source: Source, layout: Layout, plan: MergePlan, merged: Path, into: str) -> list[str]:
+def diagnose_merged(job: Job) -> list[str]:
     """What is wrong with the merged folder, as sentences; empty where nothing was found."""
-    findings = compare_configs(source.base, merged)
-    tensors = TensorFolder(merged)
+    source, layout, plan = job.source, job.layout, job.plan
+    findings = compare_configs(source.base, job.merged)
+    tensors = TensorFolder(job.merged)
     if missing := [tensor.name for tensor in plan.planned if tensor.name not in tensors]:
         return [*findings, f"the merged model lacks {missing[0]}"]
     adapter = source.adapter
@@ -52,7 +54,7 @@ def diagnose_merged(source: Source, layout: Layout, plan: MergePlan, merged: Pat
         findings.append("every low-rank change of the adapter is zero: it was saved untrained")
     verdicts: dict[str, list[str]] = {}
     for name in _sampled(source, layout):
-        if verdict := _judge(_take_apart(source, layout, tensors, name, into)):
+        if verdict := _judge(_take_apart(source, layout, tensors, name, job.into)):
             verdicts.setdefault(verdict, []).append(name)
     findings += [f"{', '.join(names)}: {verdict}" for verdict, names in verdicts.items()]
     return findings + _diagnose_vocabulary(plan, layout, tensors)
@@ -100,7 +102,7 @@ def _take_apart(source: Source, layout: Layout, tensors: TensorFolder, name: str
     else:
         sixteen = read_rows(info, 0, rows).float()
         quantized = module in layout.linear and source.merge_into == "nf4"
-        four = nf4_of(source).round_trip(read_rows(info))[:rows] if quantized else sixteen
+        four = source.nf4.round_trip(read_rows(info))[:rows] if quantized else sixteen
     pair = source.adapter.low_rank[module]
     base = four if into == "nf4" else sixteen
     changed = base + pair.rows(0, rows)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.merge.nf4 import import_bitsandbytes, nf4_of
+from export.merge.nf4 import import_bitsandbytes
 from export.merge.source import Source
 from export.rows import Samples
 
@@ -58,7 +58,7 @@ def load_adapter_model(source: Source, *, nf4: bool, rows: int) -> Any:
     options: dict[str, Any] = {"dtype": torch.float32}
     if nf4:
         import_bitsandbytes()
-        recorded = nf4_of(source)
+        recorded = source.nf4
         options["dtype"] = getattr(torch, recorded.load_dtype or _stored_dtype(source))
         options["device_map"] = {"": "cpu"}
         options["quantization_config"] = BitsAndBytesConfig(

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from export.gguf.convert import conversion_error, run_worker
 from export.gguf.llamacpp import find
-from export.gguf.tokenizer import vocabulary_size
 from export.merge.adapter import Adapter
 from export.merge.source import Source, open_source
+from export.merge.vocabulary import vocabulary_size
 from export.settings import ExportSettings
 from runtime.errors import InputError
 from runtime.files import atomic_path

@@ -94,13 +94,10 @@ def _from_binary(path: Path) -> dict[str, np.ndarray]:
     return result
 
 
-def collect_imatrix(merged: Path, samples: Samples) -> dict[str, np.ndarray]:
-    """Mean squared input of every linear layer of the model in `merged` over all tokens of `samples`."""
+def collect_imatrix(model: Any, samples: Samples) -> dict[str, np.ndarray]:
+    """Mean squared input of every linear layer of the merged `model` over all tokens of `samples`."""
     import torch
 
-    from export.certify.measure_torch import load_merged_model
-
-    model = load_merged_model(merged)
     sums: dict[str, torch.Tensor] = {}
     tokens = sum(len(row.input_ids) for row in samples.rows)
     hooks = []

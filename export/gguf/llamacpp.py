@@ -23,7 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from runtime.errors import ExportError, InputError
-from runtime.files import sha256_file
+from runtime.files import cache_folder, sha256_file
 
 PACKAGE = "llama-cpp-python"
 SHA256 = {"0.3.36": "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"}
@@ -74,13 +74,6 @@ def installed_version() -> str:
     except PackageNotFoundError as error:
         message = f"{PACKAGE} is not installed"
         raise ExportError(message, "nothing can be converted", f"pip install {PACKAGE}") from error
-
-
-def cache_folder() -> Path:
-    """Where fetched things are kept: `MATHCODER_CACHE`, else `mathcoder` in the user's cache folder."""
-    if chosen := os.environ.get("MATHCODER_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mathcoder"
 
 
 def find(given: Path | None = None) -> LlamaCpp:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from export.gguf.template import chat_template
+from export.merge.vocabulary import piece_ids, read_tokenizer_json, vocabulary_size
 from qlora.tokens import bos_prefix
 from runtime.errors import ModelError
 from runtime.files import write_text
@@ -57,48 +58,6 @@ class TokenizerFacts:
     def end_of_generation(self) -> list[int]:
         """Ids that end generation: `<|endofmessage|>` and the base's own end of sequence."""
         return sorted({self.control[END_OF_MESSAGE], *([] if self.eos is None else [self.eos])})
-
-
-def read_tokenizer_json(folder: Path) -> dict[str, Any]:
-    """`tokenizer.json` of a folder, made from `tokenizer.model` by transformers where only that is there.
-
-    Raises:
-        ModelError: it is broken.
-    """
-    file = folder / "tokenizer.json"
-    try:
-        if file.is_file():
-            return dict(json.loads(file.read_text(encoding="utf-8")))
-        return dict(json.loads(load_tokenizer(folder).backend_tokenizer.to_str()))
-    except ValueError as error:
-        raise ModelError(f"{file} is no tokenizer ({error})", "nothing was exported", "save it again") from error
-
-
-def vocabulary_size(folder: Path) -> int:
-    """Number of token ids, added tokens included."""
-    content = read_tokenizer_json(folder)
-    return 1 + max([*_vocabulary(content).values(), *(entry["id"] for entry in content.get("added_tokens", []))])
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder, as training loads it.
-
-    Raises:
-        ModelError: transformers cannot load it.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(str(folder))
-    except Exception as error:  # transformers raises whatever the file's parser raised
-        raise ModelError(f"the tokenizer in {folder} does not load ({error})", "nothing was exported") from error
-
-
-def _vocabulary(content: dict[str, Any]) -> dict[str, int]:
-    vocabulary = content["model"]["vocab"]
-    if isinstance(vocabulary, dict):
-        return vocabulary
-    return {entry[0]: index for index, entry in enumerate(vocabulary)}
 
 
 def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
@@ -171,7 +130,7 @@ def write_tokenizer(folder: Path, target: Path, facts: TokenizerFacts) -> None:
 def write_sentencepiece(folder: Path, target: Path, content: dict[str, Any]) -> None:
     """`tokenizer.model`: the base's own where it says the same as `tokenizer.json`, else one made from the latter."""
     own = folder / "tokenizer.model"
-    vocabulary = _vocabulary(content)
+    vocabulary = piece_ids(content)
     if own.is_file() and _agrees(own, vocabulary):
         shutil.copyfile(own, target / "tokenizer.model")
     else:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.merge.adapter import Adapter
-from export.merge.nf4 import Nf4, dequantize_stored, is_part, nf4_of, stored_shape
+from export.merge.nf4 import Nf4, dequantize_stored, is_part, stored_shape
 from export.merge.source import Source
 from export.merge.tensors import (
     SAFETENSORS_NAME,
@@ -31,6 +31,7 @@ from export.merge.tensors import (
     write_safetensors,
 )
 from export.merge.values import Values, merged_bias, merged_weight
+from export.merge.vocabulary import vocabulary_size
 from runtime.errors import ModelError
 from runtime.files import write_text
 
@@ -110,8 +111,6 @@ def read_layout(base: Path) -> Layout:
 
 def vocabulary_rows(source: Source, layout: Layout) -> int:
     """Embedding rows of the merged model: the base's, or more where tokens were added to the tokenizer."""
-    from export.gguf.tokenizer import vocabulary_size
-
     rows = source.tensors[layout.embedding].shape[0]
     adapter = source.adapter
     if adapter is None:
@@ -135,9 +134,9 @@ def plan_merge(source: Source, layout: Layout, *, into: str, dtype: str) -> Merg
         ModelError: base and adapter do not fit together.
     """
     names = _base_names(source.tensors, layout)
-    load_dtype = nf4_of(source).load_dtype if into == "nf4" else None
+    load_dtype = source.nf4.load_dtype if into == "nf4" else None
     adapter = source.adapter or Adapter(Path(), {})
-    nf4 = nf4_of(source) if into == "nf4" and source.adapter is not None else None
+    nf4 = source.nf4 if into == "nf4" and source.adapter is not None else None
     rows = vocabulary_rows(source, layout)
     plan = MergePlan(rows=rows, tied=layout.tied and not _unties(adapter, layout))
     wanted = {name for name in names if not (plan.tied and name == layout.head)}

@@ -13,8 +13,6 @@ from runtime.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-    from export.merge.source import Source
-
 
 @dataclass(frozen=True)
 class Nf4:
@@ -68,9 +66,9 @@ def dequantize_stored(tensors: TensorFolder, name: str) -> torch.Tensor:
     return bnb.functional.dequantize_4bit(tensors.read(name), state).reshape(state.shape).float()
 
 
-def nf4_of(source: Source) -> Nf4:
-    """The quantization the run recorded, or the usual one."""
-    recorded = source.run.get("quantization") or {}
+def nf4_of(run: dict[str, Any]) -> Nf4:
+    """The quantization that `run.json` records, or the usual one."""
+    recorded = run.get("quantization") or {}
     return Nf4(
         blocksize=int(recorded.get("blocksize", 64)),
         double_quant=bool(recorded.get("double_quant", True)),

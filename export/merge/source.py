@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from export.merge.adapter import Adapter, read_adapter
-from export.merge.nf4 import stored_shape
+from export.merge.nf4 import Nf4, nf4_of, stored_shape
 from export.merge.tensors import TensorFolder
 from export.settings import ExportSettings
 from runtime.errors import InputError, ModelError
 from runtime.files import sha256_file
 
-FORMAT = 1
-"""Raised when a change of code changes the bytes of exported files, so that older unfinished work is not used."""
 _WHOLE_HASH_BYTES = 2_000_000_000
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 20
 
@@ -33,7 +31,6 @@ class Source:
         adapter: None for a merged folder.
         run: contents of `run.json`, empty where there is none.
         held_out: file with the rows to certify on, or None.
-        vocabulary: token ids the tokenizer knows.
         base_config: the base's `config.json`.
     """
 
@@ -56,18 +53,10 @@ class Source:
             return "nf4"
         return "nf4" if quantization and quantization.get("type", "nf4") == "nf4" else "16bit"
 
-    def fingerprint(self, settings: ExportSettings, into: str) -> str:
-        """Hash of all that decides the bytes of the F16 file."""
-        from export.gguf.llamacpp import installed_version
-
-        parts: list[Any] = [FORMAT, installed_version(), self.name]
-        parts += [into, settings.dtype, settings.pre_tokenizer]
-        parts += [self.run.get("quantization"), self.base_config]
-        parts += [fast_hash(file) for file in self.tensors.files]
-        if self.adapter is not None:
-            parts += [sha256_file(file) for file in sorted(self.adapter.folder.glob("adapter_*")) if file.is_file()]
-        parts += [sha256_file(file) for file in sorted(self.tokenizer.glob("*token*")) if file.is_file()]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+    @property
+    def nf4(self) -> Nf4:
+        """How training quantized the base."""
+        return nf4_of(self.run)
 
 
 def open_source(path: str | os.PathLike[str], settings: ExportSettings) -> Source:

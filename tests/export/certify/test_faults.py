@@ -12,8 +12,7 @@ import pytest
 
 from export.certify.certify import Certifier, certificate_notes, certificate_table
 from export.certify.diagnose import diagnose_gguf
-from export.gguf.tokenizer import load_tokenizer
-from export.merge.merge import plan_merge, read_layout
+from export.job import plan_job
 from export.merge.source import open_source
 from export.settings import CertifySettings, ExportSettings
 from tests.export.conftest import Exported
@@ -32,11 +31,10 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 def zeroed_adapter(folder: Path, exported: Exported) -> None:
     """The linear layers as they were before training; the token rows stay."""
-    from export.merge.nf4 import nf4_of
     from export.merge.tensors import TensorFolder
 
     base = TensorFolder(exported.run.parent / "base")
-    nf4 = nf4_of(open_source(exported.run, ExportSettings()))
+    nf4 = open_source(exported.run, ExportSettings()).nf4
 
     def change(tensors: dict[str, Any]) -> None:
         for name in tensors:
@@ -94,15 +92,15 @@ FAULTS = [
 ]
 
 
-def certifier(exported: Exported, merged: Path, work: Path) -> Certifier:
-    source = open_source(exported.run, ExportSettings())
-    layout = read_layout(source.base)
-    settings = ExportSettings(quant=("F16",), certify=CertifySettings(both_bases=False, speed_tokens=0))
-    return Certifier(
-        source=source, settings=settings, layout=layout, merged=merged, wide=exported.summary.files["F16"],
-        plan=plan_merge(source, layout, into="nf4", dtype="float16"), wide_type="F16", into="nf4", work=work,
-        files={"F16": exported.summary.files["F16"]}, fingerprint="x",
-    )  # fmt: skip
+def certify(exported: Exported, merged: Path, folder: Path) -> dict[str, Any]:
+    """The certificate of an export into `folder` whose merged model is `merged`."""
+    settings = ExportSettings(
+        quant=("F16",), keep_merged=True, certify=CertifySettings(both_bases=False, speed_tokens=0)
+    )
+    job = plan_job(open_source(exported.run, settings), settings, folder)
+    shutil.copytree(merged, job.merged)
+    shutil.copyfile(exported.summary.files["F16"], job.wide)
+    return Certifier(job).run(lambda _what, _share: None)
 
 
 @pytest.mark.parametrize(("plant", "name"), FAULTS)
@@ -112,8 +110,7 @@ def test_a_planted_fault_is_caught_and_named(
     merged = tmp_path / "merged"
     shutil.copytree(llama_export.out / "tiny-merged", merged)
     plant(merged, llama_export)
-    tokenizer = load_tokenizer(llama_export.run / "tokenizer")
-    certificate = certifier(llama_export, merged, tmp_path).run(tokenizer, lambda _what, _share: None)
+    certificate = certify(llama_export, merged, tmp_path)
     assert certificate["certified"] is False
     assert any(name in fault for fault in certificate["faults"]), certificate["faults"]
     assert certificate["models"]["merged model"]["certified"] is False
@@ -125,9 +122,7 @@ def test_a_planted_fault_is_caught_and_named(
 
 
 def test_without_a_fault_there_is_none(llama_export: Exported, tmp_path: Path) -> None:
-    tokenizer = load_tokenizer(llama_export.run / "tokenizer")
-    merged = llama_export.out / "tiny-merged"
-    certificate = certifier(llama_export, merged, tmp_path).run(tokenizer, lambda _what, _share: None)
+    certificate = certify(llama_export, llama_export.out / "tiny-merged", tmp_path)
     assert certificate["faults"] == []
     assert certificate["certified"] is True
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from export.certify.measure_torch import load_merged_model
 from export.gguf.file import read_gguf
 from export.gguf.imatrix import collect_imatrix, read_imatrix, write_imatrix
 from export.gguf.quantize import quantize
-from export.gguf.tokenizer import load_tokenizer
+from export.merge.vocabulary import load_tokenizer
 from export.rows import read_samples
 from export.settings import ExportSettings
 from runtime.errors import ExportError, ModelError
@@ -46,7 +47,7 @@ def test_what_is_no_matrix_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_matrix_from_rows_covers_every_layer_and_changes_the_file(llama_export: Exported, tmp_path: Path) -> None:
     tokenizer = load_tokenizer(llama_export.run / "tokenizer")
     samples = read_samples(llama_export.run / "held_out.jsonl", tokenizer, rows=8, context=512, max_positions=10_000)
-    matrix = collect_imatrix(llama_export.out / "tiny-merged", samples)
+    matrix = collect_imatrix(load_merged_model(llama_export.out / "tiny-merged"), samples)
     wide = llama_export.summary.files["F16"]
     names = {name for name, tensor in read_gguf(wide).tensors.items() if len(tensor.shape) == 2}
     assert set(matrix) == names - {"token_embd.weight"}

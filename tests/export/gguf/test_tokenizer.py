@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from export.gguf.tokenizer import KNOWN_SPLITS, load_tokenizer, tokenizer_facts, write_tokenizer
+from export.gguf.tokenizer import KNOWN_SPLITS, tokenizer_facts, write_tokenizer
+from export.merge.vocabulary import load_tokenizer
 from qlora.tokens import segment_tokenizer
 from runtime.errors import ModelError
 from runtime.lce import CONTROL_TOKENS, Segment
