@@ -17,6 +17,8 @@ from recipes.cli.places import settings_file
 from runtime.errors import InputError
 
 PREFIX = "MATHCODER_"
+RETIRED = frozenset({"error_wording"})
+"""Keys of version 0.1 that mean nothing any more; a file that still has them is read."""
 
 
 class Preferences(BaseModel):
@@ -33,7 +35,6 @@ class Preferences(BaseModel):
     samples: int = Field(1, ge=1, description="solutions that vote on an answer")
     cell_seconds: float = Field(6.0, gt=0, description="time limit of one cell")
     memory_mb: int = Field(1024, ge=64, description="memory limit of a session")
-    error_wording: Literal["trained", "python"] = Field("trained", description="whose words a cell's errors are in")
     theme: Literal["auto", "dark", "light"] = Field("auto", description="colours for a dark or a light terminal")
     images: Literal["auto", "kitty", "iterm", "sixel", "blocks", "off"] = Field(
         "auto", description="how plots are shown"
@@ -77,7 +78,8 @@ def gather() -> tuple[dict[str, Any], dict[str, str]]:
     file = settings_file()
     if file.is_file():
         for key, value in _read(file).items():
-            values[str(key)], origins[str(key)] = value, str(file)
+            if str(key) not in RETIRED:
+                values[str(key)], origins[str(key)] = value, str(file)
     for key, field in Preferences.model_fields.items():
         text = os.environ.get(PREFIX + key.upper())
         if text:

@@ -120,7 +120,7 @@ def cell_limits(preferences: Preferences) -> Limits:
     from runtime.sandbox import Limits
 
     try:
-        return Limits(**preferences.model_dump(include={"cell_seconds", "memory_mb", "error_wording"}))
+        return Limits(**preferences.model_dump(include={"cell_seconds", "memory_mb"}))
     except ValidationError as error:
         raise _wrong(error) from None
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from recipes.data.rewordings import change_between
+
 Agreement = Literal["equal", "rounded", "set order", "other address", "same exception", "differs"]
 
 _COLOUR = re.compile(r"\x1b?\[[0-9;]+m")
@@ -97,11 +99,15 @@ def _exception(text: str) -> tuple[str, str]:
 
 def _same_failure(recorded: str, fresh: str) -> bool:
     """The same exception, after the same output, of the same lines of code as far as the record quotes them."""
-    if _exception(recorded) != _exception(fresh):
+    (kind, message), (kind_now, message_now) = _exception(recorded), _exception(fresh)
+    reworded = (kind, message) != (kind_now, message_now)
+    if reworded and change_between(f"{kind}: {message}", f"{kind_now}: {message_now}") is None:
         return False
     (head, cells), (head_now, cells_now) = _told(recorded), _told(fresh)
-    # Records of other versions of IPython name the cell otherwise; then only the exception can be compared.
-    return not cells or (cells == cells_now and agreement(head, head_now) != "differs")
+    # Records of other versions of IPython name the cell otherwise; then only the exception can be compared. A syntax
+    # error that is worded otherwise may also be seen at another place.
+    same_cells = cells == cells_now or (reworded and kind == "SyntaxError" and len(cells) == len(cells_now))
+    return not cells or (same_cells and agreement(head, head_now) != "differs")
 
 
 def _told(text: str) -> tuple[str, list[str]]:

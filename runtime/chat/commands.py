@@ -95,8 +95,8 @@ def _temperature(chat: Chat, rest: str) -> None:
     "limits",
     "[KEY=VALUE …]",
     "show or change what a cell and a solution may use",
-    "Cell: cell_seconds, memory_mb, output_chars, disk_mb, processes, error_wording (trained or python). Solution: "
-    "max_seconds, max_tokens, max_blocks, max_block_tokens. A change of a cell's limits starts a new session and runs "
+    "Cell: cell_seconds, memory_mb, output_chars, disk_mb, processes. Solution: max_seconds, "
+    " max_tokens, max_blocks, max_block_tokens. A change of a cell's limits starts a new session and runs "
     "the kept cells again.",
     choices=("cell_seconds=", "memory_mb=", "max_seconds=", "max_tokens=", "max_blocks="),
 )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import mmap
 import os
 import platform
 import signal
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -22,10 +21,6 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAP_AMBIENT = 36, 38, 22, 47
 PR_SET_NAME = 15
 PR_SET_KEEPCAPS = 8
-
-_PROCESS_MADVISE, PIDFD_SELF = 440, -10000
-"""PIDFD_SELF_THREAD: the calling thread, as if by a pidfd. The number of the whole process, PIDFD_SELF_THREAD_GROUP, is
-another one in Linux 6.14 than in later kernels."""
 
 CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE = 2, 5, 19
 
@@ -149,78 +144,7 @@ def drop_bounding_set() -> None:
     libc().prctl(PR_CAP_AMBIENT, ctypes.c_ulong(4), 0, 0, 0)  # PR_CAP_AMBIENT_CLEAR_ALL
 
 
-class Advice:
-    """The same advice, MADV_..., on many stretches of memory, each an address and bytes."""
-
-    def __init__(self, advice: int, ranges: Sequence[tuple[int, int]]) -> None:
-        self.ranges, self._size = tuple(ranges), sum(size for _, size in ranges)
-        flat = [number for pair in ranges for number in pair]
-        vectors = (ctypes.c_size_t * len(flat))(*flat)  # struct iovec: a pointer and a size
-        numbers = _PROCESS_MADVISE, PIDFD_SELF, len(ranges), advice, 0
-        call, this_process, count, what, flags = map(ctypes.c_long, numbers)
-        self._together = call, this_process, vectors, count, what, flags
-        self._call, self._single, self.advice = libc().syscall, libc().madvise, advice
-        self._call.restype = ctypes.c_ssize_t
-        self._single.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-
-    def give(self) -> None:
-        """madvise(2) for each range. What is no longer mapped, or an advice the kernel does not know, changes nothing.
-
-        One call of process_madvise(2) does for all where the kernel has a name for whoever asks (Linux 6.14).
-        A range that is not mapped ends it; it and those behind get calls of their own.
-        """
-        done = self._call(*self._together)
-        if done == self._size:
-            return
-        for address, size in self.ranges:
-            if done <= 0:
-                self._single(address, size, self.advice)
-            done -= size
-
-
 def kernel_version() -> tuple[int, int]:
     """Major and minor version of the running kernel."""
     major, minor = platform.release().split(".")[:2]
     return int(major), int("".join(filter(str.isdigit, minor)) or 0)
-
-
-# ---------------------------------------------------------------------------------------------------- contexts
-
-_CONTEXT, _STACK = 8192, 16384
-"""Bytes for a ucontext_t (968 on x86-64, 4560 on aarch64), and for the stack on which it makes one call."""
-_LINK = struct.Struct("QQQQ")
-"""uc_link, then uc_stack: ss_sp, ss_flags and padding, ss_size. They follow the eight bytes of uc_flags on both."""
-
-
-def has_contexts() -> bool:
-    """Whether `prepare_calls` works here; musl, for one, has no contexts."""
-    return machine() in _CLONE and hasattr(libc(), "makecontext")
-
-
-def prepare_calls(calls: Sequence[tuple[str, tuple[int, ...]]]) -> Callable[[], None]:
-    """A function that makes `calls`, of the C library's functions, one right after the other, with no Python between.
-
-    For what Python cannot survive half done. Each call gets a context (makecontext(3)) that continues with the next;
-    contexts and stacks lie in memory of their own, which no call should touch. Results are lost. The caller blocks
-    signals, before this: each context runs with the mask of now, and its stack is small.
-    """
-    python = ctypes.PyDLL(None)  # Its calls keep the interpreter's lock: no thread comes between either.
-    memory = mmap.mmap(-1, _CONTEXT + len(calls) * (_CONTEXT + _STACK), flags=mmap.MAP_SHARED)
-    back = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    first = back + _CONTEXT
-    stacks = first + len(calls) * _CONTEXT
-    for number, (name, arguments) in enumerate(calls):
-        context = first + number * _CONTEXT
-        python.getcontext(ctypes.c_void_p(context))
-        following = context + _CONTEXT if number + 1 < len(calls) else back
-        ctypes.memmove(context + 8, _LINK.pack(following, stacks + number * _STACK, 0, _STACK), _LINK.size)
-        function = ctypes.cast(getattr(python, name), ctypes.c_void_p)
-        values = [ctypes.c_void_p(argument) for argument in arguments]
-        python.makecontext(ctypes.c_void_p(context), function, ctypes.c_int(len(values)), *values)
-    start, end = ctypes.c_void_p(first), ctypes.c_void_p(back)
-
-    def run(keep: object = memory) -> None:  # noqa: ARG001
-        if calls:
-            python.swapcontext(end, start)
-
-    return run

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Status = Literal["ok", "error", "timeout", "killed"]
 
@@ -26,12 +26,18 @@ class Limits(BaseModel):
     """MiB of files in the session's scratch folder."""
     processes: int = Field(default=64, ge=8, le=4096)
     """Processes and threads of a session, its own two or three included."""
-    error_wording: Literal["trained", "python"] = "trained"
-    """Whose words errors are shown in: those of Python 3.9, which wrote the models' training data, or this Python's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, values: Any) -> Any:
+        # Recipes and records of version 0.1 hold `error_wording`, which means nothing any more.
+        if isinstance(values, dict) and "error_wording" in values:
+            return {key: value for key, value in values.items() if key != "error_wording"}
+        return values
 
     def shown(self) -> list[tuple[str, str]]:
         """Names and values for people."""
-        return [(key, value if isinstance(value, str) else f"{value:g}") for key, value in self.model_dump().items()]
+        return [(key, f"{value:g}") for key, value in self.model_dump().items()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,11 @@ its orders are a number and the code, and it writes its reports as the text that
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import select
 import struct
 import time
-from collections.abc import Iterable
 from typing import Any
 
 MAX_CODE = 1_000_000
@@ -35,7 +33,7 @@ _MAX_DIGITS = 20
 
 # In the worker, user code may replace anything in these modules.
 _dumps, _read, _write, _poll = json.dumps, os.read, os.write, select.poll
-_HEADER, _ORDER, _RANGE = struct.Struct("!I"), struct.Struct("!II?"), struct.Struct("!QQ")
+_HEADER, _ORDER = struct.Struct("!I"), struct.Struct("!II?")
 _header, _read_header = _HEADER.pack, _ORDER.unpack
 HEADER_SIZE = _HEADER.size
 
@@ -105,14 +103,13 @@ def cell_order(number: int, code: str) -> bytes:
     return _ORDER.pack(len(body), number, True) + body
 
 
-def snapshot_order(number: int, ranges: Iterable[tuple[int, int]] = ()) -> bytes:
-    """For the worker: take the snapshot for cell `number` in advance; and memory that cells write to (`hot_pages`)."""
-    body = b"".join(itertools.starmap(_RANGE.pack, ranges))
-    return _ORDER.pack(len(body), number, False) + body
+def snapshot_order(number: int) -> bytes:
+    """For the worker: take the snapshot for cell `number` in advance."""
+    return _ORDER.pack(0, number, False)
 
 
-def read_order(descriptor: int) -> tuple[int, str | None, bytes] | None:
-    """The next order, whole: the cell's number, its code if it is to run, else the ranges, for `unpack_ranges`.
+def read_order(descriptor: int) -> tuple[int, str | None] | None:
+    """The next order, whole: the cell's number, and its code unless only a snapshot is wanted.
 
     None at the end. Reads not a byte beyond it: what follows may be another's to read.
 
@@ -133,12 +130,7 @@ def read_order(descriptor: int) -> tuple[int, str | None, bytes] | None:
         if rest is None:
             return None
         body += rest
-    return (number, body.decode("utf-8", "surrogatepass"), b"") if has_code else (number, None, body)
-
-
-def unpack_ranges(body: bytes) -> list[tuple[int, int]]:
-    """The ranges of a `snapshot_order`."""
-    return [(address, size) for address, size in _RANGE.iter_unpack(body)]
+    return number, body.decode("utf-8", "surrogatepass") if has_code else None
 
 
 def report(event: bytes, number: int, more: bytes = b"") -> bytes:

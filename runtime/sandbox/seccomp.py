@@ -42,7 +42,7 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "unshare": (272, 97), "setns": (308, 268),
     # other processes: looking into them, stopping them, changing how they run
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
-    "process_mrelease": (448, 448), "pidfd_open": (434, 434),
+    "process_mrelease": (448, 448), "process_madvise": (440, 440), "pidfd_open": (434, 434),
     "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424), "kill": (62, 129), "tkill": (200, 130),
     "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "setpgid": (109, 154),
     "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "sched_setattr": (314, 274),
@@ -212,8 +212,6 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
         ((72, 25), one_of(1, _FCNTL_DENIED, denied)),
         ((302, 261), only(0, (0,), denied)),  # prlimit64 of this process only
         ((203, 122), only(0, (0,), denied)),  # sched_setaffinity
-        # process_madvise of this process only, by the name the kernel has for whoever asks
-        ((440, 440), only(0, (0xFFFFFFFF & kernel.PIDFD_SELF,), denied)),
         # setpriority: PRIO_PROCESS, of this process. A group or a user has processes outside, the app among them.
         ((141, 140), [*zero(0), *only(1, (0,), denied)]),
         ((2, None), truncating_read(1)),

@@ -16,7 +16,7 @@ import sys
 import types
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from IPython.core.compilerop import CachingCompiler
@@ -157,11 +157,8 @@ class Shell(InteractiveShell):
     compiler_class = Compiler
     displayhook_class = EchoHook
     display_pub_class = Publisher
-    reword: Callable[[BaseException, str | None], tuple[str, str] | None] | None = None
-    """Type and message to show for an exception, given the code if it is the cell's; None where its own will do."""
     number = 1
     """Of the cell that runs."""
-    _code = ""
 
     def prepare(self) -> None:
         """After a fork: streams of this process, an empty list of images."""
@@ -187,23 +184,7 @@ class Shell(InteractiveShell):
             self.images.append(raw)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:  # noqa: ARG002
-        text = self.InteractiveTB.stb2text(stb)
-        with contextlib.suppress(Exception):  # A subclass of the user's may raise whatever it is asked.
-            text = self._reworded(text, evalue)
-        self.write_out(text + "\n")
-
-    def _reworded(self, text: str, error: BaseException | None) -> str:
-        """A traceback with the last line of each exception in other words."""
-        for one in _chain(error):
-            of_cell = isinstance(one, SyntaxError) and str(one.filename).startswith("<ipython-input-")
-            found = self.reword(one, self._code if of_cell else None) if self.reword is not None else None
-            if found is not None:
-                now, then = (
-                    f"{type(one).__name__}: {one.msg if isinstance(one, SyntaxError) else one}",
-                    ": ".join(found),
-                )
-                text = "\n".join(then if line == now else line for line in text.split("\n"))
-        return text
+        self.write_out(self.InteractiveTB.stb2text(stb) + "\n")
 
     def showtraceback(self, *arguments: Any, **options: Any) -> None:
         """Show the exception, whatever its own methods do; of an interrupt only where in the cell it struck."""
@@ -263,7 +244,7 @@ class Shell(InteractiveShell):
     def run(self, code: str) -> bool:
         """Run one cell; True where it neither failed to compile nor raised."""
         self.images = []
-        self._code, self.number = code, self.execution_count
+        self.number = self.execution_count
         self.streams.install()
         sys.displayhook = self.displayhook  # whatever the last cell put there
         tree = self._as_python(code)

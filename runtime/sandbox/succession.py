@@ -22,7 +22,6 @@ from typing import Any
 
 from . import processes, protocol
 from .collect import OutputBuffer
-from .hot_pages import Habit
 from .protocol import ProtocolError, Reader
 from .recovery import BROKEN
 
@@ -52,7 +51,6 @@ class Worker:
     reports: int
     output: int
     head: int
-    habit: Habit
     snapshot: int | None = None
     snapshot_cell: int = 0
     fresh: bool = True
@@ -82,8 +80,6 @@ class Succession:
         self._owed = self._written = False
         """Whether the head still has to say what became of the snapshot ordered in advance; whether the order of the
         cell to begin still lies in the pipe, unread."""
-        self._kept = False
-        """Whether the head is the process that has run the last cell."""
         self._broken = 0
         """How many cells in a row left a worker that could not run another."""
 
@@ -222,12 +218,11 @@ class Succession:
 
     def keep(self) -> None:
         """The cell is done and the process that ran it goes on."""
-        self._broken, self._kept = 0, True
+        self._broken = 0
         self.worker.fresh = False
 
     def fall_back(self, wait_status: int | None) -> None:
         """The process that ran the cell is gone, or is to be: return to the snapshot, say what is lost."""
-        self._kept = False
         # A death that the cell has made up is made true, and then reported in earnest.
         died = wait_status is not None and not processes.alive(self.worker.head)
         self._broken = self._broken + 1 if died and wait_status == BROKEN << 8 else 0
@@ -307,16 +302,15 @@ class Succession:
         """Have the head fork for the next cell. Whatever goes wrong shows when that cell begins."""
         cell = self.number + 1
         try:
-            ranges = worker.habit.look(worker.head) if self._kept else ()
-            protocol.write_all(worker.orders, protocol.snapshot_order(cell, ranges), timeout=READY)
+            protocol.write_all(worker.orders, protocol.snapshot_order(cell), timeout=READY)
         except (OSError, TimeoutError):
             return
-        self._owed, warm = True, False
+        self._owed = True
         deadline = time.monotonic() + READY
-        while not warm and (now := time.monotonic()) < deadline and not self._app_asks():
+        while self._owed and (now := time.monotonic()) < deadline and not self._app_asks():
             event = self.wait(deadline - now, None, for_app=True)
             if isinstance(event, dict) and event.get("n") == cell:
-                warm = event.get("event") == "warm" or (self._answered(event, cell) and event.get("event") == "died")
+                self._answered(event, cell)
             elif event is not None and not isinstance(event, dict):
                 return
 

@@ -16,32 +16,24 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # nobody has written its types down
 import _thread
 import base64
-import contextlib
-import functools
 import os
 import random
-import select
 import sys
-from collections.abc import Callable
 from typing import Any
 
-from . import hot_pages, kernel, protocol
+from . import kernel, protocol
 from .recovery import BROKEN, Recovery
 
 ORDERS, REPORTS, OUTPUT = 60, 61, 62
 """Descriptors of the worker: orders come in, reports and output go out. All are pipes."""
 
-HOT: list[kernel.Advice] = []
-"""Memory that every cell writes to. The zygote fills it in, for all sessions; each adds what its own cells do."""
-
 # User code may replace anything in these modules; the loop keeps what it needs.
 _fork, _fork_unnoticed, _getpid, _waitpid, _exit = os.fork, kernel.fork_unnoticed(), os.getpid, os.waitpid, os._exit
 _dup2, _open, _close, _closerange, _stat = os.dup2, os.open, os.close, os.closerange, os.stat
 _set_blocking, _write_all = os.set_blocking, protocol.write_all
-_read_order, _unpack_ranges, _frame = protocol.read_order, protocol.unpack_ranges, protocol.report
+_read_order, _frame = protocol.read_order, protocol.report
 _getstate, _setstate, _threads = random.getstate, random.setstate, _thread._count
-_b64encode, _select = base64.b64encode, select.select
-_populate, _prepare, _Touched = hot_pages.populate, hot_pages.prepare, hot_pages.Touched
+_b64encode = base64.b64encode
 # The C function: around it, `signal.signal` makes members of enumerations, which touches dozens of pages.
 _signal_to = _signal.signal
 _INTERRUPT, _IGNORE, _RAISE = _signal.SIGINT, _signal.SIG_IGN, _signal.default_int_handler
@@ -60,7 +52,7 @@ def run_head(shell: Any) -> None:
             order = _read_order(ORDERS)
             if order is None:
                 break
-            number, code, ranges = order
+            number, code = order
             if not (covered or fresh):
                 copied = _snapshot(number)
                 if copied is None:  # The child has died, and this is the head again.
@@ -71,41 +63,10 @@ def run_head(shell: Any) -> None:
                 covered = fresh = False
             else:
                 _report(b"ready", number, b',"pid":%d' % _getpid())
-                if ranges:
-                    with contextlib.suppress(Exception):  # It only saves time, and user code may have changed ctypes.
-                        HOT.extend(_prepare(_Touched(_unpack_ranges(ranges), [])))
-                # While nobody waits; a cell that comes meanwhile is better off with its own faults.
-                _populate(HOT, lambda: _select([ORDERS], [], [], 0)[0])
-                _report(b"warm", number)
     except BaseException:
         # Whatever user code left behind broke the loop. The snapshot, or a new worker, takes over.
         _exit(BROKEN)
     _exit(0)
-
-
-def rehearsal(shell: Any) -> list[Callable[[], None]]:
-    """The first cells of a session, served as `run_head` does it; each is to be called in a fork of the one before."""
-    recovery: list[Recovery] = []
-    orders: list[int] = []
-
-    def serve(number: int, code: str) -> None:
-        if not recovery:
-            for target in (ORDERS, REPORTS, OUTPUT):
-                source, write = os.pipe()
-                _dup2(source if target == ORDERS else write, target)
-                orders.append(write)
-            _set_up_streams()
-            shell.prepare()
-            recovery.append(Recovery(shell, (ORDERS, REPORTS, OUTPUT)))
-        _signal_to(_INTERRUPT, _IGNORE)
-        _set_blocking(ORDERS, True)
-        os.write(orders[0], protocol.cell_order(number, code))
-        order = _read_order(ORDERS)
-        assert order is not None
-        _serve(shell, recovery[0], order[0], str(order[1]))
-
-    codes = ("x = 1\nprint(x)\nx + 1", "x = x + 1\nx", "y = [x] * 3\nsum(y)")
-    return [functools.partial(serve, number, code) for number, code in enumerate(codes, 1)]
 
 
 def _snapshot(number: int) -> bool | None:
@@ -118,7 +79,7 @@ def _snapshot(number: int) -> bool | None:
         return False
     _reap()
     try:
-        child = copy()
+        child = _copy()
     except OSError:
         return False  # No room for another process.
     if child:
@@ -128,7 +89,7 @@ def _snapshot(number: int) -> bool | None:
     return True
 
 
-def copy() -> int:
+def _copy() -> int:
     """Fork, so that the child cannot tell that it was: it goes on as the process that cells have known."""
     try:
         alone = _stat("/proc/self/task").st_nlink == 3  # one thread; beside it, the folder itself and its parent

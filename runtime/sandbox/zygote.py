@@ -16,16 +16,13 @@ import traceback
 from typing import Any
 
 from . import (
-    hot_pages,
     kernel,
-    memory_file,
     namespaces,
     processes,
     reduced,
     succession,
     supervisor,
     watch,
-    wording,
     worker,
 )
 from .confine import confine, prove
@@ -99,11 +96,6 @@ def preload(options: dict[str, Any]) -> Any:
     shell = module.build(options.get("scratch_root") or options["scratch"])
     gc.freeze()  # IPython has just collected what there was, when the shell was reset after its warm-up.
     gc.enable()
-    with contextlib.suppress(OSError):  # Where there is no room, or no /proc, forks copy more page tables.
-        memory_file.move()
-    if reduced.on_linux():
-        with contextlib.suppress(OSError):  # Where there is no /proc, each cell pays for its own copies.
-            worker.HOT.extend(hot_pages.prepare(hot_pages.measure(worker.rehearsal(shell), worker.copy, skip=1)))
     return shell
 
 
@@ -211,7 +203,6 @@ def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch:
             os.closerange(worker.OUTPUT + 1, 4096)
             confine(limits, options, scratch)
             worker.seed_numpy()
-            shell.reword = wording.as_recorded if limits["error_wording"] == "trained" else None
             worker.run_head(shell)
         except BaseException:  # The same once more: the supervisor sees the report pipe close.
             if options.get("debug"):
@@ -222,5 +213,4 @@ def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch:
         os.close(descriptor)
     for descriptor in (orders[1], reports[0], output[0]):
         os.set_blocking(descriptor, False)
-    habit = hot_pages.Habit(memory for copies in worker.HOT for memory in copies.ranges)
-    return succession.Worker(orders[1], reports[0], output[0], pid, habit)
+    return succession.Worker(orders[1], reports[0], output[0], pid)

@@ -161,6 +161,8 @@ class ResultsFile:
         started = os.fstat(self._descriptor).st_size > 0
         if started and meta.is_file():
             before = json.loads(meta.read_text(encoding="utf-8"))
+            if isinstance(before.get("limits"), dict):
+                before["limits"].pop("error_wording", None)  # of version 0.1; it means nothing any more
             changed = [key for key in DECIDING if before.get(key) != now.get(key)]
             if changed:
                 key = changed[0]

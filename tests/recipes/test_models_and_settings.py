@@ -102,6 +102,11 @@ def test_every_mistake_in_the_settings_is_told_with_where_it_stands(
     assert "images = 'cat'" in told
 
 
+def test_a_settings_file_of_version_0_1_is_still_read(own_home: Path) -> None:
+    settings(own_home, "samples: 2\nerror_wording: python\n")
+    assert preferences().samples == 2
+
+
 def test_a_settings_file_that_is_no_mapping_is_refused(own_home: Path) -> None:
     settings(own_home, "- a\n")
     with pytest.raises(InputError, match="no `key: value` lines"):

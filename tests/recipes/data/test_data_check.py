@@ -201,6 +201,18 @@ FAILURE = (
         (f"13\n{FAILURE}", f"12\n{FAILURE}", "differs"),
         (FAILURE.replace("b = a + 5", "b = a + 6"), FAILURE, "differs"),
         (FAILURE.replace("line 2", "line 3"), FAILURE, "differs"),
+        (
+            "  Cell In[1], line 1 f(x) = 0 ^ SyntaxError: cannot assign to function call",
+            "  Cell In[1], line 1\n    f(x) = 0\n    ^^^^\nSyntaxError: cannot assign to function call here. "
+            "Maybe you meant '==' instead of '='?",
+            "same exception",
+        ),
+        (
+            "TypeError Traceback (most recent call last)\nTypeError: f() takes 1 positional argument but 2 were given",
+            "TypeError Traceback (most recent call last)\n"
+            "TypeError: A.f() takes 1 positional argument but 3 were given",
+            "differs",
+        ),
         (FAILURE.replace("      1 # First\n", ""), FAILURE, "differs"),
         (
             "<ipython-input-1-ab> in <module>\nNameError Traceback (most recent call last)\nNameError: name 'a'",

@@ -169,7 +169,7 @@ def test_retry_edit_and_unknown_commands(tmp_path: Path) -> None:
     assert questions == ["hello", "hello", "what is the sum, edited?"]
     assert "Did you mean /export?" in opened.type("/exprot x", r"Did you mean")
     assert "Nothing was changed" in opened.type("/limits cell_secnods=3", r"Did you mean cell_seconds")
-    assert "error_wording: trained" in opened.type("/sandbox", r"mathcoder doctor shows each layer")
+    assert "cell_seconds: 6" in opened.type("/sandbox", r"mathcoder doctor shows each layer")
     opened.child.close(force=True)
 
 

@@ -337,6 +337,18 @@ def test_a_run_is_not_continued_in_another_mode(sums: str, tmp_path: Path, monke
         assert (out / "results.jsonl").read_bytes() == before
 
 
+def test_a_run_begun_by_version_0_1_is_continued(sums: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(right))
+    meta = out / "results.meta.json"
+    facts = json.loads(meta.read_text("utf-8"))
+    facts["limits"]["error_wording"] = "trained"
+    meta.write_text(json.dumps(facts), "utf-8")
+    before = (out / "results.jsonl").read_bytes()
+    run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(right))
+    assert (out / "results.jsonl").read_bytes() == before
+
+
 def test_the_facts_of_a_real_model_name_its_quantization_and_dialect(sums: str, tmp_path: Path) -> None:
     path = write_model(tmp_path / "m.gguf", file_type=15)
     found = run_eval(path, [sums], tmp_path / "run", settings=QUIET, solve=solver(right))

@@ -25,8 +25,11 @@ def test_limits_are_frozen_and_refuse_unknown_keys() -> None:
         Limits().cell_seconds = 3  # type: ignore[misc]
     assert Limits().model_dump() == {
         "cell_seconds": 6.0, "memory_mb": 1024, "output_chars": 4096, "disk_mb": 64, "processes": 64,
-        "error_wording": "trained",
     }  # fmt: skip
+
+
+def test_limits_written_down_by_version_0_1_are_still_read() -> None:
+    assert Limits.model_validate({"cell_seconds": 3, "error_wording": "python"}) == Limits(cell_seconds=3)
 
 
 def test_endless_output_is_cut_in_the_middle_without_growing_this_process() -> None:

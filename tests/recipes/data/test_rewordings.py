@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
-from benchmarks.fidelity_wording import change_between
+from recipes.data.rewordings import change_between
 
 
 @pytest.mark.parametrize(

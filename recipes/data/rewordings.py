@@ -1,8 +1,9 @@
-"""Messages that Python and sympy word otherwise today than when the record was made (Python 3.9, 2023).
+"""Error messages that Python and sympy word otherwise today than in 2023, when the released data was recorded.
 
-Written down row by row, so that nothing is accepted that is not one of these: the last line of a recorded traceback
-that matches `then` may appear as `now`, with what the groups of `then` caught in place of `{1}`, `{2}`. The raw figure
-of `sandbox_fidelity` counts none of them.
+Errors are shown in the words of the Python that runs, so `data check` and the fidelity benchmark have to know that the
+record's Python 3.9 said the same in other words. Written down row by row, so that nothing is accepted that is not one
+of these: the last line of a recorded traceback that matches `then` may appear as `now`, with what the groups of `then`
+caught in place of `{1}`, `{2}`.
 """
 
 from __future__ import annotations
