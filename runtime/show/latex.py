@@ -8,7 +8,9 @@ stays as it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from runtime.show.latex_symbols import (
     ACCENTS,
@@ -27,25 +29,13 @@ from runtime.show.latex_symbols import (
     VERBATIM,
     WRAPPERS,
 )
+from runtime.show.spans import spans
 
-_DEPTH = 40
-"""Braces nested deeper than this are shown as they stand; no formula that a person reads comes near."""
+_DEPTH = 60
+"""What is nested deeper than this are shown as they stand; no formula that a person reads comes near."""
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|\s+|[{}^_&~']|[^\\{}^_&~'\s]", re.S)
 
-# In order: code (never touched), escaped dollar, display and inline mathematics, environments, a bare \boxed.
-# Inline dollars follow pandoc's rule, which lets "$5 and $6" be money: no space inside the dollars, no digit after.
-_SPAN = re.compile(
-    r"(?P<code>```.*?(?:```|\Z)|`[^`\n]+`)"
-    r"|(?P<escaped>\\\$)"
-    r"|\$\$(?P<display>.+?)\$\$"
-    r"|\\\[(?P<bracket>.+?)\\\]"
-    r"|\\\((?P<paren>.+?)\\\)"
-    r"|(?<![\\$])\$(?P<inline>(?![\s$])(?:\\.|[^$\\])*?(?:\\.|[^\s$\\]))\$(?!\d)"
-    r"|(?P<environment>\\begin\{(?P<name>[a-zA-Z]+\*?)\}.*?\\end\{(?P=name)\})"
-    r"|(?P<bare>\\(?:boxed|frac|dfrac|sqrt)(?=\s*[{\[]))",
-    re.S,
-)
 _OPENING = frozenset({"lfloor", "lceil", "langle", "lvert", "lVert", "lbrace", "lbrack"})
 _CLOSING = frozenset({"rfloor", "rceil", "rangle", "rvert", "rVert", "rbrace", "rbrack"})
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
@@ -58,21 +48,19 @@ def readable(text: str, *, markdown: bool = False) -> str:
         text: what a model wrote; code spans and fences in it are left alone.
         markdown: the result will be rendered as Markdown: formulas are escaped against it and `\boxed{}` turns bold.
     """
+    return _readable(text, markdown, depth=0)
+
+
+def _readable(text: str, markdown: bool, depth: int) -> str:
     pieces, position = [], 0
-    while match := _SPAN.search(text, position):
-        pieces.append(text[position : match.start()])
-        position = match.end()
-        if match["code"] is not None:
-            pieces.append(match["code"])
-        elif match["escaped"] is not None:
-            pieces.append("$")
-        elif match["bare"] is not None:
-            position = _end_of_arguments(text, match.end(), 2 if "frac" in match["bare"] else 1)
-            pieces.append(_formula(text[match.start() : position], markdown, display=False))
+    for span in spans(text):
+        pieces.append(text[position : span.start])
+        position = span.end
+        if span.kind in ("code", "escaped"):
+            pieces.append(span.inner)
         else:
-            display = match["display"] or match["bracket"] or match["environment"]
-            source = display or match["paren"] or match["inline"] or ""
-            pieces.append(_formula(source, markdown, display=display is not None))
+            display = span.kind in ("display", "environment")
+            pieces.append(_formula(span.inner, markdown, display=display, depth=depth))
     pieces.append(text[position:])
     return "".join(pieces)
 
@@ -82,17 +70,8 @@ def formula(latex: str) -> str:
     return _Converter(latex).result()
 
 
-def boxed(text: str) -> str | None:
-    r"""The argument of the last `\boxed{}` in `text` as it stands, or None."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    end = _end_of_group(text, start + len("\\boxed"))
-    return text[start + len("\\boxed{") : end - 1] if text[end - 1 : end] == "}" else None
-
-
-def _formula(source: str, markdown: bool, *, display: bool) -> str:
-    converter = _Converter(source, mark_box=markdown)
+def _formula(source: str, markdown: bool, *, display: bool, depth: int) -> str:
+    converter = _Converter(source, mark_box=markdown, depth=depth)
     shown = converter.result()
     if markdown:
         lines = [_MARKDOWN.sub(r"\\\1", line) for line in shown.split("\n")]
@@ -106,29 +85,6 @@ def _formula(source: str, markdown: bool, *, display: bool) -> str:
 _BOX_OPEN, _BOX_CLOSE = "\ue000", "\ue001"
 
 
-def _end_of_group(text: str, start: int) -> int:
-    """Position after the group that opens at `start` (a brace), or the end of the text where it never closes."""
-    depth, position = 0, start
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 2
-            continue
-        depth += (character == "{") - (character == "}")
-        position += 1
-        if depth == 0:
-            return position
-    return len(text)
-
-
-def _end_of_arguments(text: str, start: int, count: int) -> int:
-    position = start
-    while count and (match := re.compile(r"\s*(?:\[[^\]]*\]\s*)?(?=\{)").match(text, position)):
-        position = _end_of_group(text, match.end())
-        count -= 1
-    return position
-
-
 class _Converter:
     """A recursive descent over the tokens of one formula."""
 
@@ -140,7 +96,7 @@ class _Converter:
 
     def result(self) -> str:
         shown = self.sequence(lambda token: False)
-        shown = re.sub(r"[ \t]*\n[ \t]*", "\n", shown)
+        shown = "\n".join(line.strip(" \t") for line in shown.split("\n"))
         # Two spaces are LaTeX's own \quad; more come from source layout around operators.
         return re.sub(r" {3,}", "  ", shown).strip()
 
@@ -179,9 +135,15 @@ class _Converter:
         """What stands up to the closing brace; the opening one has been read."""
         if self.depth >= _DEPTH:
             return self.raw_group()
+        with self.deeper():
+            return self.sequence(lambda token: token == "}")
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """One level of nesting more, whether braces, brackets or bare arguments make it."""
         self.depth += 1
         try:
-            return self.sequence(lambda token: token == "}")
+            yield
         finally:
             self.depth -= 1
 
@@ -205,15 +167,19 @@ class _Converter:
         out: list[str] = []
         token = self.tokens[self.position]
         self.position += 1
-        self.one(token, out)
+        if self.depth >= _DEPTH:
+            return self.raw_group() if token == "{" else token
+        with self.deeper():
+            self.one(token, out)
         return "".join(out).strip()
 
     def optional(self) -> str | None:
         """`[…]` where one follows."""
         self.skip_spaces()
-        if self.position < len(self.tokens) and self.tokens[self.position] == "[":
+        if self.position < len(self.tokens) and self.tokens[self.position] == "[" and self.depth < _DEPTH:
             self.position += 1
-            return self.sequence(lambda token: token == "]").strip()
+            with self.deeper():
+                return self.sequence(lambda token: token == "]").strip()
         return None
 
     def raw_argument(self) -> str:
@@ -256,12 +222,11 @@ class _Converter:
             content = self.argument()
             out.append(f"{_BOX_OPEN}{content}{_BOX_CLOSE}" if self.mark_box else content)
         elif name in ACCENTS:
-            mark = ACCENTS[name]
-            out.append("".join(character if character == " " else character + mark for character in self.argument()))
+            out.append(_accented(self.argument(), ACCENTS[name]))
         elif name == "mathbb":
             out.append("".join(BLACKBOARD.get(character, character) for character in self.argument()))
         elif plain in VERBATIM:
-            out.append(_Converter("", depth=self.depth).prose(self.raw_argument()))
+            out.append(self.prose(self.raw_argument()))
         elif plain in WRAPPERS or name in ("mathcal", "mathfrak", "mathscr"):
             out.append(self.argument())
         elif name in ("pmod", "mod", "bmod"):
@@ -293,7 +258,10 @@ class _Converter:
 
     def prose(self, text: str) -> str:
         """The argument of `\\text`: spaces count, mathematics inside dollars is still mathematics."""
-        return readable(text.replace("~", " ").replace("\\ ", " ").replace("\\%", "%").replace("\\&", "&"))
+        if self.depth >= _DEPTH:
+            return text
+        plain = text.replace("~", " ").replace("\\ ", " ").replace("\\%", "%").replace("\\&", "&")
+        return _readable(plain, False, self.depth + 1)
 
     def delimiter(self, name: str) -> None:
         # `\left.` and `\right.` stand for no bracket at all.
@@ -333,12 +301,17 @@ class _Converter:
             if self.position < len(self.tokens) and self.tokens[self.position] == "{":
                 self.raw_argument()
         body = self.until_end()
+        if self.depth >= _DEPTH:
+            return body
+        inner = self.depth + 1
         rows = [row.strip() for row in _split_rows(body)]
         rows = [row for row in rows if row]
         if name not in BRACKETS:
-            return "\n".join(_Converter(row.replace("&", " "), mark_box=self.mark_box).result() for row in rows)
+            return "\n".join(
+                _Converter(row.replace("&", " "), mark_box=self.mark_box, depth=inner).result() for row in rows
+            )
         left, right = BRACKETS[name]
-        cells = [[_Converter(cell).result() for cell in re.split(r"(?<!\\)&", row)] for row in rows]
+        cells = [[_Converter(cell, depth=inner).result() for cell in re.split(r"(?<!\\)&", row)] for row in rows]
         gap = "  " if "cases" in name else " "
         return left + "; ".join(gap.join(cell for cell in row) for row in cells) + right
 
@@ -372,6 +345,13 @@ def _split_rows(body: str) -> list[str]:
         else:
             current.append(token)
     return [*rows, "".join(current)]
+
+
+def _accented(content: str, mark: str) -> str:
+    """`content` with `mark` over each character; one accent inside the same accent would only double it."""
+    if mark in content:
+        return content
+    return "".join(c if c == " " or unicodedata.combining(c) else c + mark for c in content)
 
 
 def _spaced(symbol: str, out: list[str]) -> None:

@@ -10,11 +10,12 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.lce import EMPTY_EXECUTION, Block
+from runtime.show.spans import spans
 
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\)")
 _EXCEPTION = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Iteration))(?::\s?(.*))?$", re.M)
@@ -89,17 +90,21 @@ def notebook_text(turns: Iterable[Turn], *, title: str = "MathCoder", model: str
 
 def dollars(text: str) -> str:
     r"""Prose with `\(…\)`, `\[…\]` and a bare `\boxed{…}` in the dollars that Jupyter's Markdown understands."""
-    text = re.sub(r"\\\((.+?)\\\)", lambda m: f"${m.group(1).strip()}$", text, flags=re.S)
-    text = re.sub(r"\\\[(.+?)\\\]", lambda m: f"$${m.group(1).strip()}$$", text, flags=re.S)
-    return "".join(_box_outside_math(text))
-
-
-def _box_outside_math(text: str) -> Iterator[str]:
-    for position, piece in enumerate(re.split(r"(\$\$.+?\$\$|\$[^$\n]+\$)", text, flags=re.S)):
-        if position % 2:
-            yield piece
+    pieces, position = [], 0
+    for span in spans(text):
+        pieces.append(text[position : span.start])
+        position = span.end
+        source = text[span.start : span.end]
+        if span.kind == "bare":
+            # Only a box is mathematics beyond doubt.
+            pieces.append(f"${source}$" if source.startswith("\\boxed") else source)
+        elif span.kind == "inline" and source.startswith("\\("):
+            pieces.append(f"${span.inner.strip()}$")
+        elif span.kind == "display" and source.startswith("\\["):
+            pieces.append(f"$${span.inner.strip()}$$")
         else:
-            yield re.sub(r"\\boxed\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}", lambda m: f"${m.group()}$", piece)
+            pieces.append(source)
+    return "".join([*pieces, text[position:]])
 
 
 def _as_math(answer: str) -> str:
