@@ -63,8 +63,27 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A time of day or a duration: hours, minutes and seconds, or minutes and seconds.
+
+    `half` is `am`, `pm`, `24` for a time that can only be of a day with 24 hours, and empty where nothing says which.
+    """
+
+    parts: tuple[Fraction, ...]
+    half: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Whole numbers joined by `-` or `/` without a space (a score, a range, a date), or two joined by `*`."""
+
+    by: Literal["-", "/", "*"]
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Words:
-    """Names, option letters, dates, times of day: compared as text."""
+    """Names, option letters, days: compared as text."""
 
     key: str
 
@@ -134,5 +153,18 @@ class Relation:
 
 
 Answer = (
-    Scalar | BaseNumeral | Ratio | Words | Listing | Group | Union | Difference | Cases | Matrix | Assignment | Relation
+    Scalar
+    | BaseNumeral
+    | Ratio
+    | Moment
+    | Joined
+    | Words
+    | Listing
+    | Group
+    | Union
+    | Difference
+    | Cases
+    | Matrix
+    | Assignment
+    | Relation
 )

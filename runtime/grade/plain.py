@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from runtime.grade.expression import Parser
-from runtime.grade.moments import read_time
-from runtime.grade.nodes import Answer, BaseNumeral, Scalar
+from runtime.grade.moments import dimensions, read_moment, whole_hour
+from runtime.grade.nodes import Answer, BaseNumeral, Number, Scalar
 from runtime.grade.regions import REALS
 from runtime.grade.tokens import tokenize
 from runtime.grade.units import canonical_unit
@@ -22,6 +23,7 @@ _LETTER_UNIT = re.compile(
     rf"([-+]?[\d.]*\d)(?: ({_UNIT_LETTER})"
     rf"| ?({_UNIT_LETTER}\s*/\s*(?:h|s|min|hr|sec|{_UNIT_LETTER})(?:\^\{{?[23]\}}?)?))"
 )
+_ANGLE = re.compile(r"(\d{1,4})\s*\\deg\s*(\d{1,2}(?:\.\d{1,9})?)\s*'(?:\s*(\d{1,2}(?:\.\d{1,9})?)\s*(?:''|\"))?")
 _REAL_LINE = re.compile(r"(?:the )?(?:set of )?(?:all )?(?:the )?reals?(?: numbers?)?|all real (?:values|x)", re.I)
 SPACED_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?")
@@ -32,8 +34,10 @@ def simple(text: str) -> list[Answer]:
     if _NUMBER.fullmatch(text):
         return [Scalar(Parser(tokenize(text)).finish())]
     plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
-    if re.search(r"m\b|noon|night", plain, re.IGNORECASE) and (time := read_time(plain)):
-        return time
+    if re.search(r":|m\b|noon|night", plain, re.IGNORECASE) and (moment := read_moment(plain)):
+        return [*(whole_hour(moment) if plain[0].isdigit() else []), moment]
+    if lengths := dimensions(plain):
+        return [lengths]
     based = _BASED.fullmatch(re.sub(r"\s+", " ", plain).replace("{ ", "{"))
     if based:
         named = based[2] or based[3]
@@ -46,11 +50,15 @@ def simple(text: str) -> list[Answer]:
 
 
 def other_readings(text: str) -> list[Answer]:
-    """What the parser reads in another way: `5 m` is five times m or five metres, `18:30` a ratio or a time of day."""
+    """What the parser reads in another way, or not at all: `5 m` is five times m or five metres, `30\\deg 15'`."""
     letter = _LETTER_UNIT.fullmatch(text)
     if letter:
         return [Scalar(Parser(tokenize(letter[1])).finish(), canonical_unit(letter[2] or letter[3]))]
-    return read_time(text) if re.fullmatch(r"\d{1,2}:\d\d", text) else []
+    angle = _ANGLE.fullmatch(text)
+    if angle:
+        degrees = sum(Fraction(part or 0) / 60**index for index, part in enumerate(angle.groups()))
+        return [Scalar(Number(Fraction(degrees)), "degree")]
+    return []
 
 
 def join_thousands(text: str) -> str:

@@ -78,13 +78,17 @@ def _unit_start(tokens: list[Token]) -> int | None:
     """Where a trailing unit begins: text set as text, a known unit, or plain words after a number."""
     for index, token in enumerate(tokens):
         word = token.kind == "name" and (token.text in SHORT or len(token.text) > 3)
+        # Words behind a word are prose: `one half`, `no solution`.
+        if index and tokens[index - 1].kind == "name" and len(tokens[index - 1].text) > 1 and token.kind == "name":
+            return None
         # `5 min` and `5 sec` end in what elsewhere is a function.
         if index and (token.kind == "text" or word or (token.kind == "function" and index == len(tokens) - 1)):
             rest = tokens[index:]
             following = all(
                 later.kind in ("name", "text")
                 or (later.kind == "operator" and later.text in ("/", "^", "{", "}", ".", "-", "(", ")"))
-                or (later.kind == "number" and later.text in "23")
+                # `in2` is a unit, `1 in 2` is none.
+                or (later.kind == "number" and later.text in "23" and not later.spaced)
                 for later in rest
             )
             # Words that join two quantities make a list, not a unit.

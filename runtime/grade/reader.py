@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from runtime.grade.clean import canonical
 from runtime.grade.expression import Parser
+from runtime.grade.moments import notation
 from runtime.grade.nodes import (
     Answer,
     Assignment,
@@ -20,6 +21,7 @@ from runtime.grade.nodes import (
     Difference,
     Expression,
     Group,
+    Joined,
     Listing,
     Matrix,
     Number,
@@ -38,6 +40,7 @@ from runtime.grade.tokens import Token, tokenize
 _OPENERS = {"(", "[", "{", r"\{", r"\lfloor", r"\lceil"}
 _CLOSERS = {")", "]", "}", r"\}", r"\rfloor", r"\rceil"}
 _RELATIONS = {"=": "=", "<": "<", ">": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
+_ZERO_GROUP = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})*,0\d\d(?!\d)")
 
 
 def read(cleaned: str) -> list[Answer]:
@@ -48,7 +51,9 @@ def read(cleaned: str) -> list[Answer]:
         return found
     if SPACED_THOUSANDS.fullmatch(cleaned):
         return [*_read_text(cleaned), *_read_text(cleaned.replace(" ", ""))]
-    texts = [join_thousands(cleaned), cleaned] if THOUSANDS.search(cleaned) else [cleaned]
+    texts = [join_thousands(cleaned)] if THOUSANDS.search(cleaned) else []
+    # `1,000` is no list: nobody writes its second item so.
+    texts += [] if _ZERO_GROUP.search(cleaned) and texts and texts[0] != cleaned else [cleaned]
     if r"\approx" in cleaned:
         texts = [part.strip() for text in texts for part in text.split(r"\approx")]
     if re.search(r"\*\s*I\b", cleaned):
@@ -144,6 +149,13 @@ def _read_one(tokens: list[Token]) -> Answer:
     """One answer that is no bare list."""
     if not tokens:
         raise Unreadable
+    if (found := notation(tokens)) is not None:
+        return found
+    return _read_value(tokens)
+
+
+def _read_value(tokens: list[Token]) -> Answer:
+    """One answer; what a score or a date would look like is computed here, as in `x = 3-2`."""
     membership = _split(tokens, _operator(r"\in"))
     if len(membership) == 2 and len(membership[0]) <= 4:
         return _read_one(membership[1])
@@ -186,8 +198,14 @@ def _read_relation(tokens: list[Token], sides: list[list[Token]]) -> Answer:
     operators = [_RELATIONS[token.text] for token in _at_top(tokens, _RELATIONS)]
     name = _assigned_name(sides[0])
     if name is not None and set(operators) == {"="}:
-        return Assignment(name, _read_one(sides[-1]))
+        return Assignment(name, _computed(sides[-1]))
     return Relation(tuple(Parser(side).finish() for side in sides), tuple(operators))
+
+
+def _computed(tokens: list[Token]) -> Answer:
+    """What stands in a coordinate or behind `x =`: arithmetic, where outside it might be a score or a date."""
+    found = _read_one(tokens)
+    return _read_value(tokens) if isinstance(found, Joined) else found
 
 
 def _at_top(tokens: list[Token], texts: dict[str, str]) -> list[Token]:
@@ -304,7 +322,7 @@ def _read_group(tokens: list[Token]) -> Answer | None:
     if len(inside) == 1 and left.text == "(" and right.text == ")":
         # A bracketed expression; what may not stand inside an expression is read on its own.
         return None if _is_expression(tokens) else _read_one(inside[0])
-    return Group(left.text, right.text, tuple(_read_one(part) for part in inside))
+    return Group(left.text, right.text, tuple(_computed(part) for part in inside))
 
 
 def _condition(tokens: list[Token]) -> list[Token] | None:

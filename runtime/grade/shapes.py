@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from runtime.grade import moments_equal as moments
 from runtime.grade import regions, values
 from runtime.grade.nodes import (
     Answer,
@@ -15,8 +16,10 @@ from runtime.grade.nodes import (
     Difference,
     Expression,
     Group,
+    Joined,
     Listing,
     Matrix,
+    Moment,
     Number,
     Ratio,
     Relation,
@@ -46,10 +49,33 @@ def _same(left: Answer, right: Answer, lenient: bool) -> bool | None:
         return _assignments(left, right, lenient)
     if isinstance(left, Scalar) and isinstance(right, Scalar):
         return _scalars(left, right, lenient)
+    if isinstance(left, (Moment, Joined)) or isinstance(right, (Moment, Joined)):
+        return _notations(left, right, lenient)
     if (_is_region(left) or _is_region(right)) and (verdict := regions.equal(left, right)) is not None:
         return verdict
     if type(left) is type(right):
         return _alike(left, right, lenient)
+    return _unlike(left, right, lenient)
+
+
+def _notations(left: Answer, right: Answer, lenient: bool) -> bool | None:
+    """Times, durations, scores and dates: by their own rules, and only as a last resort as what they look like."""
+    if isinstance(left, Moment) and isinstance(right, Moment):
+        return moments.equal(left, right)
+    if isinstance(left, Joined) and isinstance(right, Joined):
+        return moments.joined_equal(left, right)
+    if isinstance(left, Moment) and isinstance(right, Scalar):
+        return moments.lasts(left, right) or (lenient and same(moments.ratio(left), right, lenient=True))
+    if isinstance(right, Moment) and isinstance(left, Scalar):
+        return moments.lasts(right, left) or (lenient and same(left, moments.ratio(right), lenient=True))
+    if isinstance(left, Moment) and isinstance(right, Ratio):
+        return _ratios(moments.ratio(left), right)
+    if isinstance(right, Moment) and isinstance(left, Ratio):
+        return _ratios(left, moments.ratio(right))
+    if isinstance(left, Joined) and left.by == "*":
+        return same(moments.product(left), right, lenient=lenient)
+    if isinstance(right, Joined) and right.by == "*":
+        return same(left, moments.product(right), lenient=lenient)
     return _unlike(left, right, lenient)
 
 
@@ -157,7 +183,13 @@ def _unlike(left: Answer, right: Answer, lenient: bool) -> bool | None:
         if isinstance(one, Matrix) and isinstance(other, Group) and other.left == "[":
             rows = [item.items for item in other.items if isinstance(item, Group)]
             return len(rows) == len(one.rows) and _all(map(ordered, one.rows, rows))
-        if isinstance(one, Ratio) and isinstance(other, Scalar) and lenient and len(one.terms) == 2:
+        if (
+            isinstance(one, Ratio)
+            and isinstance(other, Scalar)
+            and lenient
+            and len(one.terms) == 2
+            and not any(map(_is_zero, one.terms))
+        ):
             return again(Scalar(Call("div", one.terms)), other)
         if isinstance(one, Words) and isinstance(other, Scalar) and isinstance(other.expression, Symbol):
             return one.key == other.expression.name
@@ -239,11 +271,18 @@ def _difference(left: Expression, right: Expression) -> Expression:
 def _ratios(left: Ratio, right: Ratio) -> bool | None:
     if len(left.terms) != len(right.terms):
         return False
+    if any(map(_is_zero, (*left.terms, *right.terms))):
+        # 1:0 and 2:0 are proportional and say different things.
+        return _all(map(expressions_equal, left.terms, right.terms))
     first = (left.terms[0], right.terms[0])
     return _all(
         expressions_equal(Call("mul", (a, first[1])), Call("mul", (b, first[0])))
         for a, b in zip(left.terms[1:], right.terms[1:], strict=True)
     )
+
+
+def _is_zero(term: Expression) -> bool:
+    return bool(expressions_equal(term, Number(Fraction(0))))
 
 
 def _all(verdicts: object) -> bool | None:

@@ -22,6 +22,8 @@ _ALIASES = {
     "ml": "milliliter milliliters millilitre millilitres mL",
     "l": "liter liters litre litres L",
     "gal": "gallon gallons",
+    "qt": "quart quarts",
+    "pt": "pint pints",
     "s": "second seconds sec secs",
     "min": "minute minutes mins",
     "h": "hour hours hr hrs",
@@ -49,7 +51,7 @@ _CUBIC = re.compile(r"\b(cubic|cubed|cu)\b\.?\s*|cubic(?=[a-z])", re.IGNORECASE)
 SHORT = frozenset(name for name in _CANONICAL if len(name) > 1 and name not in ("am", "pm")) | {"sq", "cu"}
 """Units that may follow a number without being marked as text. One-letter units would be taken from variables."""
 
-MAGNITUDES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+MAGNITUDES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 """Words that multiply, in front of a unit or alone."""
 
 _SIZES = {
@@ -58,7 +60,9 @@ _SIZES = {
     "mass": {"mg": "1/1000", "g": "1", "kg": "1000"},
     "imperial mass": {"oz": "1", "lb": "16"},
     "volume": {"ml": "1/1000", "l": "1"},
+    "imperial volume": {"pt": "1", "qt": "2", "gal": "8"},
     "time": {"s": "1", "min": "60", "h": "3600", "day": "86400", "week": "604800"},
+    "calendar": {"month": "1", "year": "12"},
     "money": {"cent": "1/100", "usd": "1"},
 }
 
@@ -82,7 +86,7 @@ def canonical_unit(text: str) -> str:
     lowered = text.strip().lower().replace(" ", "")
     if re.fullmatch(r"[ap]\.?m\.?", lowered):
         return lowered[0] + "m"
-    text = re.sub(r"\bper\b", "/", text)
+    text = re.sub(r"(?<=[A-Za-z])(?=[23])", "^", re.sub(r"\bper\b", "/", text))
     names = re.sub(r"\s*([/^])\s*", r"\1", _WORD.sub(lambda match: _word(match.group()), text))
     return "".join(names.split()) + power
 
