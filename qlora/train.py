@@ -102,12 +102,14 @@ def train(
         InputError: a path that does not exist, or a folder that holds a run of another recipe.
         DataError: rows that cannot be used.
         ModelError: a base that cannot be used.
-        TrainError: no memory or disk space left, or a loss that is no number. The last checkpoint is kept.
+        TrainError: no memory or disk space left, a loss that is no number (the last checkpoint is kept), or a GPU that
+            torch cannot use and a base too large for a processor.
     """
     no_telemetry()
     from rich.console import Console
 
     from qlora.base import choose_backend
+    from qlora.devices import announce_gpus
     from qlora.processes import is_cut, join
     from qlora.runfolder import RunFolder
 
@@ -120,6 +122,7 @@ def train(
     console = console or Console()
     if not processes.first:
         console = Console(quiet=True)
+    announce_gpus(settings.base, processes.world, lambda text: console.print(text, style="yellow", markup=False))
     with processes.watched(), folder.locked() if processes.first else nullcontext():
         if fresh and processes.first:
             folder.clear()

@@ -132,11 +132,22 @@ def _machine(story: Story) -> None:
     """The findings that matter here; a broken one ends the demo with its remedy."""
     from recipes.doctor import examine
 
-    wanted = ("system", "Python", "processor", "memory", "isolation", "llama-cpp-python", "torch", "GPU", "GPU 0")
+    wanted = (
+        "system",
+        "Python",
+        "processor",
+        "memory",
+        "isolation",
+        "llama-cpp-python",
+        "torch",
+        "GPU driver",
+        "GPU",
+        "GPU 0",
+    )
     for finding in examine():
         if finding.state == "bad" and finding.name != "settings":
             raise InputError(f"{finding.name}: {finding.detail}", "the demo cannot run", finding.remedy)
-        if finding.name in wanted:
+        if finding.name in (*wanted, "GPU 0"):
             story.say(f"{finding.name:<18} {finding.detail}")
 
 

@@ -35,7 +35,12 @@ def state_folder() -> Path:
 
 def tilde(path: Path) -> str:
     """A path as people write it: `~` for the home folder."""
-    home, text = str(Path.home()), str(path)
+    try:
+        home, text = str(Path.home()), str(path)
+    except RuntimeError:  # this user has none
+        return str(path)
+    if home == os.sep:
+        return text
     return f"~{text[len(home) :]}" if text == home or text.startswith(home.rstrip(os.sep) + os.sep) else text
 
 

@@ -38,9 +38,14 @@ the way to validate one. The exit code is 1 where the run does not fit.""",
 
 def run(args: argparse.Namespace) -> int:
     """Plan and print."""
+    from rich.console import Console
+
+    from qlora.devices import announce_gpus
     from qlora.plan import plan
 
     recipe = recipe_of(args)
+    screen = Console(stderr=True)  # standard output is for the plan
+    announce_gpus(None, 1, lambda text: screen.print(text, style="yellow", markup=False))
     found = plan(recipe.qlora(), measure=args.measure)
     if args.json:
         print(json.dumps({**found.as_dict(), "run_folder": str(recipe.run_folder)}, indent=2))

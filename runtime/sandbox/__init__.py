@@ -12,37 +12,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .host.report import Report, probe
-    from .host.tiers import UNSAFE_WARNING
     from .limits import CellResult, Limits
     from .output import for_model, for_screen
-    from .session import NOTICE, Sandbox, warm
+    from .session import Sandbox, warm
+    from .tiers import Report, probe
 
 _HOMES = {
     "CellResult": "limits",
     "Limits": "limits",
-    "NOTICE": "session",
-    "Report": "host.report",
+    "Report": "tiers",
     "Sandbox": "session",
-    "UNSAFE_WARNING": "host.tiers",
     "for_model": "output",
     "for_screen": "output",
-    "probe": "host.report",
+    "probe": "tiers",
     "warm": "session",
 }
 
-__all__ = [
-    "NOTICE",
-    "UNSAFE_WARNING",
-    "CellResult",
-    "Limits",
-    "Report",
-    "Sandbox",
-    "for_model",
-    "for_screen",
-    "probe",
-    "warm",
-]
+__all__ = ["CellResult", "Limits", "Report", "Sandbox", "for_model", "for_screen", "probe", "warm"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,7 @@ from typing import Any, Self
 
 from ..errors import SandboxError
 from ..lce import EMPTY_EXECUTION
-from . import protocol
-from .host import launchers
+from . import host, protocol
 from .limits import CellResult, Limits
 
 NOTICE = "[sandbox] "
@@ -38,7 +37,7 @@ class Sandbox:
         if unsafe_exec and tier is None:
             tier = "unsafe"
         self._wanted = tier
-        self._host: launchers.Host | None = None
+        self._host: host.Host | None = None
         self._socket: socket.socket | None = None
         self._interrupt: int | None = None
         self._cell = 0
@@ -52,7 +51,7 @@ class Sandbox:
         Raises:
             SandboxError: none works here.
         """
-        return launchers.get(self._wanted).tier
+        return host.get(self._wanted).tier
 
     def run(self, code: str) -> CellResult:
         """Run one cell and wait for it.
@@ -114,12 +113,12 @@ class Sandbox:
         if self._socket is not None:
             return False
         for attempt in (1, 2):
-            self._host = launchers.get(self._wanted)
+            self._host = host.get(self._wanted)
             try:
                 self._socket, self._interrupt = self._host.open_session(self.limits)
                 return True
             except OSError as error:
-                launchers.forget(self._host)
+                host.forget(self._host)
                 if attempt == 2:
                     raise SandboxError(f"no sandbox session can be started: {error}", "the cell was not run") from None
         return True
@@ -171,7 +170,7 @@ def warm() -> None:
     Raises:
         SandboxError: no isolation works here.
     """
-    launchers.get()
+    host.get()
 
 
 def _result(answer: dict[str, Any]) -> CellResult:

@@ -1,4 +1,4 @@
-"""`doctor` tells what is there and what to do; `data` shows rows, `plan` counts them."""
+"""`data` shows rows, `plan` counts them."""
 
 from __future__ import annotations
 
@@ -8,56 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes import doctor
 from recipes.cli import main
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def test_the_report_is_json_with_a_remedy_for_everything_that_is_not_ok(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["doctor", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    names = {finding["name"] for finding in told["findings"]}
-    assert {"system", "Python", "memory", "llama-cpp-python", "isolation", "seccomp", "settings"} <= names
-    assert code == (0 if told["ok"] else 1)
-    for finding in told["findings"]:
-        if finding["state"] == "bad":
-            assert finding["remedy"], finding
-    cell = next(finding for finding in told["findings"] if finding["name"] == "a cell")
-    assert cell["state"] == "ok"
-    assert "132" in cell["detail"]
-
-
-def test_a_check_that_breaks_is_a_finding_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> object:
-        raise RuntimeError("no such device")
-
-    for name in ("_solving", "_sandbox", "_training", "_files"):
-        monkeypatch.setattr(doctor, name, lambda: iter(()))
-    monkeypatch.setattr(doctor, "_machine", broken)
-    found = list(doctor.examine())
-    assert [finding.state for finding in found] == ["bad"]
-    assert "no such device" in found[0].detail
-
-
-def test_another_version_than_the_tested_one_is_a_note_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "version", lambda _package: "99.0")
-    finding = doctor._package("training", "transformers", needed=True, extra="train")
-    assert (finding.state, finding.remedy) == (
-        "note",
-        f"pip install 'transformers=={doctor.KNOWN_GOOD['transformers']}'",
-    )
-
-
-def test_the_known_good_versions_are_those_of_the_constraints() -> None:
-    pinned = {}
-    for file in (ROOT / "constraints").glob("*.txt"):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            if "==" in line and not line.startswith("#"):
-                name, version = line.split("==")
-                pinned[re.sub(r"[-_.]+", "-", name).lower()] = version
-    for package, version in doctor.KNOWN_GOOD.items():
-        assert pinned[re.sub(r"[-_.]+", "-", package).lower()] == version
 
 
 def row(question: str, *pairs: tuple[str, str]) -> str:

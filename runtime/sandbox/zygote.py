@@ -15,11 +15,18 @@ import sys
 import traceback
 from typing import Any
 
-from ..boundary import kernel, namespaces, reduced
-from ..boundary.confine import confine, prove
-from ..protocol import receive_request
-from . import processes, succession, supervisor, worker
-from .scratch import remove_tree
+from . import (
+    kernel,
+    namespaces,
+    processes,
+    reduced,
+    succession,
+    supervisor,
+    watch,
+    worker,
+)
+from .confine import confine, prove
+from .launcher import receive
 
 _SPEC = importlib.util.find_spec(f"{__package__}.shell")
 _SHELL_CODE = (
@@ -46,7 +53,7 @@ def serve(control: socket.socket, options: dict[str, Any]) -> None:
     poller.register(control, select.POLLIN)
     while True:
         if poller.poll(None if ours else 1000):
-            received = receive_request(control)
+            received = receive(control)
             if received is None:
                 break
             message, descriptors = received
@@ -177,7 +184,7 @@ def _session(limits: dict[str, Any], descriptors: list[int], shell: Any, options
     finally:
         if watched is not None:
             processes.kill_others({os.getpid()})
-            remove_tree(watched)
+            watch.remove_tree(watched)
     os._exit(0)
 
 

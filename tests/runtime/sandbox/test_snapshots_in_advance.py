@@ -10,9 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.sandbox import Limits, Sandbox
-from runtime.sandbox.boundary import kernel
-from runtime.sandbox.inside import processes
+from runtime.sandbox import Limits, Sandbox, kernel, processes
 
 pytestmark = [
     pytest.mark.timeout(120),

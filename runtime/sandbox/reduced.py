@@ -81,3 +81,53 @@ def enter_session(options: dict[str, Any]) -> str:
     os.environ["MPLCONFIGDIR"] = os.path.join(scratch, ".matplotlib")
     tempfile.tempdir = None
     return scratch
+
+
+def disk_use(folder: str) -> tuple[int, int]:
+    """Bytes and entries below a folder, not following links.
+
+    Goes down and up by descriptors: below a path that is too long to be opened by name, anything could be hidden.
+    """
+    size = entries = 0
+    try:
+        here = os.open(folder, _FOLDER)
+    except OSError:
+        return 0, 0
+    levels: list[list[str]] = []
+    """Folders yet to be looked into: of the top folder, of one in it, and so on down to where we are."""
+    try:
+        while True:
+            inside: list[str] = []
+            with contextlib.suppress(OSError), os.scandir(here) as found:
+                for entry in found:
+                    entries += 1
+                    with contextlib.suppress(OSError):
+                        if entry.is_dir(follow_symlinks=False):
+                            inside.append(entry.name)
+                        else:
+                            size += entry.stat(follow_symlinks=False).st_blocks * 512
+            levels.append(inside)
+            while (inner := _step_into(here, levels[-1])) is None:
+                levels.pop()
+                if not levels:
+                    return size, entries
+                above = os.open("..", _FOLDER, dir_fd=here)
+                os.close(here)
+                here = above
+            os.close(here)
+            here = inner
+    except OSError:
+        return size, entries  # Moved while we looked; the next look is soon.
+    finally:
+        os.close(here)
+
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _step_into(here: int, names: list[str]) -> int | None:
+    """Open the next of these folders that can be opened; None where there is none left."""
+    while names:
+        with contextlib.suppress(OSError):
+            return os.open(names.pop(), _FOLDER, dir_fd=here)
+    return None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.sandbox.inside import scratch
+from runtime.sandbox import reduced, watch
 
 DEEP = 40
 NAME = "d" * 200
@@ -35,19 +35,19 @@ def deep(tmp_path: Path) -> Path:
 
 
 def test_files_below_a_path_too_long_to_name_are_counted(deep: Path) -> None:
-    size, entries = scratch.disk_use(str(deep))
+    size, entries = reduced.disk_use(str(deep))
     assert size >= 2 << 20
     assert entries == DEEP + 4
 
 
 def test_files_below_a_path_too_long_to_name_are_deleted(deep: Path) -> None:
-    scratch.empty(str(deep))
+    watch.empty(str(deep))
     assert list(deep.iterdir()) == []
-    scratch.remove_tree(str(deep))
+    watch.remove_tree(str(deep))
     assert not deep.exists()
     assert Path("/usr/bin").is_dir()
 
 
 def test_counting_and_deleting_what_is_not_there_is_no_error(tmp_path: Path) -> None:
-    assert scratch.disk_use(str(tmp_path / "none")) == (0, 0)
-    scratch.remove_tree(str(tmp_path / "none"))
+    assert reduced.disk_use(str(tmp_path / "none")) == (0, 0)
+    watch.remove_tree(str(tmp_path / "none"))

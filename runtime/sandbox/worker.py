@@ -21,8 +21,7 @@ import random
 import sys
 from typing import Any
 
-from .. import protocol
-from ..boundary import kernel
+from . import kernel, protocol
 from .recovery import BROKEN, Recovery
 
 ORDERS, REPORTS, OUTPUT = 60, 61, 62

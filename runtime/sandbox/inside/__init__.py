@@ -1,1 +1,0 @@
-"""What runs on the other side of the boundary: launcher, zygote, supervisors and the workers that run cells."""
