@@ -40,9 +40,11 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from runtime.errors import SandboxError  # noqa: E402
-from runtime.sandbox import CellResult, Limits, Sandbox, bubblewrap, for_model, for_screen, host, kernel  # noqa: E402
-from runtime.sandbox.allowance import MOST  # noqa: E402
-from runtime.sandbox.supervisor import STARVED_GRACE  # noqa: E402
+from runtime.sandbox import CellResult, Limits, Sandbox, for_model, for_screen, host  # noqa: E402
+from runtime.sandbox.boundary import bubblewrap, kernel  # noqa: E402
+from runtime.sandbox.host import launchers  # noqa: E402
+from runtime.sandbox.inside.allowance import MOST  # noqa: E402
+from runtime.sandbox.inside.supervisor import STARVED_GRACE  # noqa: E402
 
 CANARY, VICTIM = Path("/tmp/sbx_canary.txt"), Path("/tmp/sbx_victim.txt")
 FORBIDDEN = (Path("/tmp/sbx_w01"), Path("/tmp/sbx_pickled"))
@@ -231,7 +233,7 @@ def main() -> int:
         bubblewrap.OLDEST = (0, 8)
     if arguments.only:
         probes = [probe for probe in probes if probe["id"] in arguments.only.split(",")]
-    host.NICE = arguments.nice
+    launchers.NICE = arguments.nice
     limits = Limits(cell_seconds=arguments.seconds)
     figures = Figures("sandbox_attacks", user=who, probes=len(probes), cell_seconds=arguments.seconds)
     if program := shutil.which("bwrap"):

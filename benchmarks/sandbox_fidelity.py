@@ -40,6 +40,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from recipes.data.rewordings import change_between  # noqa: E402
 from runtime.sandbox import Limits, Sandbox, host  # noqa: E402
+from runtime.sandbox.host import launchers  # noqa: E402
 
 PROMISES = {"plain": 0.997, "type": 0.998, "last line": 0.95}
 
@@ -181,7 +182,7 @@ def main() -> int:
     add_json_argument(parser, "sandbox_fidelity")
     arguments = parser.parse_args()
 
-    host.NICE = 0  # This is about what is printed; waiting behind everything else would only take longer.
+    launchers.NICE = 0  # This is about what is printed; waiting behind everything else would only take longer.
     rows = [
         (path.stem, json.loads(line))
         for path in sorted((arguments.data / "traces").glob("*.jsonl"))

@@ -23,7 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.figures import Figures, add_json_argument  # noqa: E402
-from runtime.sandbox import Limits, Sandbox, host, processes  # noqa: E402
+from runtime.sandbox import Limits, Sandbox, host  # noqa: E402
+from runtime.sandbox.host import launchers  # noqa: E402
+from runtime.sandbox.inside import processes  # noqa: E402
 
 GROWTH_MB = 64
 """MiB this process may have grown over the whole run."""
@@ -87,7 +89,7 @@ def main() -> int:
     parser.add_argument("--nice", type=int, default=19)
     add_json_argument(parser, "sandbox_leaks")
     arguments = parser.parse_args()
-    host.NICE = arguments.nice
+    launchers.NICE = arguments.nice
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
     clean = census()

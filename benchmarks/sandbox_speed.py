@@ -31,6 +31,7 @@ from jupyter_client.manager import start_new_kernel  # noqa: E402
 
 from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from runtime.sandbox import Limits, Sandbox, host  # noqa: E402
+from runtime.sandbox.host import launchers  # noqa: E402
 
 PLAIN = (
     "import numpy, sympy; from IPython.core.interactiveshell import InteractiveShell; InteractiveShell.instance();"
@@ -68,7 +69,7 @@ def main() -> int:
     )
     add_json_argument(parser, "sandbox_speed")
     arguments = parser.parse_args()
-    host.NICE = arguments.nice
+    launchers.NICE = arguments.nice
     limits, tier = Limits(), arguments.tier
 
     plain, start = [], []

@@ -33,6 +33,7 @@ from runtime.engine.scripted import ReplayEngine
 from runtime.evaluate.replay import ReplayReport, compare, recorded_script
 from runtime.files import sha256_file
 from runtime.sandbox import Limits, host
+from runtime.sandbox.host import launchers
 from runtime.settings import EngineSettings, SolverSettings
 from runtime.solver import Solution
 from runtime.solver.batch import Item, solve_batch
@@ -130,7 +131,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if not arguments.files:
         sys.exit(f"no traces in {data}; set MATHCODER_SHARED_DATA")
-    host.NICE = 0  # About what is computed, not about how fast others get on meanwhile.
+    launchers.NICE = 0  # About what is computed, not about how fast others get on meanwhile.
     vocab = None if arguments.vocab == "bytes" else Path(arguments.vocab)
     kept: dict[str, dict[str, Any]] = {}
     if arguments.go_on and arguments.json.is_file():

@@ -216,7 +216,7 @@ def exit_code(solution: Solution) -> int:
 def warn_unsafe(unsafe: bool) -> None:
     """Say, every time, that code runs without isolation."""
     if unsafe:
-        from runtime.sandbox.tiers import UNSAFE_WARNING
+        from runtime.sandbox import UNSAFE_WARNING
 
         say(UNSAFE_WARNING, style="red")
 

@@ -237,7 +237,7 @@ def _has_notice(line: Mapping[str, Any]) -> bool:
 
     Such a solution may be right and may vote, but as a row it would teach what no other run prints.
     """
-    from runtime.sandbox.session import NOTICE
+    from runtime.sandbox import NOTICE
 
     outputs = (block["content"] for block in line["blocks"] if block["type"] == "execution")
     return any(text.startswith(NOTICE) for output in outputs for text in output.split("\n"))

@@ -19,8 +19,7 @@ from runtime.chat.prompt import Reader, make_reader, no_echo
 from runtime.errors import InputError, MathCoderError
 from runtime.files import write_text
 from runtime.lce import Block
-from runtime.sandbox import Limits, Sandbox, warm
-from runtime.sandbox.tiers import UNSAFE_WARNING
+from runtime.sandbox import UNSAFE_WARNING, Limits, Sandbox, warm
 from runtime.settings import SolverSettings
 from runtime.show.images import ImageShower, Protocol, protocol_of
 from runtime.show.panels import SolutionView, answer_text, can_animate, clean, duration, make_console

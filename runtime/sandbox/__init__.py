@@ -12,23 +12,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .host.report import Report, probe
+    from .host.tiers import UNSAFE_WARNING
     from .limits import CellResult, Limits
     from .output import for_model, for_screen
-    from .session import Sandbox, warm
-    from .tiers import Report, probe
+    from .session import NOTICE, Sandbox, warm
 
 _HOMES = {
     "CellResult": "limits",
     "Limits": "limits",
-    "Report": "tiers",
+    "NOTICE": "session",
+    "Report": "host.report",
     "Sandbox": "session",
+    "UNSAFE_WARNING": "host.tiers",
     "for_model": "output",
     "for_screen": "output",
-    "probe": "tiers",
+    "probe": "host.report",
     "warm": "session",
 }
 
-__all__ = ["CellResult", "Limits", "Report", "Sandbox", "for_model", "for_screen", "probe", "warm"]
+__all__ = [
+    "NOTICE",
+    "UNSAFE_WARNING",
+    "CellResult",
+    "Limits",
+    "Report",
+    "Sandbox",
+    "for_model",
+    "for_screen",
+    "probe",
+    "warm",
+]
 
 
 def __getattr__(name: str) -> Any:

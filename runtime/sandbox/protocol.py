@@ -9,9 +9,11 @@ its orders are a number and the code, and it writes its reports as the text that
 
 from __future__ import annotations
 
+import array
 import json
 import os
 import select
+import socket
 import struct
 import time
 from typing import Any
@@ -185,3 +187,16 @@ def write_all(descriptor: int, data: bytes, timeout: float | None = None) -> Non
             view = view[_write(descriptor, view[: 1 << 20]) :]
         except BlockingIOError:
             continue
+
+
+def receive_request(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """One request from the app and the descriptors that came with it; None where it hung up."""
+    room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+    data, ancillary, _flags, _address = control.recvmsg(1 << 16, room)
+    if not data:
+        return None
+    descriptors = array.array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
+    return json.loads(data), list(descriptors)

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from ..errors import SandboxError
 from ..lce import EMPTY_EXECUTION
-from . import host, protocol
+from . import protocol
+from .host import launchers
 from .limits import CellResult, Limits
 
 NOTICE = "[sandbox] "
@@ -37,7 +38,7 @@ class Sandbox:
         if unsafe_exec and tier is None:
             tier = "unsafe"
         self._wanted = tier
-        self._host: host.Host | None = None
+        self._host: launchers.Host | None = None
         self._socket: socket.socket | None = None
         self._interrupt: int | None = None
         self._cell = 0
@@ -51,7 +52,7 @@ class Sandbox:
         Raises:
             SandboxError: none works here.
         """
-        return host.get(self._wanted).tier
+        return launchers.get(self._wanted).tier
 
     def run(self, code: str) -> CellResult:
         """Run one cell and wait for it.
@@ -113,12 +114,12 @@ class Sandbox:
         if self._socket is not None:
             return False
         for attempt in (1, 2):
-            self._host = host.get(self._wanted)
+            self._host = launchers.get(self._wanted)
             try:
                 self._socket, self._interrupt = self._host.open_session(self.limits)
                 return True
             except OSError as error:
-                host.forget(self._host)
+                launchers.forget(self._host)
                 if attempt == 2:
                     raise SandboxError(f"no sandbox session can be started: {error}", "the cell was not run") from None
         return True
@@ -170,7 +171,7 @@ def warm() -> None:
     Raises:
         SandboxError: no isolation works here.
     """
-    host.get()
+    launchers.get()
 
 
 def _result(answer: dict[str, Any]) -> CellResult:

@@ -24,7 +24,7 @@ def printed_answer(blocks: Sequence[Block]) -> str | None:
         return None
     # Here, so that settings can be read without the grader and the sandbox.
     from runtime.grade import last_boxed
-    from runtime.sandbox.session import NOTICE
+    from runtime.sandbox import NOTICE
 
     # A cell's own line of that look is indented, so that it is none of these.
     printed = "\n".join(line for line in blocks[-1].content.split("\n") if not line.startswith(NOTICE))

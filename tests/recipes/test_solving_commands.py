@@ -14,7 +14,7 @@ import pytest
 from recipes.cli import main
 from runtime.engine.scripted import ReplayEngine
 from runtime.lce import Block
-from runtime.sandbox.tiers import UNSAFE_WARNING
+from runtime.sandbox import UNSAFE_WARNING
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CODE = "from math import factorial\nfactorial(12) // factorial(10)"

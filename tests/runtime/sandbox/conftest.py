@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.errors import SandboxError
-from runtime.sandbox import bubblewrap, host
+from runtime.sandbox import host
+from runtime.sandbox.boundary import bubblewrap
 
 OLDEST_THAT_RUNS_OUR_HALF = (0, 8)
 """Bubblewrap is used from 0.12 on. An older one takes the same options, and does for testing what we do with it."""

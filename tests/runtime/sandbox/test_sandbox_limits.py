@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from runtime.sandbox import Limits, Sandbox, host, processes
-from runtime.sandbox.collect import OutputBuffer
+from runtime.sandbox import Limits, Sandbox, host
+from runtime.sandbox.inside import processes
+from runtime.sandbox.inside.collect import OutputBuffer
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -157,7 +158,8 @@ def test_killing_the_app_leaves_no_sandbox_process() -> None:
     assert not alive
 
 
-def test_importing_the_package_starts_nothing_and_loads_nothing_heavy() -> None:
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import runtime.sandbox; print(sorted(sys.modules))"
+@pytest.mark.parametrize("module", ["runtime.sandbox", "runtime.sandbox.inside.launcher"])
+def test_importing_the_package_or_its_launcher_loads_nothing_heavy(module: str) -> None:
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {module}; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert not any(f"'{name}'" in loaded for name in ("IPython", "sympy", "numpy", "pydantic", "subprocess"))

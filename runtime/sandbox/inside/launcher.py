@@ -1,12 +1,11 @@
 """The fresh, single-threaded process between the app and all sandboxes: sets up one tier, preloads, forks sessions.
 
-Started by `host` as a program of its own, because the app has threads (llama.cpp's, at least) and a fork of a process
-with threads may copy a locked lock. It sees a minimal environment, one socket to the app and nothing else.
+Started by `host.launchers` as a program of its own, because the app has threads (llama.cpp's, at least) and a fork of a
+process with threads may copy a locked lock. It sees a minimal environment, one socket to the app and nothing else.
 """
 
 from __future__ import annotations
 
-import array
 import json
 import os
 import signal
@@ -40,7 +39,8 @@ def fail(control: socket.socket, options: dict[str, Any], error: BaseException) 
 
 def _set_up(options: dict[str, Any], control: socket.socket) -> None:
     # All that is ours is loaded here, before the root changes and the project's folder is out of sight.
-    from . import namespaces, reduced, watch, zygote
+    from ..boundary import namespaces, reduced
+    from . import watch, zygote
 
     app = int(options["app"])
     tier = options["tier"]
@@ -67,7 +67,7 @@ def _set_up(options: dict[str, Any], control: socket.socket) -> None:
     os.close(standing_by)
     try:
         if tier == "bubblewrap":
-            from . import bubblewrap
+            from ..boundary import bubblewrap
 
             bubblewrap.become(options)
         if tier == "namespaces":
@@ -77,16 +77,3 @@ def _set_up(options: dict[str, Any], control: socket.socket) -> None:
         zygote.serve(control, options)
     except BaseException as error:  # As in `main`: this fork reports and ends.
         fail(control, options, error)
-
-
-def receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """One request from the app and the descriptors that came with it; None where it hung up."""
-    room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
-    data, ancillary, _flags, _address = control.recvmsg(1 << 16, room)
-    if not data:
-        return None
-    descriptors = array.array("i")
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
-    return json.loads(data), list(descriptors)

@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import processes, protocol
+from .. import protocol
+from ..protocol import ProtocolError, Reader
+from . import processes
 from .collect import OutputBuffer
-from .protocol import ProtocolError, Reader
 from .recovery import BROKEN
 
 ACK_CPU = 2.0

@@ -15,8 +15,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from . import bubblewrap, seatbelt, tiers
-from .limits import Limits
+from ..boundary import bubblewrap, seatbelt
+from ..limits import Limits
+from . import paths, tiers
 
 START_SECONDS = 60.0
 """Longest wait for a launcher: half a second on an idle machine, far more on one that is training."""
@@ -25,7 +26,8 @@ NICE = 19
 """Niceness of workers. Only benchmarks on a busy machine lower it."""
 
 _ENTRY = (
-    "import sys; sys.path.insert(0, sys.argv.pop()); from runtime.sandbox.launcher import main; sys.path.pop(0); main()"
+    "import sys; sys.path.insert(0, sys.argv.pop()); from runtime.sandbox.inside.launcher import main; "
+    "sys.path.pop(0); main()"
 )
 
 
@@ -141,9 +143,9 @@ def start(tier: str) -> Host:
     Raises:
         TierError: it does not work here, with the reason.
     """
-    path = tiers.code_path()
-    bound = tiers.trees(path)
-    scratch = tiers.scratch_path([*bound, *(bubblewrap.own_files() if tier == "bubblewrap" else ())])
+    path = paths.code_path()
+    bound = paths.trees(path)
+    scratch = paths.scratch_path([*bound, *(bubblewrap.own_files() if tier == "bubblewrap" else ())])
     options: dict[str, Any] = {
         "tier": tier,
         "app": os.getpid(),
@@ -167,7 +169,7 @@ def start(tier: str) -> Host:
             raise OSError(f"there is no tier of this name; tiers are {', '.join(tiers.NAMES)}")
     except OSError as error:
         raise TierError(str(error)) from None
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     ours, theirs = socket.socketpair(
         socket.AF_UNIX, socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
     )

@@ -21,7 +21,8 @@ import random
 import sys
 from typing import Any
 
-from . import kernel, protocol
+from .. import protocol
+from ..boundary import kernel
 from .recovery import BROKEN, Recovery
 
 ORDERS, REPORTS, OUTPUT = 60, 61, 62

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import SandboxError
-from runtime.sandbox import Sandbox, bubblewrap, host, tiers
+from runtime.sandbox import Sandbox
+from runtime.sandbox.boundary import bubblewrap, confine
+from runtime.sandbox.host import launchers, paths
 
 Install = Callable[[str], Path]
 
@@ -57,23 +59,23 @@ def test_one_that_tells_no_version_is_refused(install: Install, script: str) -> 
 
 def test_where_there_is_none_the_reason_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(host.TierError, match="bubblewrap is not installed"):
-        host.start("bubblewrap")
+    with pytest.raises(launchers.TierError, match="bubblewrap is not installed"):
+        launchers.start("bubblewrap")
 
 
 def test_one_that_fails_is_a_tier_that_does_not_work(install: Install) -> None:
     install('[ "$1" = --version ] && echo bubblewrap 9.9 || exit 1')
-    with pytest.raises(host.TierError):
-        host.start("bubblewrap")
+    with pytest.raises(launchers.TierError):
+        launchers.start("bubblewrap")
 
 
 def test_all_it_shows_is_what_python_needs_and_nothing_of_it_can_be_written() -> None:
-    bound = tiers.trees(tiers.code_path())
-    scratch = tiers.scratch_path([*bound, *bubblewrap.own_files()])
+    bound = paths.trees(paths.code_path())
+    scratch = paths.scratch_path([*bound, *bubblewrap.own_files()])
     options = {"bwrap": "/usr/bin/bwrap", "trees": bound, "scratch": scratch, "entry": "pass"}
     line = bubblewrap.command(options)
     shown = [line[at + 2] for at, word in enumerate(line) if word in ("--ro-bind", "--symlink", "--dev-bind")]
-    assert set(shown) == {*bound, *bubblewrap.own_files(), *bubblewrap.DEVICES}
+    assert set(shown) == {*bound, *bubblewrap.own_files(), *confine.DEVICES}
     assert "--bind" not in line
     assert line[line.index("--tmpfs") + 1] == scratch
     # The folder of the session hides nothing that the inner half reads.

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.sandbox import Limits, Sandbox, allowance, host, processes
-from runtime.sandbox.allowance import Allowance
+from runtime.sandbox import Limits, Sandbox
+from runtime.sandbox.host import launchers
+from runtime.sandbox.inside import allowance, processes
+from runtime.sandbox.inside.allowance import Allowance
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -58,8 +60,8 @@ def test_a_kernel_that_keeps_no_account_grants_nothing() -> None:
 @pytest.fixture
 def starved(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A session whose cells compete, at equal rank, with three endless loops for each processor."""
-    monkeypatch.setattr(host, "NICE", 0)
-    monkeypatch.setattr(host, "_hosts", {})
+    monkeypatch.setattr(launchers, "NICE", 0)
+    monkeypatch.setattr(launchers, "_hosts", {})
     with Sandbox(Limits(cell_seconds=LIMIT)) as sandbox:
         sandbox.run("1")
         loops = [
@@ -80,7 +82,7 @@ def starved(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
             for loop in loops:
                 loop.kill()
                 loop.communicate()
-    host.close_all()
+    launchers.close_all()
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the kernel keeps no account of waiting")

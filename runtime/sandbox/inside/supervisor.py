@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import processes, protocol, reduced, watch
+from .. import protocol
+from ..protocol import ProtocolError
+from . import processes, scratch
 from .allowance import Allowance
 from .collect import OutputBuffer
-from .protocol import ProtocolError
 from .recovery import BROKEN
 from .succession import ACK, Succession, Worker
 
@@ -186,7 +187,7 @@ class Supervisor:
     def _settle(self, output: OutputBuffer) -> None:
         self.line.settle(output)
         if self._too_full and self.watched is not None:
-            watch.empty(self.watched)
+            scratch.empty(self.watched)
             self._too_full = False
 
     def _over_limit(self) -> str | None:
@@ -200,7 +201,7 @@ class Supervisor:
         if others and self._memory() > self.limits["memory_mb"] * 2**20:
             return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
         if self.watched is not None:
-            size, entries = reduced.disk_use(self.watched)
+            size, entries = scratch.disk_use(self.watched)
             if size > self.limits["disk_mb"] * 2**20 or entries > ENTRIES_PER_MB * (1 + self.limits["disk_mb"]):
                 self._too_full = True
                 return f"the cell's files took more than {self.limits['disk_mb']} MB; the scratch folder was emptied"

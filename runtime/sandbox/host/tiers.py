@@ -1,57 +1,12 @@
-"""The ladder of isolation: which tiers there are, what each lets through, what each shows of the file system."""
+"""The ladder of isolation: which tiers there are, what each lets through, what would give a stronger one."""
 
 from __future__ import annotations
 
 import os
 import sys
-import sysconfig
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from ..errors import SandboxError
-from . import kernel
-
-SYSTEM_TREES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
-
-
-def code_path() -> list[str]:
-    """`sys.path` for the sandbox: the standard library and installed packages, no project folders."""
-    prefixes = {os.path.realpath(sys.prefix), os.path.realpath(sys.base_prefix), sys.prefix, sys.base_prefix}
-    kept = []
-    for entry in sys.path:
-        if not entry or not os.path.exists(entry):
-            continue
-        name = os.path.basename(entry)
-        below = any(entry == prefix or entry.startswith(prefix + os.sep) for prefix in prefixes)
-        if name in ("site-packages", "dist-packages") or (below and name in ("lib-dynload", *_stdlib_names())):
-            kept.append(entry)
-    return kept
-
-
-def _stdlib_names() -> set[str]:
-    return {os.path.basename(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")}
-
-
-def trees(path: list[str]) -> list[str]:
-    """Folders and files to show inside, read-only, outermost first: shared libraries and what `path` needs."""
-    wanted = [tree for tree in SYSTEM_TREES if os.path.lexists(tree)]
-    for prefix in (sys.base_prefix, sys.prefix):
-        if prefix != "/usr":
-            wanted.append(os.path.join(prefix, "lib"))
-    wanted += path
-    kept: list[str] = []
-    for tree in sorted({os.path.abspath(tree) for tree in wanted}):
-        inside = any(tree.startswith(other + os.sep) for other in kept if not os.path.islink(other))
-        if os.path.lexists(tree) and not inside:
-            kept.append(tree)
-    return kept
-
-
-def scratch_path(bound: list[str]) -> str:
-    """The session's folder: `/work`, or a folder in it where something that Python needs lies below `/work`."""
-    return "/work/scratch" if any(tree.startswith("/work/") for tree in bound) else "/work"
-
+from ...errors import SandboxError
 
 NAMES = ("namespaces", "bubblewrap", "reduced", "sandbox-exec", "unsafe")
 
@@ -109,81 +64,11 @@ PROFILE
   sudo apparmor_parser -r /etc/apparmor.d/mathcoder-python"""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One layer of the boundary."""
-
-    name: str
-    active: bool
-    detail: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `probe` found."""
-
-    tier: str | None
-    """The tier in force; None: code is refused."""
-    title: str
-    """The same in words."""
-    layers: tuple[Layer, ...]
-    not_blocked: tuple[str, ...]
-    """What code can still do in this tier."""
-    failures: tuple[tuple[str, str], ...]
-    """Stronger tiers that were tried, and why each does not work here."""
-    remedies: tuple[str, ...]
-    """What would give a stronger tier."""
-
-
 def ladder() -> list[str]:
     """Tiers to try on this system, strongest first."""
     if sys.platform == "linux":
         return ["namespaces", "bubblewrap", "reduced"]
     return ["sandbox-exec"] if sys.platform == "darwin" else []
-
-
-def probe() -> Report:
-    """Find the strongest tier by starting it, and describe it. Starts the zygote, which stays for use.
-
-    Never raises: where nothing works, the report says so.
-    """
-    from . import host
-
-    try:
-        found = host.get()
-    except SandboxError as error:
-        failures = tuple(getattr(error, "failures", ()))
-        return Report(None, "refused: no isolation works here", (), (), failures, tuple(remedies(failures)))
-    return Report(
-        found.tier,
-        TITLES[found.tier],
-        tuple(_layers(found.tier, found.layers)),
-        NOT_BLOCKED[found.tier],
-        found.failures,
-        tuple(remedies(found.failures)),
-    )
-
-
-_NETWORK = {
-    "namespaces": "empty: not even a loopback that is up",
-    "bubblewrap": "a loopback of its own, no sockets",
-}
-
-
-def _layers(tier: str, facts: dict[str, Any]) -> list[Layer]:
-    isolated = tier == "namespaces"
-    boxed = tier in ("namespaces", "bubblewrap")
-    abi = int(facts.get("landlock", 0))
-    shared = "shared by all sessions" if tier == "bubblewrap" else "one for each session" if isolated else "the host's"
-    return [
-        Layer("user, pid, mount and ipc namespaces", boxed, shared),
-        Layer("network namespace", boxed, _NETWORK.get(tier, "the host's, no sockets")),
-        Layer("file system of its own", boxed, "libraries read-only, nothing else" if boxed else "the host's, fenced"),
-        Layer("scratch folder with a size", isolated, "tmpfs" if isolated else "watched, and file size limited"),
-        Layer("Landlock", abi > 0, f"ABI {abi}" if abi else "not in this kernel"),
-        Layer("seccomp", bool(facts.get("seccomp")), f"deny-list for {kernel.machine()}"),
-        Layer("resource limits", bool(facts.get("limits")), ", ".join(facts.get("limits", ()))),
-    ]
 
 
 def remedies(failures: Sequence[tuple[str, str]]) -> list[str]:

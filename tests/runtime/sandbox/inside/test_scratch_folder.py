@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.sandbox import reduced, watch
+from runtime.sandbox.inside import scratch
 
 DEEP = 40
 NAME = "d" * 200
@@ -35,19 +35,19 @@ def deep(tmp_path: Path) -> Path:
 
 
 def test_files_below_a_path_too_long_to_name_are_counted(deep: Path) -> None:
-    size, entries = reduced.disk_use(str(deep))
+    size, entries = scratch.disk_use(str(deep))
     assert size >= 2 << 20
     assert entries == DEEP + 4
 
 
 def test_files_below_a_path_too_long_to_name_are_deleted(deep: Path) -> None:
-    watch.empty(str(deep))
+    scratch.empty(str(deep))
     assert list(deep.iterdir()) == []
-    watch.remove_tree(str(deep))
+    scratch.remove_tree(str(deep))
     assert not deep.exists()
     assert Path("/usr/bin").is_dir()
 
 
 def test_counting_and_deleting_what_is_not_there_is_no_error(tmp_path: Path) -> None:
-    assert reduced.disk_use(str(tmp_path / "none")) == (0, 0)
-    watch.remove_tree(str(tmp_path / "none"))
+    assert scratch.disk_use(str(tmp_path / "none")) == (0, 0)
+    scratch.remove_tree(str(tmp_path / "none"))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import SandboxError
-from runtime.sandbox import Limits, Sandbox, host, probe, tiers
+from runtime.sandbox import Limits, Sandbox, probe
+from runtime.sandbox.host import launchers, tiers
 
 
 @pytest.fixture(scope="module")
@@ -146,11 +147,11 @@ def test_an_unknown_tier_is_refused_with_the_names_there_are() -> None:
 
 
 def test_where_no_tier_works_code_is_refused_with_reason_and_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(tier: str) -> host.Host:
-        raise host.TierError(f"no {tier} here")
+    def fails(tier: str) -> launchers.Host:
+        raise launchers.TierError(f"no {tier} here")
 
-    monkeypatch.setattr(host, "start", fails)
-    monkeypatch.setattr(host, "_hosts", {})
+    monkeypatch.setattr(launchers, "start", fails)
+    monkeypatch.setattr(launchers, "_hosts", {})
     with pytest.raises(SandboxError, match="no namespaces here") as raised:
         Sandbox().run("1")
     assert "--unsafe-exec" in raised.value.remedy

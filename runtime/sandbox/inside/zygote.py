@@ -15,18 +15,11 @@ import sys
 import traceback
 from typing import Any
 
-from . import (
-    kernel,
-    namespaces,
-    processes,
-    reduced,
-    succession,
-    supervisor,
-    watch,
-    worker,
-)
-from .confine import confine, prove
-from .launcher import receive
+from ..boundary import kernel, namespaces, reduced
+from ..boundary.confine import confine, prove
+from ..protocol import receive_request
+from . import processes, succession, supervisor, worker
+from .scratch import remove_tree
 
 _SPEC = importlib.util.find_spec(f"{__package__}.shell")
 _SHELL_CODE = (
@@ -53,7 +46,7 @@ def serve(control: socket.socket, options: dict[str, Any]) -> None:
     poller.register(control, select.POLLIN)
     while True:
         if poller.poll(None if ours else 1000):
-            received = receive(control)
+            received = receive_request(control)
             if received is None:
                 break
             message, descriptors = received
@@ -184,7 +177,7 @@ def _session(limits: dict[str, Any], descriptors: list[int], shell: Any, options
     finally:
         if watched is not None:
             processes.kill_others({os.getpid()})
-            watch.remove_tree(watched)
+            remove_tree(watched)
     os._exit(0)
 
 

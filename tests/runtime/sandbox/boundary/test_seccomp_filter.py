@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from runtime.sandbox import seccomp
+from runtime.sandbox.boundary import seccomp
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 ALLOWED = "allowed"
 COLUMNS = {"x86_64": 0, "aarch64": 1}
-KNOWN = json.loads((Path(__file__).parent / "data" / "syscalls.json").read_text())
+KNOWN = json.loads((Path(__file__).parents[1] / "data" / "syscalls.json").read_text())
 NUMBERS: dict[str, list[int | None]] = KNOWN["numbers"]
 BY_ARGUMENT = {
     "clone", "socketpair", "sendto", "recvfrom", "recvmsg", "prctl", "ioctl", "fcntl", "prlimit64",

@@ -1,46 +1,59 @@
-"""Dying with the app.
-
-`PR_SET_PDEATHSIG` fires when the *thread* that started a process ends, and the app starts sandboxes from any thread.
-A pidfd names the process. So the launcher watches a pidfd of the app, and what is below it dies with the launcher.
-"""
+"""Scratch folders in a file system that is shared: what they hold, and emptying them whatever was made in them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
-import signal
-
-from . import processes
 
 
-def check_parent(app: int) -> None:
-    """Exit at once where the app died before this process could look."""
-    if os.getppid() != app:
-        os._exit(1)
+def disk_use(folder: str) -> tuple[int, int]:
+    """Bytes and entries below a folder, not following links.
 
-
-def until_death(app: int, zygote: int, scratch_root: str | None) -> None:
-    """Wait for the app or the zygote to end, then end everything and tidy up; never returns."""
-    poller = select.poll()
-    watched = 0
-    for pid in (app, zygote):
-        with contextlib.suppress(OSError, AttributeError):
-            poller.register(os.pidfd_open(pid), select.POLLIN)
-            watched += 1
-    # Without pidfds (Linux before 5.3, macOS) the parent is looked at twice a second.
-    period = None if watched == 2 else 500
-    while os.getppid() == app and not poller.poll(period):
-        if period is not None and os.waitpid(zygote, os.WNOHANG)[0]:
-            break
+    Goes down and up by descriptors: below a path that is too long to be opened by name, anything could be hidden.
+    """
+    size = entries = 0
     try:
-        # Ends every session too: the zygote is pid 1 of a namespace, or else the sessions are our descendants.
-        processes.send(zygote, signal.SIGKILL)
-        processes.kill_others({os.getpid()})
-        if scratch_root is not None:
-            remove_tree(scratch_root)
+        here = os.open(folder, _FOLDER)
+    except OSError:
+        return 0, 0
+    levels: list[list[str]] = []
+    """Folders yet to be looked into: of the top folder, of one in it, and so on down to where we are."""
+    try:
+        while True:
+            inside: list[str] = []
+            with contextlib.suppress(OSError), os.scandir(here) as found:
+                for entry in found:
+                    entries += 1
+                    with contextlib.suppress(OSError):
+                        if entry.is_dir(follow_symlinks=False):
+                            inside.append(entry.name)
+                        else:
+                            size += entry.stat(follow_symlinks=False).st_blocks * 512
+            levels.append(inside)
+            while (inner := _step_into(here, levels[-1])) is None:
+                levels.pop()
+                if not levels:
+                    return size, entries
+                above = os.open("..", _FOLDER, dir_fd=here)
+                os.close(here)
+                here = above
+            os.close(here)
+            here = inner
+    except OSError:
+        return size, entries  # Moved while we looked; the next look is soon.
     finally:
-        os._exit(0)
+        os.close(here)
+
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def _step_into(here: int, names: list[str]) -> int | None:
+    """Open the next of these folders that can be opened; None where there is none left."""
+    while names:
+        with contextlib.suppress(OSError):
+            return os.open(names.pop(), _FOLDER, dir_fd=here)
+    return None
 
 
 def remove_tree(folder: str) -> None:

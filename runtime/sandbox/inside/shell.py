@@ -25,7 +25,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from .protocol import MAX_IMAGE, MAX_IMAGES
+from ..protocol import MAX_IMAGE, MAX_IMAGES
 
 _IPYTHON = re.compile(r"^\s*(?:In ?\[|>>>|[%!?])|\?\s*$|\bawait\b|\basync\b", re.M)
 """What only IPython understands, or what it treats in its own way; a false alarm only costs time."""

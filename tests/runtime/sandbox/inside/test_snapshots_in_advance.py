@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from runtime.sandbox import Limits, Sandbox, kernel, processes
+from runtime.sandbox import Limits, Sandbox
+from runtime.sandbox.boundary import kernel
+from runtime.sandbox.inside import processes
 
 pytestmark = [
     pytest.mark.timeout(120),

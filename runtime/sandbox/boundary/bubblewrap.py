@@ -44,15 +44,15 @@ def find() -> str:
 
 def own_files() -> list[str]:
     """What the inner half, a program of its own, needs besides libraries. None of it holds a secret."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     files = [sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), str(package)]
-    files += [str(package.parent / name) for name in ("__init__.py", "errors.py", "lce.py")]
+    files.append(str(package.parent / "__init__.py"))
     return [path for path in files if os.path.exists(path)]
 
 
 def command(options: dict[str, Any]) -> list[str]:
     """The command line that runs the launcher's inner half within bubblewrap."""
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(__file__).resolve().parents[3])
     line = [options["bwrap"], "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"]
     line += ["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "sandbox"]
     line += ["--proc", "/proc", "--dir", "/dev"]
