@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,12 +27,14 @@ class TokenRows:
         rows: [K, H], trained.
         ids: int64 [K], which rows of `weight` they replace.
         slot: int64 [V], index into `rows`, or -1.
+        factor: what the model multiplies by at this end: its embeddings, or its logits.
     """
 
     weight: Tensor
     rows: Tensor
     ids: Tensor
     slot: Tensor
+    factor: float = 1.0
 
 
 class Adapted:
@@ -48,14 +50,14 @@ class Adapted:
         causal = peft_model.get_base_model()
         self.peft = peft_model
         self.backend = backend
-        self.backbone = causal.model
+        self.backbone = causal.base_model
         self.locate()
 
     def locate(self) -> None:
         """Find the two ends where they are now: again after the model was moved to another device."""
         causal = self.peft.get_base_model()
-        self.embedding = _token_rows(causal.get_input_embeddings())
-        self.head = _token_rows(causal.get_output_embeddings())
+        self.embedding = _token_rows(causal.get_input_embeddings(), _embedding_factor)
+        self.head = _token_rows(causal.get_output_embeddings(), lambda _: logit_factor(causal.config))
         self.tied = self.embedding.rows is self.head.rows
         self.device = self.embedding.weight.device
         self.dtype = self.embedding.weight.dtype
@@ -76,17 +78,35 @@ class Adapted:
         places = (slots >= 0).reshape(-1).nonzero().squeeze(1)
         flat = embedded.reshape(-1, embedded.shape[-1])
         trained = table.rows.to(flat.dtype).index_select(0, slots.reshape(-1)[places])
-        return flat.index_copy(0, places, trained).reshape(embedded.shape)
+        replaced = flat.index_copy(0, places, trained).reshape(embedded.shape)
+        return replaced if table.factor == 1.0 else replaced * table.factor
+
+    def before_head(self, hidden: Tensor) -> Tensor:
+        """[..., H] whose product with the head's rows is the model's logits, given its final hidden states."""
+        return hidden if self.head.factor == 1.0 else hidden * self.head.factor
 
 
-def _token_rows(module: Any) -> TokenRows:
+def _embedding_factor(layer: Any) -> float:
+    """What an embedding layer multiplies its rows by (Gemma: the root of the width), rounded as it rounds it."""
+    scale = getattr(layer, "scalar_embed_scale", 1.0)
+    return float(torch.tensor(scale, dtype=layer.weight.dtype))
+
+
+def logit_factor(config: Any) -> float:
+    """What a model multiplies its logits by: `logit_scale` of Cohere, one over `logits_scaling` of Granite."""
+    config = config.get_text_config()
+    return float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
+
+
+def _token_rows(module: Any, factor_of: Callable[[Any], float]) -> TokenRows:
     layer = module.token_adapter
-    weight = layer.get_base_layer().weight
+    base = layer.get_base_layer()
+    weight = base.weight
     rows = layer.trainable_tokens_delta["default"]
     ids = torch.tensor(layer.token_indices["default"], device=weight.device)
     slot = torch.full((weight.shape[0],), -1, device=weight.device)
     slot[ids] = torch.arange(len(ids), device=weight.device)
-    return TokenRows(weight.detach(), rows, ids, slot)
+    return TokenRows(weight.detach(), rows, ids, slot, factor_of(base))
 
 
 def add_adapter(
@@ -99,7 +119,9 @@ def add_adapter(
     tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
     ids = add_control_tokens(tokenizer)
     # Where the head is apart it must be named too, or its rows stay still.
-    rows = {"embed_tokens": ids} if tied else {"embed_tokens": ids, "lm_head": ids}
+    ends = [model.get_input_embeddings()] if tied else [model.get_input_embeddings(), model.get_output_embeddings()]
+    names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
+    rows = {names[id(end)]: ids for end in ends}
     options: dict[str, Any] = {
         "r": lora.r,
         "lora_alpha": lora.alpha,

@@ -9,14 +9,46 @@ Registered with transformers under `NAME`; the layout travels as the keyword `ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from runtime.errors import ModelError
+
 NAME = "mathcoder_rows"
+_HARMLESS = frozenset(
+    {"position_ids", "use_cache", "cache_position", "output_attentions", "output_hidden_states", "return_dict",
+     "num_items_in_batch", "is_causal"}
+)  # fmt: skip
+"""Keywords that models hand on and that do not change what attention computes here; `is_causal` is looked at."""
+
+
+@dataclass
+class Windows:
+    """Sliding windows, in tokens, that masks were asked for and that attention was told of."""
+
+    masked: set[int] = field(default_factory=set)
+    attended: set[int] = field(default_factory=set)
+
+
+_seen: ContextVar[Windows | None] = ContextVar("windows", default=None)
+
+
+@contextmanager
+def windows_seen() -> Iterator[Windows]:
+    """Note the sliding windows of the forward passes inside."""
+    windows = Windows()
+    token = _seen.set(windows)
+    try:
+        yield windows
+    finally:
+        _seen.reset(token)
 
 
 class RowLayout:
@@ -57,15 +89,22 @@ def attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,  # noqa: ARG001 - part of the interface; there never is one
+    attention_mask: Tensor | None,
     *,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
     row_layout: RowLayout | None = None,
-    **_: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
-    """The attention function that transformers calls: heads first in, tokens first out, as its own do."""
+    """The attention function that transformers calls: heads first in, tokens first out, as its own do.
+
+    Raises:
+        ModelError: the model asks for something that would change the result and is not computed here.
+    """
+    if (windows := _seen.get()) is not None and sliding_window is not None:
+        windows.attended.add(sliding_window)
+    _refuse_what_is_not_computed(module, attention_mask, others)
     if row_layout is not None:
         query, key, value = row_layout.batch(query), row_layout.batch(key), row_layout.batch(value)
     groups = query.shape[1] // key.shape[1]
@@ -89,11 +128,31 @@ def attention(
     return output.transpose(1, 2).contiguous(), None
 
 
+def _refuse_what_is_not_computed(module: torch.nn.Module, mask: Tensor | None, others: dict[str, Any]) -> None:
+    """Soft-capping, sinks and whatever the next model invents: refused by name, never dropped."""
+    asked = sorted(name for name, value in others.items() if value is not None and name not in _HARMLESS)
+    if mask is not None:
+        asked.append("a mask of its own")
+    if others.get("is_causal") is False or getattr(module, "is_causal", True) is False:
+        asked.append("attention to later tokens")
+    if asked:
+        raise ModelError(
+            f"{type(module).__name__} asks attention for {', '.join(asked)}, which training does not compute",
+            "it would be dropped, and another model trained; nothing was trained",
+            "choose another base",
+        )
+
+
+def _no_mask(*_: Any, local_size: int | None = None, **__: Any) -> None:
+    """Rows are apart and right-padded, so causality is all the masking there is: build no mask at all."""
+    if (windows := _seen.get()) is not None and local_size is not None:
+        windows.masked.add(local_size)
+
+
 def register() -> None:
     """Make `NAME` known to transformers; harmless to repeat."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
     AttentionInterface.register(NAME, attention)
-    # Rows are apart and right-padded, so causality is all the masking there is: build no mask at all.
-    AttentionMaskInterface.register(NAME, lambda *_args, **_kwargs: None)
+    AttentionMaskInterface.register(NAME, _no_mask)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qlora.architectures import architecture_of, refuse_untrainable, tested
 from qlora.out_of_memory import is_out_of_memory
 from qlora.quiet import quiet_libraries
 from qlora.settings import Backend, TrainSettings
@@ -20,13 +21,6 @@ from runtime.files import sha256_file
 if TYPE_CHECKING:
     import torch
 
-ARCHITECTURES = {
-    "LlamaForCausalLM": "Llama 2 and 3, CodeLlama",
-    "MistralForCausalLM": "Mistral 7B",
-    "Qwen2ForCausalLM": "Qwen2, Qwen2.5",
-    "Qwen3ForCausalLM": "Qwen3",
-}
-"""Architectures whose forward pass the loop was tested with."""
 BLOCKSIZE = 64
 """Weights that share one NF4 scale (arXiv 2305.14314, section 3)."""
 ROWS_AT_A_TIME = 4096
@@ -60,9 +54,18 @@ class BaseModel:
         hashes = [sha256_file(file) for file in self.weight_files]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
+    @property
+    def is_tested(self) -> bool:
+        """Whether the loop was tested with its architecture."""
+        return tested(self.config) is not None
 
-def find_base(name: str) -> BaseModel:
+
+def find_base(name: str, *, untested: bool = False) -> BaseModel:
     """Find a base by folder or hub id and check that it can be trained.
+
+    Args:
+        name: folder or hub id.
+        untested: take an architecture outside the tested ones, too.
 
     Raises:
         InputError: there is no such base.
@@ -81,7 +84,7 @@ def find_base(name: str) -> BaseModel:
             f"{config_file} is no JSON ({error})", "the base cannot be loaded", "fetch it again"
         ) from error
     base = BaseModel(name, path, config)
-    _check(base)
+    _check(base, untested=untested)
     return base
 
 
@@ -105,11 +108,8 @@ def _from_hub(name: str) -> Path:
             ) from error
 
 
-def _check(base: BaseModel) -> None:
-    architectures = base.config.get("architectures") or ["none named"]
-    if architectures[0] not in ARCHITECTURES:
-        supported = ", ".join(f"{name} ({what})" for name, what in ARCHITECTURES.items())
-        raise ModelError(f"{base.name} is a {architectures[0]}", "it cannot be trained here", f"supported: {supported}")
+def _check(base: BaseModel, *, untested: bool) -> None:
+    refuse_untrainable(base.name, base.config, untested=untested)
     quantization = base.config.get("quantization_config")
     if quantization and not (quantization.get("load_in_4bit") and quantization.get("bnb_4bit_quant_type") == "nf4"):
         method = quantization.get("quant_method", "an unknown method")
@@ -224,6 +224,13 @@ def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend
     """
     import torch
 
+    architecture = tested(base.config)
+    if backend == "unsloth" and not (architecture and architecture.has_unsloth):
+        raise TrainError(
+            f"train.backend is unsloth, whose kernels were not tested with a {architecture_of(base.config)}",
+            "nothing was trained",
+            "set train.backend=peft",
+        )
     device, dtype = device_and_dtype(settings)
     if on_host:
         device = torch.device("cpu")

@@ -9,6 +9,8 @@ narrow `x A'` are kept. The numbers are those of peft's own forward; a test hold
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -72,6 +74,23 @@ def fuse(peft_model: nn.Module, dtype: torch.dtype) -> int:
             module.forward = _Forward(module, dtype)
             fused += 1
     return fused
+
+
+@contextmanager
+def unfused(model: nn.Module) -> Iterator[None]:
+    """Let `model` compute with the forward passes of peft and transformers, as if nothing had been fused."""
+    ours = {
+        module: module.__dict__["forward"]
+        for module in model.modules()
+        if "forward" in module.__dict__ and module.forward.__module__.startswith("qlora.")
+    }
+    for module in ours:
+        del module.forward
+    try:
+        yield
+    finally:
+        for module, forward in ours.items():
+            module.forward = forward
 
 
 def _is_plain(module: Any) -> bool:

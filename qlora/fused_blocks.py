@@ -58,8 +58,14 @@ def fuse_blocks(model: nn.Module) -> int:
                 continue
             module.forward = MethodType(_norm_forward, module)
             fused += 1
+        elif type(module).__name__ == "Gemma3RMSNorm" and not module.weight.requires_grad:
+            module.forward = MethodType(_norm_about_one_forward, module)
+            fused += 1
         elif type(module).__name__.endswith("MLP") and isinstance(getattr(module, "act_fn", None), nn.SiLU | _silu()):
             module.forward = MethodType(_mlp_forward, module)
+            fused += 1
+        elif hasattr(module, "gate_up_proj") and isinstance(getattr(module, "activation_fn", None), nn.SiLU | _silu()):
+            module.forward = MethodType(_fused_mlp_forward, module)
             fused += 1
     return fused
 
@@ -74,6 +80,18 @@ def _silu() -> type[nn.Module]:
 def _norm_forward(self: Any, hidden_states: Tensor) -> Tensor:
     normed: Tensor = _RmsNorm.apply(hidden_states, self.weight, self.variance_epsilon)
     return normed
+
+
+def _norm_about_one_forward(self: Any, x: Tensor) -> Tensor:
+    """Gemma stores how far its weights are from one."""
+    normed: Tensor = _RmsNorm.apply(x, 1.0 + self.weight, self.eps)
+    return normed
+
+
+def _fused_mlp_forward(self: Any, x: Tensor) -> Tensor:
+    """Phi and GLM: gate and up are the halves of one linear layer."""
+    output: Tensor = self.down_proj(_SwiGlu.apply(*self.gate_up_proj(x).chunk(2, dim=-1)))
+    return output
 
 
 def _mlp_forward(self: Any, x: Tensor) -> Tensor:

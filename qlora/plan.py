@@ -12,6 +12,7 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from qlora.architectures import OTHER, Architecture, tested
 from qlora.base import BLOCKSIZE, BaseModel, choose_backend, device_and_dtype, find_base, load_tokenizer
 from qlora.packing import RowOrder, group_rows
 from qlora.prepare import Prepared, prepare
@@ -38,6 +39,7 @@ class Shape:
         hidden, inner, layers, vocabulary: widths and counts; `vocabulary` with the control tokens.
         queries, keys: width of all query heads together, and of all key heads.
         tied: whether the head is the embedding.
+        architecture: which linear layers are one, and how many norms there are.
     """
 
     hidden: int
@@ -47,10 +49,13 @@ class Shape:
     queries: int
     keys: int
     tied: bool
+    architecture: Architecture = OTHER
 
     @classmethod
     def of(cls, config: dict[str, Any], tokens: int) -> Shape:
         """From a config.json and the number of tokens of the grown tokenizer."""
+        architecture = tested(config) or OTHER
+        config = config.get("text_config") or config
         heads = config["num_attention_heads"]
         width = config.get("head_dim") or config["hidden_size"] // heads
         return cls(
@@ -60,14 +65,17 @@ class Shape:
             max(tokens, config["vocab_size"]),
             heads * width,
             (config.get("num_key_value_heads") or heads) * width,
-            bool(config.get("tie_word_embeddings", False)),
+            bool(config.get("tie_word_embeddings", architecture.is_tied)),
+            architecture,
         )
 
     @property
     def linears(self) -> list[tuple[int, int]]:
-        """(in, out) of the seven linear layers of one decoder layer."""
+        """(in, out) of the linear layers of one decoder layer: seven, fewer where some are one."""
         h, q, k, i = self.hidden, self.queries, self.keys, self.inner
-        return [(h, q), (h, k), (h, k), (q, h), (h, i), (h, i), (i, h)]
+        attention = [(h, q + 2 * k)] if self.architecture.is_qkv_fused else [(h, q), (h, k), (h, k)]
+        widening = [(h, 2 * i)] if self.architecture.is_gate_up_fused else [(h, i), (h, i)]
+        return [*attention, (q, h), *widening, (i, h)]
 
     @property
     def linear_parameters(self) -> int:
@@ -93,10 +101,13 @@ class Shape:
             slots: attention slots per token: rows of a pack are padded to the longest there.
             keys: width of the keys as attention sees them, where they are repeated for each query head.
         """
-        norms = 2 * (self.hidden * width + 4)  # each norm's input, and its scale in float32
+        norms = self.architecture.norms * (self.hidden * width + 4)  # each norm's input, and its scale in float32
+        if self.architecture.has_qk_norms:
+            norms += width * (self.queries + self.keys)
         inputs = 2 * self.hidden + self.queries + self.inner  # of q/k/v, of gate/up, of o, of down
         attention = 2 * self.queries + 2 * (keys or self.keys)  # queries, keys, values and the output
-        return norms + width * (inputs + slots * attention + 2 * self.inner + 7 * r)
+        gates = 2 * self.inner if self.architecture.has_silu else 3 * self.inner
+        return norms + width * (inputs + slots * attention + gates + len(self.linears) * r)
 
     def training_flops(self, lora: LoraSettings, lengths: Sequence[int] | NDArray[np.int64], supervised: int) -> float:
         """Floating-point operations that training on rows of these lengths needs, forward and backward.
@@ -198,7 +209,7 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
         InputError, DataError, ModelError: what `train` would raise before its first step.
     """
     options = settings.train
-    base = find_base(settings.base)
+    base = find_base(settings.base, untested=options.untested_architecture)
     check_context(base, options.context)
     tokenizer = load_tokenizer(base)
     data = prepare(settings.data, tokenizer, options.context)

@@ -98,6 +98,11 @@ class TrainSettings(Settings):
         description="cut the frozen base over the processes of torchrun or accelerate launch, for a base that one GPU "
         "cannot hold; default: what `accelerate launch --use_fsdp` says",
     )
+    untested_architecture: bool = Field(
+        default=False,
+        description="try a base outside the tested architectures; the run first proves on the loaded model that it "
+        "computes the model's own loss and that packed rows do not see each other",
+    )
     attention: Literal["auto", "rows", "sdpa", "eager"] = Field(
         default="auto", description="attention of the peft backend"
     )

@@ -155,7 +155,7 @@ class Stepper:
                 **_isolation(adapted, micro),
             )
         hidden = output[0].reshape(-1, output[0].shape[-1])
-        hidden = hidden.index_select(0, torch.from_numpy(micro.predicts).to(device))
+        hidden = adapted.before_head(hidden.index_select(0, torch.from_numpy(micro.predicts).to(device)))
         head = adapted.head
         targets = torch.from_numpy(micro.targets).to(device)
         return supervised_loss(hidden, head.weight, head.rows, head.ids, targets)

@@ -145,6 +145,7 @@ def _run(
     from qlora.plots import plot_run
     from qlora.prepare import prepare
     from qlora.progress import Progress
+    from qlora.proof import prove
     from qlora.sharding import ShardedBase
     from qlora.step import Stepper
     from qlora.trackers import Trackers
@@ -153,7 +154,7 @@ def _run(
     optimizer.refuse_without_gpu(options, device_and_dtype(options)[0])
     if cut:
         setup.refuse_cut(settings.lora)
-    base = find_base(settings.base)
+    base = find_base(settings.base, untested=options.untested_architecture)
     setup.check_context(base, options.context)
     tokenizer = load_tokenizer(base)
     data = prepare(settings.data, tokenizer, options.context)
@@ -169,6 +170,8 @@ def _run(
     trackers = Trackers(folder.path, settings, console.print) if processes.first else None
     model = load_model(base, tokenizer, options, backend[0], on_host=cut)
     adapted = add_adapter(model, tokenizer, settings.lora, options, backend[0], base_name=settings.base)
+    if not base.is_tested:
+        prove(Stepper(adapted, data, options, options.context))
     sharded = ShardedBase(adapted, processes, device_and_dtype(options)[0]) if cut else None
     optim = optimizer.build(adapted, options)
     stepper = Stepper(adapted, data, options, setup.micro_tokens(options, adapted.device, data.table.lengths))

@@ -140,7 +140,7 @@ class TorchEngine:
                 past_key_values=cache,
                 use_cache=cache is not None,
             )
-            hidden = output[0][0, -1:]
+            hidden = adapted.before_head(output[0][0, -1:])
             head = adapted.head
             logits = (hidden @ head.weight.to(hidden.dtype).T).float()[0]
             logits[head.ids] = (hidden @ head.rows.to(hidden.dtype).T).float()[0]

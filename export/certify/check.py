@@ -90,6 +90,9 @@ def _check_tokens(file: GgufFile, report: GgufReport) -> None:
     report.end_of_generation = sorted(index for index in ends if isinstance(index, int))
     if END_OF_MESSAGE in report.control and report.control[END_OF_MESSAGE] not in report.end_of_generation:
         report.problems.append(f"{END_OF_MESSAGE} does not end generation")
+    for token, index in report.control.items():
+        if token != END_OF_MESSAGE and index in report.end_of_generation:
+            report.problems.append(f"{token} ends generation: the model would stop in the middle of a solution")
     broken = sum(token.startswith("[PAD") for token in tokens)
     if broken:
         report.facts["unused ids"] = str(broken)

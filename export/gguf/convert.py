@@ -60,6 +60,7 @@ def convert(
                 str(merged.resolve()), "--outfile", str(temporary.resolve()), "--outtype", GGUF_DTYPE[dtype],
                 "--model-name", name, "--metadata", str(metadata),
             ],
+            "kind": facts.kind,
             "end_of_turn": facts.control[END_OF_MESSAGE],
             "eos": facts.eos,
             "adds_bos": facts.adds_bos,

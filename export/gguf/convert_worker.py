@@ -1,8 +1,9 @@
 """The process in which llama.cpp's converter runs: `python -m export.gguf.convert_worker SPEC.json`.
 
-The converter is run unchanged but for three answers it cannot find in a Hugging Face folder: which token ends a turn
-(`<|endofmessage|>`, beside the base's own end of sequence), whether BOS is added, and the pre-tokenizer of a byte-level
-vocabulary it does not know by hash. Its own `gguf` package comes first on the path: PyPI's of the same number differs.
+The converter is run unchanged but for four answers it cannot find in a Hugging Face folder: which token ends a turn
+(`<|endofmessage|>`, beside the base's own end of sequence), whether BOS is added, the pre-tokenizer of a byte-level
+vocabulary it does not know by hash, and that a Phi's vocabulary is byte-level. Its own `gguf` package comes
+first on the path: PyPI's of the same number differs.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ def main(spec_file: str) -> None:
     if "end_of_turn" in spec:
         _answer_special_tokens(gguf, spec)
         _answer_pre_tokenizer(importlib.import_module("conversion.base"), spec)
+        if spec["kind"] == "bpe":
+            # It looks for the class GPT2Tokenizer, which transformers 5 no longer writes for Phi-4's tokenizer.
+            phi3 = importlib.import_module("conversion.phi").Phi3MiniModel
+            phi3.set_vocab = phi3._set_vocab_gpt2
     script = folder / spec["script"]
     sys.argv = [str(script), *spec["arguments"]]
     runpy.run_path(str(script), run_name="__main__")

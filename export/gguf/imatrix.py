@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 GGUF_NAMES = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
+    "self_attn.qkv_proj": "attn_qkv", "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up", "mlp.gate_up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
 }  # fmt: skip
-"""Linear layers of Llama, Mistral, Qwen2 and Qwen3 by the name llama.cpp gives them. The converter reorders rows of
+"""Linear layers of the tested architectures by the name llama.cpp gives them. The converter reorders rows of
 some, never columns, and an importance belongs to a column."""
 
 

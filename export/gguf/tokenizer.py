@@ -23,6 +23,9 @@ from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
 
 _COPIED = ("special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json")
 
+_OTHER_ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>")
+"""Ends of a text that a base has beside an end of a turn."""
+
 _SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -40,7 +43,8 @@ class TokenizerFacts:
     Attributes:
         kind: `spm` (SentencePiece BPE with byte fallback) or `bpe` (byte-level BPE).
         control: id of each control token.
-        bos, eos: the base's own, or None.
+        bos, eos: the base's own, or None. An end that is one of the control tokens (GLM-4 ends a turn with `<|user|>`)
+            gives way to another end of the base, or to `<|endofmessage|>`.
         adds_bos: whether the tokenizer puts BOS first.
         pre_tokenizer: llama.cpp's name for how a byte-level BPE splits text, as far as it is recognised.
         size: number of token ids.
@@ -83,11 +87,18 @@ def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
         kind="spm" if model.get("byte_fallback") else "bpe",
         control={token: vocabulary[token] for token in CONTROL_TOKENS},
         bos=tokenizer.bos_token_id,
-        eos=tokenizer.eos_token_id,
+        eos=_end_of_sequence(tokenizer, vocabulary),
         adds_bos=bool(bos_prefix(tokenizer)),
         pre_tokenizer=_recognise_split(json.loads(tokenizer.backend_tokenizer.to_str())),
         size=vocabulary_size(folder),
     )
+
+
+def _end_of_sequence(tokenizer: Any, vocabulary: dict[str, int]) -> int | None:
+    own: int | None = tokenizer.eos_token_id
+    if own is None or tokenizer.convert_ids_to_tokens(own) not in CONTROL_TOKENS:
+        return own
+    return next((vocabulary[token] for token in _OTHER_ENDS if token in vocabulary), vocabulary[END_OF_MESSAGE])
 
 
 def _recognise_split(content: dict[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,12 @@ def make_sentencepiece(folder: Path, *, vocabulary: int = 400, dummy_prefix: boo
     (folder / "tokenizer.model").write_bytes(model.getvalue())
 
 
-def make_byte_level(folder: Path, *, vocabulary: int = 400) -> None:
-    """A byte-level BPE tokenizer that splits text as Qwen2 does, with a vocabulary of its own."""
+def make_byte_level(folder: Path, *, vocabulary: int = 400, owned: Sequence[str] = ()) -> None:
+    """A byte-level BPE tokenizer that splits text as Qwen2 does, with a vocabulary of its own.
+
+    Args:
+        owned: further special tokens, the last of which is the end of a text.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -56,31 +61,35 @@ def make_byte_level(folder: Path, *, vocabulary: int = 400) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=["<|endoftext|>"],
+        special_tokens=["<|endoftext|>", *owned],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator([CORPUS], trainer)
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
+    end = ["<|endoftext|>", *owned][-1]
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=end, pad_token="<|endoftext|>")
     wrapped.save_pretrained(str(folder))
 
 
-def make_base(folder: Path, shape: str = "llama", *, tied: bool = False, seed: int = 0, **changes: Any) -> Path:
-    """A tiny random base of one architecture, with a tokenizer, in float16."""
+def make_base(
+    folder: Path, shape: str = "llama", *, tied: bool = False, seed: int = 0, owned: Sequence[str] = (), **changes: Any
+) -> Path:
+    """A tiny random base of one architecture (transformers' `model_type`), with a tokenizer, in float16."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(seed)
-    if shape in ("llama", "mistral"):
+    pieces = shape in ("llama", "mistral", "gemma3_text")
+    if pieces:
         make_sentencepiece(folder)
     else:
-        make_byte_level(folder)
+        make_byte_level(folder, owned=owned)
     common = {
         "vocab_size": 400, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
         "tie_word_embeddings": tied, "bos_token_id": None, "eos_token_id": 0,
     }  # fmt: skip
-    if shape in ("llama", "mistral"):
+    if pieces:
         common |= {"bos_token_id": 1, "eos_token_id": 2}
     if shape in ("mistral", "qwen3"):
         common |= {"head_dim": 16}

@@ -53,7 +53,7 @@ class Bench:
 
         backend = train.setdefault("backend", "peft")
         self.options = TrainSettings(**train)
-        base = find_base(str(folder))
+        base = find_base(str(folder), untested=self.options.untested_architecture)
         self.tokenizer = load_tokenizer(base)
         model = load_model(base, self.tokenizer, self.options, backend)
         self.initial = {name: p.detach().clone() for name, p in model.named_parameters() if p.dtype.is_floating_point}

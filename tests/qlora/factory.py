@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -94,22 +95,26 @@ def make_base(
     tied: bool = False,
     style: str = "sentencepiece",
     seed: int = 0,
+    owned: Sequence[str] = (),
     **over: Any,
 ) -> Path:
-    """Write a random base model of `architecture` (llama, qwen2, mistral) with its tokenizer to `folder`."""
+    """Write a random base model of `architecture` (as transformers' `model_type`) with its tokenizer to `folder`.
+
+    Args:
+        owned: control tokens that it has already.
+    """
     import torch
-    import transformers
+    from transformers import AddedToken, AutoConfig, AutoModelForCausalLM
 
     tokenizer = tokenizer_of(style)
-    names = {"llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral"}
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in owned], True)
     config: dict[str, Any] = {
         "vocab_size": len(tokenizer), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 2048,
         "tie_word_embeddings": tied, "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
     }  # fmt: skip
-    name = names[architecture]
     torch.manual_seed(seed)
-    model = getattr(transformers, f"{name}ForCausalLM")(getattr(transformers, f"{name}Config")(**config | over))
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **config | over))
     for parameter in model.parameters():
         # The default spread of 0.02 makes a net so small answer alike to everything; tests must see differences.
         if parameter.dim() > 1:
