@@ -63,6 +63,18 @@ class SandboxError(MathCoderError):
     """Code cannot be run in isolation here; it is refused rather than run unprotected."""
 
 
+class CellNotRunError(SandboxError):
+    """The machine, and not the code, kept a cell from running: no process, no memory, no room, a killed sandbox.
+
+    Attributes:
+        lost: whether the session's variables are lost, so that the same cell cannot simply be tried again.
+    """
+
+    def __init__(self, cause: str, consequence: str = "", remedy: str = "", *, lost: bool = False) -> None:
+        super().__init__(cause, consequence, remedy)
+        self.lost = lost
+
+
 class EngineError(MathCoderError):
     """The inference engine failed, or cannot do what was asked of it."""
 

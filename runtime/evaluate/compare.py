@@ -36,7 +36,7 @@ def compare_files(
     """
     if len(paths) < 2:
         raise InputError("a comparison needs two results files", "nothing was compared", "name a second file")
-    runs = [_verdicts(read_attempts(path), strict) for path in paths]
+    runs = [_verdicts([a for a in read_attempts(path) if a.is_graded], strict) for path in paths]
     labels = _labels(paths)
     common = set(runs[0]).intersection(*runs[1:])
     if not common:

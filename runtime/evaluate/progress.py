@@ -18,12 +18,13 @@ class _Count:
     right: int = 0
     wrong: int = 0
     no_answer: int = 0
+    errors: int = 0
     solved_here: int = 0
     started: float | None = None
 
     @property
     def done(self) -> int:
-        return self.right + self.wrong + self.no_answer
+        return self.right + self.wrong + self.no_answer + self.errors
 
     def eta(self) -> str:
         """Time left, from the solutions of this session alone: those of an earlier one say nothing about its speed."""
@@ -69,7 +70,10 @@ class Progress:
             # Solutions finish side by side; the clock starts with the first one's own beginning.
             count.started = time.monotonic() - line["ms"].get("wall", 0.0) / 1000
         count.solved_here += 1
-        self._count(name, line["correct"], line["answer"] is not None)
+        if line["status"] == "error":
+            count.errors += 1
+        else:
+            self._count(name, line["correct"], line["answer"] is not None)
         if self._live is not None:
             self._live.update(self.table())
         elif self._console is not None and (count.done == count.total or count.done % max(1, count.total // 10) == 0):
@@ -95,7 +99,8 @@ class Progress:
         for title in ("set", "done", "right", "wrong", "no answer", "right %", "left"):
             table.add_column(title, justify="left" if title == "set" else "right")
         for name, count in self.counts.items():
-            share = f"{100 * count.right / count.done:.1f}" if count.done else "-"
+            graded = count.done - count.errors
+            share = f"{100 * count.right / graded:.1f}" if graded else "-"
             table.add_row(
                 name,
                 f"{count.done}/{count.total}",

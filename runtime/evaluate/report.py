@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 FAILURES = {
-    "engine_error": "the engine could not go on",
+    "engine_error": "the engine or the sandbox could not go on",
     "error_not_repaired": "the last executed cell failed",
     "budget": "a budget of blocks, tokens or seconds ended it",
     "no_answer": "it ended without an answer",
@@ -41,12 +41,14 @@ def summarise(attempts: Iterable[Attempt]) -> dict[str, dict[str, Any]]:
     return {name: _summary(members) for name, members in sets.items()}
 
 
-def _summary(attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _summary(all_attempts: Sequence[Attempt]) -> dict[str, Any]:
+    attempts = [attempt for attempt in all_attempts if attempt.is_graded]
     questions = by_question(attempts)
-    samples = max(len(group) for group in questions.values())
+    samples = max(len(group) for group in by_question(all_attempts).values())
     return {
         "questions": len(questions),
         "attempts": len(attempts),
+        "errors": len(all_attempts) - len(attempts),
         "samples": samples,
         "pass@1": asdict(clustered([_share(group) for group in questions.values()])),
         f"maj@{samples}": asdict(wilson(sum(map(majority_correct, questions.values())), len(questions)))
@@ -59,8 +61,8 @@ def _summary(attempts: Sequence[Attempt]) -> dict[str, Any]:
         "by_code_blocks": _breakdown_attempts(attempts),
         "code": _code(attempts),
         "cost": _cost(attempts),
-        "status": dict(Counter(str(attempt.line.get("status", "unknown")) for attempt in attempts).most_common()),
-        "failures": {name: count for name in FAILURES if (count := _count_failures(attempts)[name])},
+        "status": dict(Counter(str(attempt.line.get("status", "unknown")) for attempt in all_attempts).most_common()),
+        "failures": {name: count for name in FAILURES if (count := _count_failures(all_attempts)[name])},
     }
 
 
@@ -206,7 +208,7 @@ def rows(report: Mapping[str, dict[str, Any]]) -> tuple[list[str], list[list[str
         line = [name, str(summary["questions"]), _proportion(summary["pass@1"])]
         line += [_proportion(summary.get(key)) for key in majorities]
         line += [
-            f"{100 * summary['strict']['value']:.2f}",
+            f"{100 * summary['strict']['value']:.2f}" if summary["attempts"] else "-",
             _number(code["blocks_per_solution"], "{:.2f}"),
             _number(code["failed_share"] and 100 * code["failed_share"]["value"], "{:.1f}"),
         ]
@@ -283,7 +285,9 @@ def _details(report: Mapping[str, dict[str, Any]]) -> list[tuple[str, list[list[
     lines = [["set", "how it failed", "attempts", "share %"]]
     for name, summary in report.items():
         for mode, count in summary["failures"].items():
-            lines.append([name, FAILURES[mode], str(count), f"{100 * count / summary['attempts']:.1f}"])
+            lines.append(
+                [name, FAILURES[mode], str(count), f"{100 * count / (summary['attempts'] + summary['errors']):.1f}"]
+            )
     if len(lines) > 1:
         found.append(("failures", lines))
     return found

@@ -43,6 +43,11 @@ class Attempt:
     line: dict[str, Any] = field(repr=False)
 
     @property
+    def is_graded(self) -> bool:
+        """Whether it says something of the model: not where the engine or the machine failed (status `error`)."""
+        return self.line.get("status") != "error"
+
+    @property
     def strict(self) -> bool:
         """Strict numeric verdict (see `grade_file`)."""
         return strict_equal(self.last_block, self.gold)
@@ -157,20 +162,23 @@ def grade_file(path: str | Path, strict: bool = False) -> dict[str, dict[str, An
 
     Returns:
         `{set: {"n", "correct", "accuracy"}}`, accuracy in percent to two decimals. Several samples of one question
-        count each.
+        count each; lines with status `error` do not count.
     """
     return accuracy_table(read_attempts(path), strict=strict)
 
 
 def accuracy_table(attempts: Iterable[Attempt], *, strict: bool = False) -> dict[str, dict[str, Any]]:
-    """`{set: {n, correct, accuracy}}` of attempts, sets in order of appearance."""
+    """`{set: {n, correct, accuracy}}` of graded attempts, sets in order of appearance; accuracy None without any."""
     table: dict[str, dict[str, Any]] = {}
     for attempt in attempts:
-        row = table.setdefault(attempt.set, {"n": 0, "correct": 0, "accuracy": 0.0})
+        row = table.setdefault(attempt.set, {"n": 0, "correct": 0, "accuracy": None})
+        if not attempt.is_graded:
+            continue
         row["n"] += 1
         row["correct"] += attempt.strict if strict else attempt.correct
     for row in table.values():
-        row["accuracy"] = round(100 * row["correct"] / row["n"], 2)
+        if row["n"]:
+            row["accuracy"] = round(100 * row["correct"] / row["n"], 2)
     return table
 
 
@@ -183,7 +191,7 @@ def strict_differences(path: str | Path) -> list[dict[str, Any]]:
     found = []
     for attempt in read_attempts(path):
         strict, correct = attempt.strict, attempt.correct
-        if strict != correct:
+        if strict != correct and attempt.is_graded:
             found.append(
                 {
                     "set": attempt.set,

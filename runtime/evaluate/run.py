@@ -85,9 +85,12 @@ def mode_of(settings: SolverSettings) -> str:
 
 
 def evaluation_line(item: Item, solution: Solution, *, question_set: str, question: Question) -> dict[str, Any]:
-    """A results line with the question's set and the three verdicts (`strict`, `correct`, `lenient`)."""
+    """A results line with the question's set and the three verdicts (`strict`, `correct`, `lenient`), which are
+    None where the solution ended in an error."""
     gold = gold_text(item.gold)
-    judged = verdicts(solution.answer, gold)
+    judged: dict[str, Any] = verdicts(solution.answer, gold)
+    if solution.status == "error":  # It says nothing of the model, and is solved again on the next call.
+        judged = dict.fromkeys(judged)
     line = result_line(item, solution, strict=judged["strict"], lenient=judged["lenient"])
     line |= {"gold": gold, "correct": judged["correct"], "set": question_set}
     return line | {key: value for key in ("subject", "level") if (value := getattr(question, key))}

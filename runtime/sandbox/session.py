@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import SandboxError
+from ..errors import CellNotRunError
 from ..lce import EMPTY_EXECUTION
 from . import protocol
 from .host import launchers
@@ -61,7 +61,9 @@ class Sandbox:
         the session still usable.
 
         Raises:
-            SandboxError: no isolation works here, or the sandbox broke twice in a row.
+            SandboxError: no isolation works here.
+            CellNotRunError: the machine, and not the code, kept the cell from running or from ending: no process,
+                descriptor, memory or disk space was left, or the sandbox's processes were killed.
             TypeError: `code` is no text; the session is as it was.
         """
         if not isinstance(code, str):
@@ -70,16 +72,17 @@ class Sandbox:
             text = f"ValueError: a cell of {len(code)} characters; at most {protocol.MAX_CODE} are run"
             return CellResult(text, "error", 0.0)
         with self._lock:
-            started = time.monotonic()
             fresh = self._open()
             try:
                 answer = self._exchange(code)
             except (OSError, protocol.ProtocolError):
                 self._close()
-                if not fresh:
-                    notice = "the session is gone; all variables are lost; the session starts afresh"
-                    return CellResult(NOTICE + notice, "killed", time.monotonic() - started, [], (notice,))
-                raise SandboxError("a new sandbox session ended at once", "the cell was not run") from None
+                cause = "a new sandbox session ended at once" if fresh else "the sandbox session was ended from outside"
+                raise _not_run(cause, lost=not fresh) from None
+            if "failed" in answer:
+                if fresh:
+                    self._close()  # Nothing is in it yet, and the next one may have more luck.
+                raise _not_run(str(answer["failed"]), lost=bool(answer.get("lost")) and not fresh)
             return _result(answer)
 
     def interrupt(self) -> None:
@@ -121,7 +124,7 @@ class Sandbox:
             except OSError as error:
                 launchers.forget(self._host)
                 if attempt == 2:
-                    raise SandboxError(f"no sandbox session can be started: {error}", "the cell was not run") from None
+                    raise _not_run(f"no sandbox session can be started: {error}", lost=False) from None
         return True
 
     def _exchange(self, code: str) -> dict[str, Any]:
@@ -172,6 +175,14 @@ def warm() -> None:
         SandboxError: no isolation works here.
     """
     launchers.get()
+
+
+def _not_run(cause: str, *, lost: bool) -> CellNotRunError:
+    consequence = "the cell was not run" if not lost else "the cell has no result, and all variables are lost"
+    remedy = (
+        "the machine lacks something, the code did nothing wrong: free processes, files, memory or disk, and try again"
+    )
+    return CellNotRunError(cause, consequence, remedy, lost=lost)
 
 
 def _result(answer: dict[str, Any]) -> CellResult:

@@ -176,16 +176,34 @@ class ResultsFile:
 
     def _recover(self) -> set[Key]:
         done: set[Key] = set()
+        failed: list[tuple[int, int]] = []
         end = 0
         with self.reading() as handle:
             for number, raw in enumerate(handle, start=1):
                 if not raw.endswith(b"\n"):
                     break
                 line = _parsed(raw, self.path, number)
-                done.add((str(line["id"]), int(line.get("sample", 0))))
+                if line.get("status") == "error":
+                    failed.append((end, len(raw)))
+                else:
+                    done.add((str(line["id"]), int(line.get("sample", 0))))
                 end += len(raw)
         os.ftruncate(self._descriptor, end)
+        if failed:
+            self._drop(failed)
         return done
+
+    def _drop(self, ranges: list[tuple[int, int]]) -> None:
+        """Leave out the lines at these (start, bytes): the machine failed there, and the questions are solved again."""
+        with self.reading() as handle:
+            data = handle.read()
+        kept, at = bytearray(), 0
+        for start, size in ranges:
+            kept += data[at:start]
+            at = start + size
+        write_text(self.path, bytes(kept + data[at:]).decode("utf-8"))
+        replaced, self._descriptor = self._descriptor, self._locked()
+        os.close(replaced)
 
     def reading(self) -> BinaryIO:
         """The file from its beginning, through the descriptor that holds the lock: it is the one that was written,

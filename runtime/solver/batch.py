@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.engine import ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError
 from runtime.engine.llama.library import stop_on_sigint
-from runtime.errors import MathCoderError, SandboxError
+from runtime.errors import CellNotRunError, MathCoderError, SandboxError
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solver.attempt import Attempt, check_room
 from runtime.solver.dialects import choose
@@ -101,8 +101,10 @@ class _Cells:
                 break
             except SandboxError as caught:
                 # The cell was not run: its session's processes were killed while they started, say, and the next try
-                # finds new ones. Only what stays broken is the item's error.
+                # finds new ones. Only what stays broken is the item's error, and what has lost the item's variables.
                 error = caught
+                if isinstance(caught, CellNotRunError) and caught.lost:
+                    break
             except BaseException as caught:  # Whatever it is, the loop waits for this lane and decides what it means.
                 error = caught
                 break

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from runtime.engine import ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError
-from runtime.errors import InputError
+from runtime.errors import CellNotRunError, InputError
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solver.attempt import EXECUTION_DISABLED, Attempt, check_question, check_room, cleaned
 from runtime.solver.dialects import Turn, choose
@@ -166,6 +166,8 @@ class Solver:
             self._dirty = self._in_cell = True
             try:
                 result = self.sandbox.run(attempt.code)
+            except CellNotRunError as error:
+                return attempt.stop("error", str(error))
             finally:
                 self._in_cell = False
         if self.engine.stop_flag.is_set():

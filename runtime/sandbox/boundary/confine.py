@@ -17,8 +17,12 @@ from typing import Any
 from . import kernel, landlock, seccomp
 from .reduced import on_linux
 
-OPEN_FILES = 256
+OPEN_FILES, LEAST_FILES = 256, 96
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+class LackError(Exception):
+    """The machine does not leave a cell what it has been promised. No other tier would."""
 
 
 def confine(limits: dict[str, Any], options: dict[str, Any], scratch: str) -> dict[str, Any]:
@@ -26,6 +30,7 @@ def confine(limits: dict[str, Any], options: dict[str, Any], scratch: str) -> di
 
     Raises:
         OSError: a layer that the tier promises cannot be had.
+        LackError: a limit of the system's is lower than what a cell has been promised.
     """
     tier = options["tier"]
     os.nice(
@@ -74,11 +79,26 @@ def _limit(limits: dict[str, Any], options: dict[str, Any]) -> list[str]:
     done = []
     for name, value in wanted.items():
         kind = getattr(resource, name, None)
-        if kind is not None:
-            with contextlib.suppress(ValueError, OSError):  # Below what a parent had set already.
-                resource.setrlimit(kind, (value, value))
-                done.append(name)
+        if kind is None:
+            continue
+        hard = resource.getrlimit(kind)[1]
+        if hard != resource.RLIM_INFINITY and hard < value:
+            if name in _NEEDED and not (name == "RLIMIT_NOFILE" and hard >= LEAST_FILES):
+                # Failing for want of it would look like a mistake of the code.
+                raise LackError(_NEEDED[name].format(hard=hard, value=value))
+            value = hard
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (value, value))
+            done.append(name)
     return done
+
+
+_NEEDED = {
+    "RLIMIT_AS": "the limit on address space (ulimit -v) is {hard} bytes, and a cell needs {value}",
+    "RLIMIT_NOFILE": f"the limit on open files (ulimit -n) is {{hard}}, and a cell needs {LEAST_FILES}",
+    "RLIMIT_FSIZE": "the limit on the size of files (ulimit -f) is {hard} bytes, and a cell may write {value}",
+}
+"""Limits of the system's that must leave room for what a cell has been promised."""
 
 
 def _mapped() -> int:

@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ...errors import CellNotRunError
 from ..boundary import bubblewrap, seatbelt
 from ..limits import Limits
 from . import paths, tiers
@@ -32,7 +33,11 @@ _ENTRY = (
 
 
 class TierError(Exception):
-    """A tier does not work on this machine."""
+    """A tier does not work on this machine. `lack`: for want of something that no other tier does without."""
+
+    def __init__(self, reason: str, lack: bool = False) -> None:
+        super().__init__(reason)
+        self.lack = lack
 
 
 class Host:
@@ -88,6 +93,7 @@ def get(tier: str | None = None) -> Host:
 
     Raises:
         SandboxError: no tier works here; says why, tier by tier, and what to do.
+        CellNotRunError: the machine leaves no room for what every tier needs.
     """
     key = tier or ""
     with _hosts_lock:
@@ -101,6 +107,8 @@ def get(tier: str | None = None) -> Host:
             try:
                 host = _hosts[key] = start(candidate)
             except TierError as error:
+                if error.lack:
+                    raise CellNotRunError(str(error), "no code is run", "raise that limit, and try again") from None
                 failures.append((candidate, str(error)))
             else:
                 host.failures = tuple(failures)
@@ -200,7 +208,7 @@ def start(tier: str) -> Host:
             process.wait()
         if "scratch_root" in options:
             shutil.rmtree(options["scratch_root"], ignore_errors=True)
-        raise TierError(str(message["failed"]))
+        raise TierError(str(message["failed"]), bool(message.get("lack")))
     return Host(process, ours, message["ready"], message.get("layers", {}))
 
 

@@ -33,7 +33,11 @@ def fail(control: socket.socket, options: dict[str, Any], error: BaseException) 
     """Tell the app why this tier does not work here, and end."""
     if options.get("debug"):
         traceback.print_exc()
-    control.send(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
+    from ..boundary.confine import LackError
+
+    lack = isinstance(error, LackError)
+    reason = str(error) if lack else f"{type(error).__name__}: {error}"
+    control.send(json.dumps({"failed": reason, "lack": lack}).encode())
     os._exit(1)
 
 

@@ -45,6 +45,17 @@ def disk_use(folder: str) -> tuple[int, int]:
         os.close(here)
 
 
+def disk_is_full(folder: str) -> bool:
+    """Whether the file system that holds `folder` has no room left, for whatever reason."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _ROOM or (found.f_files > 0 and found.f_favail == 0)
+
+
+_ROOM = 256 << 10
+"""Bytes without which a cell cannot be expected to write what it wants to."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

@@ -17,13 +17,13 @@ import struct
 import termios
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from .. import protocol
-from ..protocol import ProtocolError, Reader
+from ..protocol import ProtocolError
 from . import processes
 from .collect import OutputBuffer
+from .pipes import NONE, Worker, drain
 from .recovery import BROKEN
 
 ACK_CPU = 2.0
@@ -42,21 +42,6 @@ INTERRUPT = struct.Struct("!I")
 LOST_ALL = "all variables are lost; the session starts afresh"
 LOST_CELL = "what this cell had changed is lost; the variables from before it are kept"
 LOST_SINCE = "variables set since cell {cell} are lost; those from before it are kept"
-
-
-@dataclass
-class Worker:
-    """Pipes to the worker's processes, and which of them are alive: `snapshot`, then `head`."""
-
-    orders: int
-    reports: int
-    output: int
-    head: int
-    snapshot: int | None = None
-    snapshot_cell: int = 0
-    fresh: bool = True
-    """Whether no cell has ended in it yet, so that a new worker is as good as a snapshot."""
-    reader: Reader = field(default_factory=protocol.reports)
 
 
 class Succession:
@@ -81,6 +66,8 @@ class Succession:
         self._owed = self._written = False
         """Whether the head still has to say what became of the snapshot ordered in advance; whether the order of the
         cell to begin still lies in the pipe, unread."""
+        self.why = ""
+        """What kept a worker from starting, in its own words from before any code of the user's ran."""
         self._broken = 0
         """How many cells in a row left a worker that could not run another."""
 
@@ -92,7 +79,13 @@ class Succession:
         self.notices, self._written = [], False
 
     def begin(self, frame: bytes) -> bool:
-        """Hand the cell to the head; False where the head was broken and has been replaced."""
+        """Hand the cell to the head; False where the head was broken and has been replaced.
+
+        Raises:
+            OSError: there is no head, and none can be started.
+        """
+        if self.worker.head == NONE:
+            self.worker = self.spawn()
         for pid in (self.worker.snapshot, self.worker.head):
             processes.send(pid, signal.SIGCONT)
         if not self._heed_what_happened():
@@ -105,6 +98,8 @@ class Succession:
         except (OSError, TimeoutError):
             return self._give_up()
         for event in self._reports():
+            if event.get("event") == "failed" and worker.fresh:
+                self.why = str(event.get("why"))[:400]
             if event.get("n") != self.number:
                 continue
             if event.get("event") == "died":
@@ -232,6 +227,10 @@ class Succession:
             processes.send(self.worker.snapshot, signal.SIGKILL)
         self._replace_head(died)
 
+    def lost_something(self) -> bool:
+        """Whether variables of earlier cells are lost since the cell was to begin."""
+        return any(notice == LOST_ALL or notice.startswith(LOST_SINCE.partition("{")[0]) for notice in self.notices)
+
     def _replace_head(self, died: bool = False, begun: bool = True) -> None:
         """Go back to the snapshot, or start afresh, and say what is lost.
 
@@ -253,7 +252,10 @@ class Succession:
         else:
             lost = LOST_ALL if not worker.fresh else LOST_CELL if begun else None
             self._retire(worker)
-            self.worker = self.spawn()
+            try:
+                self.worker = self.spawn()
+            except OSError:  # The next cell tries again, and says why where it cannot.
+                self.worker = Worker(NONE, NONE, NONE, NONE)
         if lost is not None and lost not in self.notices:
             self.notices.append(lost)
 
@@ -267,15 +269,15 @@ class Succession:
         while time.monotonic() < deadline and (dead in processes.children(head) or not processes.sleeping(head)):
             self.wait(0.005, None)
         self.worker.reader = protocol.reports()
-        self._drain(self.worker.reports)
+        drain(self.worker.reports)
 
     def settle(self, output: OutputBuffer) -> None:
         """After a cell: nothing of it runs on, all it wrote is read, its state is frozen."""
         processes.kill_others({os.getpid(), *self.ours()})
-        self._drain(self.worker.output, output)
+        drain(self.worker.output, output)
         # The head has said all it had to say. What else there is was made up by the cell, to be believed later.
         self.worker.reader = protocol.reports()
-        self._drain(self.worker.reports)
+        drain(self.worker.reports)
 
     # ------------------------------------------------------------------------------------------------ between cells
 
@@ -370,16 +372,8 @@ class Succession:
             return worker.reader.next()
         except ProtocolError:
             worker.reader = protocol.reports()
-            self._drain(worker.reports)
+            drain(worker.reports)
             return "violation"
-
-    def _drain(self, descriptor: int, output: OutputBuffer | None = None) -> None:
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(64):  # More than a pipe holds: whoever still writes does not hold us up.
-                if not (data := os.read(descriptor, 1 << 18)):
-                    break
-                if output is not None:
-                    output.feed(data)
 
     def _hear_interrupts(self) -> None:
         """Remember the latest cell that is to stop. Late words about earlier cells change nothing."""

@@ -8,6 +8,7 @@ worker never sees, and it alone says how long a cell took and whether it was kil
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import signal
 import socket
@@ -20,8 +21,9 @@ from ..protocol import ProtocolError
 from . import processes, scratch
 from .allowance import Allowance
 from .collect import OutputBuffer
+from .pipes import Worker
 from .recovery import BROKEN
-from .succession import ACK, Succession, Worker
+from .succession import ACK, Succession
 
 GRACE = 0.5
 """Seconds between the interrupt and the kill."""
@@ -31,7 +33,16 @@ LOOK_SECONDS = 0.1
 """Time between two looks at what the kernel does not bound."""
 ENTRIES_PER_MB = 64
 """Files and folders per MiB of scratch space, as the inodes of tier 1's file system."""
+_FULL = os.strerror(errno.ENOSPC)
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class NotRunError(Exception):
+    """The machine keeps a cell from running. `lost`: variables of earlier cells are gone, too."""
+
+    def __init__(self, reason: str, lost: bool) -> None:
+        super().__init__(reason)
+        self.lost = lost
 
 
 class Supervisor:
@@ -43,6 +54,7 @@ class Supervisor:
         limits: `Limits` as a mapping.
         spawn: starts a worker from nothing.
         watched: the scratch folder, where no file system of its own bounds it.
+        kills: tells how many processes the kernel has ended for want of memory, None where that is not known.
     """
 
     def __init__(
@@ -52,9 +64,10 @@ class Supervisor:
         limits: dict[str, Any],
         spawn: Callable[[], Worker],
         watched: str | None = None,
+        kills: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.line = Succession(app, interrupts, spawn)
-        self.limits, self.watched = limits, watched
+        self.limits, self.watched, self._kills = limits, watched, kills
         self._born_with = processes.private(os.getpid())
         """Bytes that the session's first process brought along. Looked at before any cell, which could make it grow."""
         self._next_look = 0.0
@@ -62,12 +75,17 @@ class Supervisor:
         self._allowance: Allowance | None = None
         self._inherited: set[int] = set()
         self._stopped_at = self._cpu_at_stop = 0.0
+        self._kills_before: int | None = None
 
     def serve(self) -> None:
         """Run cells until the app's end of the socket closes."""
         try:
             while (order := protocol.read_frame(self.line.app.fileno(), protocol.MAX_ORDER)) is not None:
-                self.line.app.sendall(protocol.pack(self.run(str(order["code"]))))
+                try:
+                    answer = self.run(str(order["code"]))
+                except NotRunError as error:
+                    answer = {"failed": str(error), "lost": error.lost}
+                self.line.app.sendall(protocol.pack(answer))
                 self.line.prepare()
         except (OSError, ProtocolError):
             return
@@ -90,12 +108,18 @@ class Supervisor:
         frame = protocol.cell_order(self.line.number, code)
         # Taken while nothing of the user's runs. What an earlier cell left takes its time to die on a busy machine.
         self._inherited = processes.below()
-        for _ in range(3):
-            if self.line.begin(frame):
-                break
-        else:
-            self.line.notices.append("the worker does not start")
-            return "killed", []
+        if self.watched is not None and scratch.disk_is_full(self.watched):
+            raise NotRunError("the disk that holds the cells' files is full", lost=False)
+        try:
+            begun_by_one = any(self.line.begin(frame) for _ in range(3))
+        except OSError as error:  # No process, no descriptor; pipes to the app fail elsewhere.
+            raise NotRunError(
+                f"the process that runs cells cannot be started: {error}", self.line.lost_something()
+            ) from None
+        if not begun_by_one:
+            why = self.line.why or "it ended, or hung, before it could take the code"
+            raise NotRunError(f"the process that runs cells does not start: {why}", self.line.lost_something())
+        self._kills_before = self._kills()
         begun = time.monotonic()
         deadline = begun + limit
         self._allowance = Allowance(self.line.worker.head, limit)
@@ -160,6 +184,8 @@ class Supervisor:
         status = "ok" if event.get("status") == "ok" else "error"
         self.line.keep()
         self._settle(output)
+        if status == "error" and _FULL in output.text()[0] and self.watched and scratch.disk_is_full(self.watched):
+            raise NotRunError("the disk that holds the cells' files is full", lost=False)
         claimed = event.get("images")
         images = [image for image in claimed if _is_png(image)] if isinstance(claimed, list) else []
         images = images[: protocol.MAX_IMAGES]
@@ -182,6 +208,8 @@ class Supervisor:
             self.line.notices.append(f"the process running the cell {_how(wait_status)}")
         self.line.fall_back(wait_status)
         self._settle(output)
+        if reason is None and wait_status == signal.SIGKILL and self._kills() != self._kills_before:
+            raise NotRunError("the machine has no memory left, and ended the cell", lost=True)
         return ("timeout" if reason == "timeout" else "killed"), []
 
     def _settle(self, output: OutputBuffer) -> None:

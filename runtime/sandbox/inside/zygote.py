@@ -16,9 +16,10 @@ import traceback
 from typing import Any
 
 from ..boundary import kernel, namespaces, reduced
-from ..boundary.confine import confine, prove
-from ..protocol import receive_request
-from . import processes, succession, supervisor, worker
+from ..boundary.confine import LackError, confine, prove
+from ..protocol import pack, receive_request, report
+from . import processes, supervisor, worker
+from .pipes import Worker
 from .scratch import remove_tree
 
 _SPEC = importlib.util.find_spec(f"{__package__}.shell")
@@ -40,6 +41,7 @@ def serve(control: socket.socket, options: dict[str, Any]) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Sessions are reaped by the kernel.
     else:
         reduced.become_reaper()
+    _watch_memory_kills()
     control.send(json.dumps({"ready": options["tier"], "layers": layers}).encode())
     sessions: set[int] = set()
     poller = select.poll()
@@ -92,6 +94,25 @@ def preload(options: dict[str, Any]) -> Any:
     return shell
 
 
+_vmstat: list[int] = []
+"""The descriptor of /proc/vmstat, which a session's own /proc does not show."""
+
+
+def _watch_memory_kills() -> None:
+    with contextlib.suppress(OSError):
+        _vmstat.append(os.open("/proc/vmstat", os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _memory_kills() -> int | None:
+    """Processes that the kernel of this machine has ended so far because memory ran out; None where it does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        for descriptor in _vmstat:
+            for line in os.pread(descriptor, 1 << 16, 0).splitlines():
+                if line.startswith(b"oom_kill "):
+                    return int(line.split()[1])
+    return None
+
+
 # ---------------------------------------------------------------------------------------------------- proof
 
 
@@ -112,7 +133,8 @@ def _start_proof(options: dict[str, Any]) -> tuple[int, int]:
                         os.rmdir(scratch)
             os.write(write, json.dumps(layers).encode())
         except BaseException as error:  # A fork must never return into the zygote's code: it reports and ends.
-            os.write(write, json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
+            lack = str(error) if isinstance(error, LackError) else None
+            os.write(write, json.dumps({"failed": f"{type(error).__name__}: {error}", "lack": lack}).encode())
         finally:
             os._exit(0)
     os.close(write)
@@ -126,6 +148,8 @@ def _collect_proof(pid: int, answer: int) -> dict[str, Any]:
     os.close(answer)
     os.waitpid(pid, 0)
     layers: dict[str, Any] = json.loads(data) if data else {"failed": "the confined process died"}
+    if layers.get("lack"):
+        raise LackError(layers["lack"])
     if "failed" in layers:
         raise RuntimeError(layers["failed"])
     if layers["through"]:
@@ -156,11 +180,26 @@ def _session_or_exit(
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _session(limits, descriptors, shell, options)
-    except BaseException:  # The same: whatever it is, this fork ends here, and the app sees its socket close.
+    except BaseException as error:  # The same: whatever it is, this fork ends here, and the app hears why.
         if options.get("debug"):
             traceback.print_exc()
+        with contextlib.suppress(OSError):
+            os.write(descriptors[0], pack({"failed": _reason(error)}))
     finally:
         os._exit(1)
+
+
+def _open_one(first: int, second: int) -> int:
+    """The first of two descriptors, unless it is not open yet."""
+    try:
+        os.fstat(first)
+    except OSError:
+        return second
+    return first
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _session(limits: dict[str, Any], descriptors: list[int], shell: Any, options: dict[str, Any]) -> None:
@@ -169,11 +208,11 @@ def _session(limits: dict[str, Any], descriptors: list[int], shell: Any, options
     os.set_blocking(interrupts, False)
     watched = None if options["tier"] == "namespaces" else scratch
 
-    def spawn() -> succession.Worker:
+    def spawn() -> Worker:
         return _spawn(limits, shell, options, scratch)
 
     try:
-        supervisor.Supervisor(app, interrupts, limits, spawn, watched).serve()
+        supervisor.Supervisor(app, interrupts, limits, spawn, watched, _memory_kills).serve()
     finally:
         if watched is not None:
             processes.kill_others({os.getpid()})
@@ -181,9 +220,17 @@ def _session(limits: dict[str, Any], descriptors: list[int], shell: Any, options
     os._exit(0)
 
 
-def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch: str) -> succession.Worker:
-    orders, reports, output = os.pipe(), os.pipe(), os.pipe()
-    pid = os.fork()
+def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch: str) -> Worker:
+    pipes: list[int] = []
+    try:
+        for _ in range(3):
+            pipes += os.pipe()
+        pid = os.fork()
+    except OSError:
+        for descriptor in pipes:
+            os.close(descriptor)
+        raise
+    orders, reports, output = pipes[0:2], pipes[2:4], pipes[4:6]
     if pid == 0:
         try:
             reduced.die_with_parent()
@@ -197,13 +244,18 @@ def _spawn(limits: dict[str, Any], shell: Any, options: dict[str, Any], scratch:
             confine(limits, options, scratch)
             worker.seed_numpy()
             worker.run_head(shell)
-        except BaseException:  # The same once more: the supervisor sees the report pipe close.
+        except BaseException as error:  # The same once more: the supervisor hears why no cell can run.
             if options.get("debug"):
                 traceback.print_exc()
+            with contextlib.suppress(OSError):
+                os.write(
+                    _open_one(worker.REPORTS, reports[1]),
+                    report(b"failed", 0, b',"why":%b' % json.dumps(_reason(error)).encode()),
+                )
         finally:
             os._exit(1)
     for descriptor in (orders[0], reports[1], output[1]):
         os.close(descriptor)
     for descriptor in (orders[1], reports[0], output[0]):
         os.set_blocking(descriptor, False)
-    return succession.Worker(orders[1], reports[0], output[0], pid)
+    return Worker(orders[1], reports[0], output[0], pid)

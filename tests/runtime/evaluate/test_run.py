@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -507,3 +508,35 @@ def test_seconds_of_a_run_that_was_killed_are_unknown(sums: str, tmp_path: Path)
     found = run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(right))
     assert found["facts"]["seconds"] is None
     assert "whole run" not in as_markdown(found["report"], found["facts"])
+
+
+def test_a_failure_of_the_machine_is_not_graded_and_is_solved_again_on_the_next_call(sums: str, tmp_path: Path) -> None:
+    def some_fail(item: Any) -> Solution:
+        return solution(None, status="error") if item.index in (2, 5) else solution(item.gold)
+
+    out = tmp_path / "run"
+    first = run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(some_fail))
+    assert first["errors"] == 2
+    assert (first["report"]["sums"]["attempts"], first["report"]["sums"]["errors"]) == (7, 2)
+    assert first["report"]["sums"]["pass@1"]["value"] == 1.0
+    assert grade_file(out / "results.jsonl") == {"sums": {"n": 7, "correct": 7, "accuracy": 100.0}}
+    failed = [line for line in lines(out) if line["status"] == "error"]
+    assert [(line["strict"], line["correct"], line["lenient"]) for line in failed] == [(None, None, None)] * 2
+
+    asked: list[tuple[str, int]] = []
+    second = run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(right, asked))
+    assert [name for name, _ in asked] == ["sums/2", "sums/5"]
+    assert second["errors"] == 0
+    assert [line["index"] for line in lines(out)] == list(range(9))
+    assert grade_file(out / "results.jsonl")["sums"] == {"n": 9, "correct": 9, "accuracy": 100.0}
+
+
+def test_where_nothing_could_be_solved_there_is_no_rate(sums: str, tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    out = tmp_path / "run"
+    run_eval(
+        Engine(), [sums], out, settings=QUIET, solve=solver(lambda _: solution(None, status="error")), console=console
+    )
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert not re.search(r"\b0\.0", shown.split("cost of a solution")[0]), shown
+    assert grade_file(out / "results.jsonl") == {"sums": {"n": 0, "correct": 0, "accuracy": None}}

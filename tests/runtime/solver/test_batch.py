@@ -14,7 +14,7 @@ from gguf_factory import write_model
 from runtime.engine import Decoder, Drawn, Sequence, SequenceError
 from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine
 from runtime.engine.scripted import ReplayEngine
-from runtime.errors import ModelError, SandboxError
+from runtime.errors import CellNotRunError, ModelError, SandboxError
 from runtime.lce import Block
 from runtime.sandbox import CellResult, Limits, Sandbox
 from runtime.settings import EngineSettings, SolverSettings
@@ -193,6 +193,23 @@ def test_a_session_that_dies_while_it_starts_is_tried_again_and_only_a_lasting_f
         "3": "answered",
     }
     assert tries == {"0 + 1": 1, "1 + 1": 3, "2 + 1": 3, "3 + 1": 1}
+
+
+def test_a_cell_whose_variables_are_gone_is_not_tried_again_in_an_empty_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: Counter[str] = Counter()
+
+    def run(_: Sandbox, code: str) -> CellResult:
+        tries[code] += 1
+        if code.startswith("1"):
+            raise CellNotRunError("the sandbox session was ended from outside", lost=True)
+        return CellResult("2", "ok", 0.0)
+
+    monkeypatch.setattr(Sandbox, "run", run)
+    done = everything(solve_batch(ReplayEngine(counting), items(2), slots=2))
+    assert {key[0]: s.status for key, s in done.items()} == {"0": "answered", "1": "error"}
+    assert tries == {"0 + 1": 1, "1 + 1": 1}
 
 
 def test_a_worker_killed_under_a_cell_costs_no_result() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from runtime.engine import load
 from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine
 from runtime.engine.scripted import ByteVocabulary, ReplayEngine, Script
-from runtime.errors import InputError, ModelError
+from runtime.errors import CellNotRunError, InputError, ModelError, SandboxError
 from runtime.lce import CONTROL_TOKENS, DEFAULT_SYSTEM, EMPTY_EXECUTION, Block, conversation, segments
 from runtime.sandbox import CellResult, Sandbox
 from runtime.settings import EngineSettings, SamplingSettings, SolverSettings
@@ -438,3 +438,23 @@ def test_the_system_text_of_the_training_runs_is_the_default() -> None:
 def test_settings_refuse_unknown_keys() -> None:
     with pytest.raises(ValueError, match="max_token"):
         SolverSettings(max_token=5)  # type: ignore[call-arg]
+
+
+def test_what_the_machine_keeps_from_running_is_an_error_and_no_output_of_the_models_cell() -> None:
+    def fails(_: str) -> CellResult:
+        raise CellNotRunError("the process that runs cells does not start: no descriptors")
+
+    engine = scripted([Block("text", "We add."), Block("code", "1 + 1"), Block("text", "\\boxed{2}")])
+    solution = Solver(engine, FakeSandbox(fails)).solve("What is 1 + 1?")  # type: ignore[arg-type]
+    assert (solution.status, solution.answer, solution.cells) == ("error", None, 0)
+    assert "no descriptors" in solution.detail
+    assert [block.type for block in solution.blocks] == ["text", "code"]
+
+
+def test_code_that_cannot_be_isolated_at_all_is_refused_by_an_error() -> None:
+    def fails(_: str) -> CellResult:
+        raise SandboxError("no isolation for model-written code works here")
+
+    engine = scripted([Block("code", "1 + 1"), Block("text", "2")])
+    with pytest.raises(SandboxError, match="no isolation"):
+        Solver(engine, FakeSandbox(fails)).solve("What is 1 + 1?")  # type: ignore[arg-type]
