@@ -4,71 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from runtime.chat.commands import COMMANDS, run_command, show_votes
-from runtime.chat.conversation import Conversation
-from runtime.chat.log import ChatLog, Recorded, turn_as_json
-from runtime.chat.prompt import Reader, make_reader, no_echo
-from runtime.errors import InputError, MathCoderError
-from runtime.files import write_text
-from runtime.lce import Block
-from runtime.sandbox import UNSAFE_WARNING, Limits, Sandbox, warm
-from runtime.settings import SolverSettings
-from runtime.show.images import ImageShower, Protocol, protocol_of
-from runtime.show.panels import SolutionView, answer_text, can_animate, clean, duration, make_console
+from runtime.chat.commands import COMMANDS, run_command
+from runtime.chat.prompt import LineReader, make_reader
+from runtime.chat.session import Chat, ChatOptions
+from runtime.errors import MathCoderError
+from runtime.sandbox import UNSAFE_WARNING, warm
+from runtime.show.panels import clean
 
-if TYPE_CHECKING:
-    from runtime.engine import Engine
-    from runtime.solver import Solution
-
-DECODE_CHARS = 4_000_000
-"""Output limit of the session that turns a figure into pixels."""
-
-
-@dataclass
-class ChatOptions:
-    """How a chat is set up.
-
-    Attributes:
-        model: path of the model.
-        load: loads a model.
-        settings: budgets and sampling.
-        limits: of the Python session.
-        samples: solutions that vote on each answer.
-        theme: auto, dark or light.
-        images: how figures are shown; auto asks the terminal's variables.
-        editor: program that `/edit` opens.
-        history: file of earlier inputs; None keeps none.
-        log: transcript that grows with the conversation; None keeps none.
-        resume: a conversation to go on with.
-        resolve: turns a name given to `/model` into a path.
-        models: names that can be given to `/model`.
-        images_folder: where figures are saved.
-        unsafe_exec: run cells without isolation where none works; repeated on the screen.
-    """
-
-    model: Path
-    load: Callable[[Path], Engine]
-    settings: SolverSettings = field(default_factory=SolverSettings)
-    limits: Limits = field(default_factory=Limits)
-    samples: int = 1
-    theme: str = "auto"
-    images: str = "auto"
-    editor: str | None = None
-    history: Path | None = None
-    log: Path | None = None
-    resume: Recorded | None = None
-    resolve: Callable[[str], Path] = Path
-    models: Callable[[], list[str]] = list
-    images_folder: Path = Path("figures")
-    unsafe_exec: bool = False
+PLAIN_WORDS = {"help": "/help", "?": "/help", "quit": "/quit", "exit": "/quit", "bye": "/quit"}
+"""What people type in other programs. None of it is a problem to solve."""
 
 
 def chat(options: ChatOptions) -> int:
@@ -81,7 +28,8 @@ def chat(options: ChatOptions) -> int:
     threading.Thread(target=_warm, name="sandbox-warm", daemon=True).start()
     session = Chat(options)
     try:
-        session.loop()
+        reader = make_reader(COMMANDS.values(), options.history, options.models, session.warn)
+        Dialogue(session, reader).run()
     finally:
         session.close()
     return 0
@@ -97,34 +45,22 @@ def _warm() -> None:
         warm()
 
 
-class Chat:
-    """One chat at a terminal: reads, asks, shows. The state is in `conversation`."""
+class Dialogue:
+    """Reads what a person types, has it answered, and shows mistakes without ending the chat."""
 
-    def __init__(self, options: ChatOptions) -> None:
-        self.options = options
-        self.console = make_console(theme=options.theme)
-        self.reader: Reader = make_reader(COMMANDS.values(), options.history, options.models)
-        self.leaving = False
-        self.model = options.model
+    def __init__(self, chat: Chat, reader: LineReader) -> None:
+        self.chat = chat
+        self.reader = reader
         self._asked_to_leave = False
-        with self.working(f"loading {options.model.name}"):
-            engine = options.load(options.model)
-        self.conversation = Conversation(
-            engine, options.settings, options.limits, ChatLog(options.log), unsafe_exec=options.unsafe_exec
-        )
-        self.conversation.samples = options.samples
-        protocol: Protocol = protocol_of() if options.images == "auto" else options.images  # type: ignore[assignment]
-        self.images = ImageShower(self.console, options.images_folder, protocol, self._decoder)
 
-    # The loop
-
-    def loop(self) -> None:
+    def run(self) -> None:
         """Read and answer until the person leaves."""
+        chat = self.chat
         self._greet()
-        if self.options.resume is not None:
-            self.take(self.options.resume, "the last conversation")
-        self.conversation.log.write("model", name=self.model.name)
-        while not self.leaving:
+        if chat.options.resume is not None:
+            chat.take(chat.options.resume, "the last conversation")
+        chat.conversation.log.write("model", name=chat.model.name)
+        while not chat.leaving:
             text = self._read()
             if text is None:
                 break
@@ -133,22 +69,23 @@ class Chat:
 
     def answer(self, text: str) -> None:
         """Do what one input asks for; mistakes are shown and the chat goes on."""
+        chat = self.chat
+        typed = PLAIN_WORDS.get(text.strip().lower(), text.strip())
         try:
-            if text.lstrip().startswith("/"):
-                run_command(self, text.lstrip())
+            if typed.startswith("/"):
+                run_command(chat, typed)
             else:
-                self.ask(text.strip())
+                chat.ask(typed)
         except MathCoderError as error:
-            self.console.print(Text(error.for_people(), style="red"))
+            chat.console.print(Text(error.for_people(), style="red"))
         except KeyboardInterrupt:
-            self.console.print(Text("stopped", style="warning"))
-        if self.options.unsafe_exec and not self.leaving:
+            chat.warn("stopped")
+        if chat.options.unsafe_exec and not chat.leaving:
             # Above every prompt: what was said once scrolls away.
-            self._warn()
+            self._say_unsafe()
 
-    def _warn(self) -> None:
-        """Say that cells run without isolation."""
-        self.console.print(Text(UNSAFE_WARNING, style="red"))
+    def _say_unsafe(self) -> None:
+        self.chat.console.print(Text(UNSAFE_WARNING, style="red"))
 
     def _read(self) -> str | None:
         """The next input; None when the person leaves."""
@@ -160,172 +97,21 @@ class Chat:
             if self._asked_to_leave or not self.reader.interactive:
                 return None
             self._asked_to_leave = True
-            self.say("Ctrl-C again, or Ctrl-D, leaves")
+            self.chat.say("Ctrl-C again, or Ctrl-D, leaves")
             return ""
         self._asked_to_leave = False
         return text
 
-    # Asking
-
-    def ask(self, question: str, *, prefix: Sequence[Block] = ()) -> None:
-        """Solve `question` on the screen as the next turn."""
-        if self.conversation.samples > 1 and not prefix:
-            self.vote(question, self.conversation.samples)
-            return
-        view = SolutionView(self.console, on_image=self.images)
-        with no_echo(), view:
-            solution = self.conversation.ask(question, view.on_event, prefix=prefix)
-            view.finish(solution)
-        self._after(solution)
-
-    def vote(self, question: str, samples: int) -> None:
-        """Solve `question` several times; the first is shown, the others counted."""
-        view = SolutionView(self.console, on_image=self.images)
-        done = 0
-
-        def on_sample(number: int, solution: Solution) -> None:
-            nonlocal done
-            done = number + 1
-            if number == 0:
-                view.finish(solution)
-            answer = answer_text(solution.answer) if solution.answer is not None else "no answer"
-            self.console.print(Text(f"sample {done} of {samples}: {answer}", style="note"))
-
-        with no_echo(), view:
-            vote = self.conversation.vote(question, samples, view.on_event, on_sample)
-        show_votes(self)
-        self._after(vote.solutions[vote.chosen])
-
-    def _after(self, solution: Solution) -> None:
-        dropped = self.conversation.dropped
-        if dropped:
-            turns = "1 older turn" if dropped == 1 else f"{dropped} older turns"
-            self.say(f"the context is full: the model no longer saw {turns}; /clear begins anew")
-        if solution.cells:
-            self.say(f"{duration(solution.seconds)}, {solution.cells} cell{'s' if solution.cells != 1 else ''}")
-        else:
-            self.say(duration(solution.seconds))
-
-    # What the commands need
-
-    def say(self, message: str) -> None:
-        """One quiet line."""
-        self.console.print(Text(message, style="note"))
-
-    def show_question(self, question: str) -> None:
-        """Repeat a question that was not just typed."""
-        self.console.print(Text(f"› {clean(question)}", style="bold"))
-
-    @contextlib.contextmanager
-    def working(self, label: str) -> Iterator[None]:
-        """A spinner while something runs."""
-        if can_animate(self.console):
-            with no_echo(), self.console.status(Text(label, style="note")):
-                yield
-        else:
-            yield
-
-    def note_rebuilt(self, cells: int) -> None:
-        """Say that the session is new and how it got its variables back."""
-        if cells:
-            self.say(f"new session; {cells} cell{'s' if cells != 1 else ''} run again to restore the variables")
-
-    def switch_model(self, name: str) -> None:
-        """Go on with another model."""
-        path = self.options.resolve(name)
-        with self.working(f"loading {path.name}"):
-            engine = self.options.load(path)
-        self.conversation.use_engine(engine)
-        self.model = path
-        self.conversation.log.write("model", name=path.name)
-        self.say(f"now with {path.name}")
-
-    def model_facts(self) -> list[tuple[str, str]]:
-        """What is known of the loaded model."""
-        facts = self.conversation.engine.facts()
-        shown = [("file", str(self.model)), ("context", f"{self.conversation.engine.n_ctx:,} tokens")]
-        shown.append(("dialect", self.conversation.solver.dialect.name))
-        return shown + [(key, str(value)) for key, value in facts.items() if isinstance(value, (str, int, float))]
-
-    def sandbox_facts(self) -> list[tuple[str, str]]:
-        """How cells are isolated and bounded."""
-        sandbox = self.conversation.sandbox
-        facts = [("isolation", sandbox.tier)]
-        facts += sandbox.limits.shown()
-        return [*facts, ("details", "mathcoder doctor shows each layer")]
-
-    def stats(self) -> list[tuple[str, str]]:
-        """Figures of the conversation so far."""
-        turns = [turn for turn in self.conversation.turns if turn.question]
-        counts = dict.fromkeys(("prompt", "generated", "execution"), 0)
-        for turn in turns:
-            for key, value in (turn.facts.get("tokens") or {}).items():
-                counts[key] = counts.get(key, 0) + int(value)
-        seconds = sum(float(turn.facts.get("seconds", 0)) for turn in turns)
-        last = self.conversation.last
-        used = sum(last.tokens.values()) if last is not None else 0
-        return [
-            ("questions", str(len(turns))),
-            ("answered", str(sum(turn.answer is not None for turn in turns))),
-            ("cells", str(len(self.conversation.cells))),
-            ("time", duration(seconds)),
-            ("tokens", f"{counts['generated']} written, {counts['execution']} from cells"),
-            ("context", f"{used} of {self.conversation.engine.n_ctx} tokens in use"),
-        ]
-
-    def save(self, target: Path) -> Path:
-        """Write the conversation as a transcript."""
-        import json
-
-        events = [{"event": "chat", "format": 1, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")}]
-        lines = [*events, {"event": "model", "name": self.model.name}]
-        lines += [{"event": "turn", **turn_as_json(turn)} for turn in self.conversation.turns]
-        try:
-            write_text(target, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-        except OSError as error:
-            raise InputError(f"{target} cannot be written: {error.strerror or error}", "nothing was saved") from None
-        return target
-
-    def take(self, recorded: Recorded, origin: str) -> None:
-        """Go on with a recorded conversation."""
-        with self.working("restoring"):
-            cells = self.conversation.take(recorded)
-        log = self.conversation.log
-        log.write("reset")
-        for turn in self.conversation.turns:
-            log.turn(turn)
-        count = sum(bool(turn.question) for turn in recorded.turns)
-        self.say(f"{origin}: {count} question{'s' if count != 1 else ''}")
-        self.note_rebuilt(cells)
-        last = next((turn for turn in reversed(recorded.turns) if turn.question), None)
-        if last is not None:
-            self.show_question(last.question)
-            shown = (
-                answer_text(last.answer) if last.answer is not None else f"no answer ({last.status}); /retry asks again"
-            )
-            self.console.print(Text(shown))
-        if recorded.lost is not None:
-            self.console.print(
-                Text(f"line {recorded.lost} of the transcript is damaged and was left out", style="warning")
-            )
-
-    def export(self, name: str) -> Path:
-        """Write the conversation in the format that the name's suffix says."""
-        from runtime.show.notebook_page import export
-
-        return export(self.conversation.turns, name, title="MathCoder chat", model=self.model.name)
-
-    def close(self) -> None:
-        """End the session and free the model."""
-        self.conversation.close()
-
     def _greet(self) -> None:
         if not self.reader.interactive:
             return
-        self.console.print(Text.assemble(("MathCoder", "bold"), f" with {self.model.name}"))
-        if self.options.unsafe_exec:
-            self._warn()
-        self.say("Type a problem. /help lists the commands, Ctrl-D leaves.")
-
-    def _decoder(self) -> Sandbox:
-        return Sandbox(Limits(output_chars=DECODE_CHARS))
+        chat = self.chat
+        chat.console.print(Text.assemble(("MathCoder", "bold"), f" with {clean(chat.model.name)}"))
+        if chat.options.unsafe_exec:
+            self._say_unsafe()
+        examples = chat.examples()[:3]
+        if examples:
+            chat.say("This model solves problems such as these (/examples shows more):")
+            for problem in examples:
+                chat.console.print(Text(f"  {problem}"))
+        chat.say("Type a problem. /help lists the commands, Ctrl-D leaves.")

@@ -13,18 +13,19 @@ from rich.text import Text
 
 from runtime.chat.edit import edit_code, edit_question, forget_through
 from runtime.chat.log import newest, read_log
-from runtime.chat.registry import COMMANDS, Command, command, run_command, unknown
+from runtime.chat.registry import COMMANDS, GROUPS, command, run_command, unknown
+from runtime.chat.session import show_votes
 from runtime.errors import InputError
 from runtime.show.panels import answer_text, clean, execution_panel, why_table
 
 if TYPE_CHECKING:
-    from runtime.chat.app import Chat
+    from runtime.chat.session import Chat
 
 Number = TypeVar("Number", int, float)
 Model = TypeVar("Model", bound=BaseModel)
 
 
-@command("help", "[COMMAND]", "what can be typed here", completes="command")
+@command("help", "[COMMAND]", "what can be typed here; /help NAME says more", completes="command")
 def _help(chat: Chat, rest: str) -> None:
     console = chat.console
     if rest:
@@ -35,18 +36,25 @@ def _help(chat: Chat, rest: str) -> None:
         console.print(Text(f"{found.summary[:1].upper()}{found.summary[1:]}. {found.details}".rstrip()))
         return
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, style="note")
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
-    for known in COMMANDS.values():
-        table.add_row(Text(f"/{known.name} {known.usage}".rstrip()), Text(known.summary))
+    for group, names in GROUPS.items():
+        for position, name in enumerate(names):
+            table.add_row("" if position else group, f"/{name}", Text(COMMANDS[name].summary))
     console.print(table)
-    console.print(
-        Text(
-            "Everything else is a question. Alt-Enter, or \\ at the end of a line, begins a new line; Ctrl-R searches "
-            "the history. Ctrl-C stops a solution or a cell and keeps the conversation; Ctrl-D leaves.",
-            style="note",
+    chat.say("All else is a question. Alt-Enter: new line. Ctrl-C: stop. Ctrl-D: leave.")
+
+
+@command("examples", "", "problems that this model solves")
+def _examples(chat: Chat, _: str) -> None:
+    problems = chat.examples()
+    if not problems:
+        raise InputError(
+            f"nothing is known about what {clean(chat.model.name)} solves", "", "type a problem and see; /verify votes"
         )
-    )
+    for problem in problems:
+        chat.console.print(Text(f"  {problem}"))
 
 
 @command(
@@ -80,7 +88,7 @@ def _samples(chat: Chat, rest: str) -> None:
 @command(
     "temperature",
     "[T]",
-    "how freely the next token is drawn; 0 is greedy and repeatable",
+    "how freely tokens are drawn; 0 is greedy, repeatable",
 )
 def _temperature(chat: Chat, rest: str) -> None:
     conversation = chat.conversation
@@ -185,9 +193,9 @@ def _verify(chat: Chat, rest: str) -> None:
 @command(
     "edit",
     "[question|code]",
-    "open the last question, or code block, in your editor and go on from there",
-    "An edited question is asked anew in place of the old one. An edited code block is run, and the model goes on "
-    "from its result. The editor is the one in the settings, else $VISUAL, else $EDITOR.",
+    "edit the last question or code block, and go on",
+    "Opens your editor. An edited question is asked anew in place of the old one. An edited code block is run, "
+    "and the model goes on from its result. The editor is the one in the settings, else $VISUAL, else $EDITOR.",
     choices=("question", "code"),
 )
 def _edit(chat: Chat, rest: str) -> None:
@@ -221,7 +229,7 @@ def _retry(chat: Chat, _: str) -> None:
     chat.ask(turn.question)
 
 
-@command("undo", "", "forget the last question with its answer and what its code defined")
+@command("undo", "", "forget the last question and what its code defined")
 def _undo(chat: Chat, _: str) -> None:
     turn = chat.conversation.undo()
     if turn is None:
@@ -317,23 +325,6 @@ def _quit(chat: Chat, _: str) -> None:
     chat.leaving = True
 
 
-def show_votes(chat: Chat) -> None:
-    """The groups of the last vote."""
-    vote = chat.conversation.last_vote
-    if vote is None:
-        return
-    total = len(vote.solutions)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("answer", overflow="fold")
-    table.add_column("votes", justify="right")
-    for answer, count in vote.outcome.groups:
-        table.add_row(Text(answer_text(answer)), f"{count} of {total}")
-    without = total - sum(count for _, count in vote.outcome.groups)
-    if without:
-        table.add_row(Text("no answer", style="note"), f"{without} of {total}")
-    chat.console.print(table)
-
-
 def _title(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 60 else f"{line[:57]}..."
@@ -357,4 +348,4 @@ def _validated(model: Model, changes: dict[str, str]) -> Model:
         raise InputError(mistakes, "nothing was changed") from None
 
 
-__all__ = ["COMMANDS", "Command", "run_command", "show_votes"]
+__all__ = ["COMMANDS", "run_command"]

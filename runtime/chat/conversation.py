@@ -71,7 +71,11 @@ class Conversation:
         """Turns that did not fit the model's context at the last question."""
         self._unsafe = unsafe_exec
         self.sandbox = self._session(limits)
-        self.solver = Solver(engine, self.sandbox, settings)
+        try:
+            self.solver = Solver(engine, self.sandbox, settings)
+        except BaseException:
+            self.sandbox.close()
+            raise
         self._images: dict[int, list[bytes]] = {}
         self._executions = 0
         self._tries = 0
@@ -217,21 +221,39 @@ class Conversation:
 
     def use_settings(self, settings: SolverSettings) -> None:
         """Go on with other budgets or another temperature."""
+        self._take_solver(Solver(self.engine, self.sandbox, settings))
         self.settings = settings
-        self._new_solver()
 
     def use_limits(self, limits: Limits) -> None:
-        """Go on with other limits; the session is built anew with its variables."""
-        self.sandbox.close()
-        self.sandbox = self._session(limits)
-        self._new_solver()
-        replay(self.sandbox, self.cells)
+        """Go on with other limits; the session is built anew with its variables.
+
+        Raises:
+            SandboxError: such a session cannot be started; the old one is kept.
+        """
+        sandbox = self._session(limits)
+        try:
+            replay(sandbox, self.cells)
+            solver = Solver(self.engine, sandbox, self.settings)
+        except BaseException:
+            sandbox.close()
+            raise
+        self._take_solver(solver)
+        old, self.sandbox = self.sandbox, sandbox
+        old.close()
 
     def use_engine(self, engine: Engine) -> None:
-        """Go on with another model; the old one is freed."""
-        old = self.engine
-        self.engine = engine
-        self._new_solver()
+        """Go on with another model; the old one is freed.
+
+        Raises:
+            ModelError: the model cannot be used with these settings; it is freed and the old one is kept.
+        """
+        try:
+            solver = Solver(engine, self.sandbox, self.settings)
+        except BaseException:
+            engine.close()
+            raise
+        self._take_solver(solver)
+        old, self.engine = self.engine, engine
         old.close()
 
     def close(self) -> None:
@@ -245,9 +267,9 @@ class Conversation:
     def _session(self, limits: Limits) -> Sandbox:
         return Sandbox(limits, unsafe_exec=self._unsafe)
 
-    def _new_solver(self) -> None:
+    def _take_solver(self, solver: Solver) -> None:
         self.solver.close()
-        self.solver = Solver(self.engine, self.sandbox, self.settings)
+        self.solver = solver
 
     def _seed(self) -> int:
         # The number of tries, not of turns: /retry at a temperature must not draw the same solution again.

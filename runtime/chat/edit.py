@@ -15,7 +15,7 @@ from runtime.lce import Block
 from runtime.show.panels import block_renderables
 
 if TYPE_CHECKING:
-    from runtime.chat.app import Chat
+    from runtime.chat.session import Chat
 
 SET = "set EDITOR before the chat begins, e.g. `export EDITOR=nano`"
 

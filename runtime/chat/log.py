@@ -7,11 +7,12 @@ resumes with everything up to the last whole block.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,28 +47,41 @@ class ChatLog:
 
     Args:
         path: the file; None keeps no transcript (the conversation then lives in memory alone).
+        warn: told, once, that the transcript can no longer be written; the conversation goes on without it.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, warn: Callable[[str], None]) -> None:
         self.path = path
+        self._warn = warn
         self._begun = False
 
     def write(self, event: str, **content: Any) -> None:
         """Append one event. The file comes into being with the first one, so that an empty chat leaves nothing."""
         if self.path is None:
             return
+        try:
+            self._append(self.path, event, content)
+        except OSError as error:
+            self._warn(
+                f"{self.path} cannot be written ({error.strerror or error}): this conversation is no longer kept as "
+                "it grows. It goes on here; /save FILE keeps all of it elsewhere."
+            )
+            self.path = None
+
+    def _append(self, path: Path, event: str, content: dict[str, Any]) -> None:
         lines = []
-        if not self._begun and not (self.path.exists() and self.path.stat().st_size):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._begun and not (path.exists() and path.stat().st_size):
+            path.parent.mkdir(parents=True, exist_ok=True)
             lines.append({"event": "chat", "format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
         lines.append({"event": event, **content})
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        data = b"".join(event_line(line) for line in lines)
         # 0600: a conversation is private. One write of whole lines, so that a crash cannot interleave two events.
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            if not self._begun and os.fstat(descriptor).st_size and not _ends_with_newline(self.path):
-                os.write(descriptor, b"\n")  # a crash cut the last line; do not glue the next event to it
-            os.write(descriptor, text.encode("utf-8", "surrogatepass"))
+            if not self._begun and os.fstat(descriptor).st_size and not _ends_with_newline(path):
+                data = b"\n" + data  # a crash cut the last line; do not glue the next event to it
+            if (written := os.write(descriptor, data)) < len(data):
+                raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes fit")
         finally:
             os.close(descriptor)
         self._begun = True
@@ -75,6 +89,11 @@ class ChatLog:
     def turn(self, turn: Turn) -> None:
         """Append a finished turn."""
         self.write("turn", **turn_as_json(turn))
+
+
+def event_line(event: dict[str, Any]) -> bytes:
+    """One line of a transcript. Half a surrogate, which UTF-8 has no bytes for, becomes its JSON escape."""
+    return json.dumps(event, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def read_log(path: Path) -> Recorded:
@@ -207,7 +226,7 @@ def _events(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | None]
 
 
 def _no_transcript(path: Path) -> DataError:
-    return DataError(f"{path} is no saved conversation", "nothing was loaded", "give a file that /save wrote")
+    return DataError(f"{path} is not a saved conversation", "nothing was loaded", "give a file that /save wrote")
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion
     from prompt_toolkit.document import Document
+    from prompt_toolkit.history import History
 
-    from runtime.chat.commands import Command
+    from runtime.chat.registry import Command
 
 PROMPT = "› "
 CONTINUATION = "· "
 
 
-class Reader(Protocol):
+class LineReader(Protocol):
     """Where questions come from."""
 
     interactive: bool
@@ -34,11 +34,25 @@ class Reader(Protocol):
         ...
 
 
-def make_reader(commands: Iterable[Command], history: Path | None, models: Callable[[], list[str]]) -> Reader:
-    """A prompt on a terminal, else plain lines from standard input."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        return PlainReader(prompt="> ") if os.environ.get("TERM") == "dumb" else PromptReader(commands, history, models)
-    return PlainReader(prompt="")
+def make_reader(
+    commands: Iterable[Command],
+    history: Path | None,
+    models: Callable[[], list[str]],
+    warn: Callable[[str], None],
+) -> LineReader:
+    """A prompt on a terminal, else plain lines from standard input.
+
+    Args:
+        commands: completed after a slash.
+        history: file of earlier inputs; None keeps none.
+        models: names that `/model` completes.
+        warn: told once where the history cannot be kept.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return PlainReader(prompt="")
+    if os.environ.get("TERM") == "dumb":
+        return PlainReader(prompt="> ")
+    return PromptReader(commands, history, models, warn)
 
 
 class PlainReader:
@@ -49,20 +63,26 @@ class PlainReader:
         self.interactive = bool(prompt)
 
     def read(self) -> str:
-        """See `Reader`."""
+        """The next input; raises as `LineReader.read` says."""
         lines: list[str] = []
         while True:
             if self.prompt:
                 print(self.prompt if not lines else "  ", end="", flush=True)
-            line = sys.stdin.readline()
+            line = readable_line()
             if not line:
                 if lines:
                     return "\n".join(lines)
                 raise EOFError
-            line = line.rstrip("\n")
+            line = line.rstrip("\r\n")
             if not line.endswith("\\"):
                 return "\n".join([*lines, line])
             lines.append(line[:-1])
+
+
+def readable_line() -> str:
+    """The next line of standard input, empty at its end; bytes that are not UTF-8 become replacement characters."""
+    data = sys.stdin.buffer.readline()
+    return data.decode("utf-8", "replace")
 
 
 class PromptReader:
@@ -71,18 +91,20 @@ class PromptReader:
 
     interactive = True
 
-    def __init__(self, commands: Iterable[Command], history: Path | None, models: Callable[[], list[str]]) -> None:
+    def __init__(
+        self,
+        commands: Iterable[Command],
+        history: Path | None,
+        models: Callable[[], list[str]],
+        warn: Callable[[str], None],
+    ) -> None:
         from prompt_toolkit import PromptSession
         from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
         from prompt_toolkit.completion import ThreadedCompleter
-        from prompt_toolkit.history import FileHistory, InMemoryHistory
         from prompt_toolkit.output.color_depth import ColorDepth
 
-        if history is not None:
-            history.parent.mkdir(parents=True, exist_ok=True)
-            history.touch(mode=0o600)
         self._session: Any = PromptSession(
-            history=FileHistory(str(history)) if history is not None else InMemoryHistory(),
+            history=_history(history, warn),
             completer=ThreadedCompleter(command_completer(list(commands), models)),
             complete_while_typing=False,
             auto_suggest=AutoSuggestFromHistory(),
@@ -94,27 +116,39 @@ class PromptReader:
         )
 
     def read(self) -> str:
-        """See `Reader`."""
-        return str(self._session.prompt(PROMPT))
+        """The next input; raises as `LineReader.read` says."""
+        return str(self._session.prompt(PROMPT)).encode("utf-8", "replace").decode("utf-8")
 
 
-@contextlib.contextmanager
-def no_echo() -> Iterator[None]:
-    """Keep the terminal from printing keys (`^C` above all) into panels being redrawn; they stay typed ahead."""
-    if not sys.stdin.isatty() or os.name != "posix":
-        yield
-        return
-    import termios
+def _history(path: Path | None, warn: Callable[[str], None]) -> History:
+    """Earlier inputs, in a file where one can be kept; a disk that fails later costs the history and not the chat."""
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
 
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    quiet = [*before]
-    quiet[3] &= ~termios.ECHO
-    termios.tcsetattr(descriptor, termios.TCSANOW, quiet)
+    def lost(error: OSError) -> None:
+        warn(f"{path} cannot be used ({error.strerror or error}): what you type is not remembered for the next chat")
+
+    class KeptHistory(FileHistory):
+        failed = False
+
+        def store_string(self, string: str) -> None:
+            if self.failed:
+                return
+            try:
+                super().store_string(string)
+            except OSError as error:
+                self.failed = True
+                lost(error)
+
+    if path is None:
+        return InMemoryHistory()
     try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600))
+        path.chmod(0o600)
+    except OSError as error:
+        lost(error)
+        return InMemoryHistory()
+    return KeptHistory(str(path))
 
 
 def _bindings() -> Any:

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from runtime.chat.app import Chat
+    from runtime.chat.session import Chat
 
-NAMES_ONLY = frozenset({"clear", "reset", "undo", "retry", "quit", "vars", "stats", "sandbox", "why"})
+NAMES_ONLY = frozenset({"clear", "reset", "undo", "retry", "quit", "vars", "stats", "sandbox", "why", "examples"})
+GROUPS = {
+    "solving": ("examples", "retry", "edit", "verify", "why", "samples", "temperature", "model"),
+    "Python": ("run", "vars", "limits", "sandbox"),
+    "talk": ("undo", "clear", "reset", "save", "load", "export", "stats", "help", "quit"),
+}
+"""The order of `/help`, which fits a screen of 80 by 24: summaries have at most 54 characters."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {}
-"""Every command by its name, in the order of `/help`; `runtime.chat.commands` fills it."""
+"""Every command by its name; `runtime.chat.commands` fills it."""
 
 
 def command(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 
+from runtime.grade.boxes import last_boxed
 from runtime.grade.characters import in_ascii
-from runtime.grade.extract import last_boxed
+from runtime.grade.decoration import without_fonts, without_markdown, without_outer_braces
+from runtime.grade.sentences import ANNOUNCED
 from runtime.grade.units import SHORT
 
 _TWO_LETTERS = "|".join(sorted(unit for unit in SHORT if len(unit) == 2 and unit.isalpha()))
@@ -23,7 +25,6 @@ _SUBSTITUTIONS = [
         (r"\\(?:,|;|:|>|quad\b|qquad\b|thinspace\b|enspace\b|space\b|hfill\b)", " "),
         (r"(?<!\\)\\ ", " "),
         (r"(?<!\\)~", " "),
-        (r"\\(?:displaystyle|textstyle|limits|nolimits|rm|bf|it)\b", " "),
         (r"\\(?:left|right|middle)(?![a-zA-Z])\s*\.?(?=[\[\](){}|\\<>.]|$)", ""),
         (r"\\(?:big|Big|bigg|Bigg)[lrm]?(?![a-zA-Z])", ""),
         (r"\\(?:d|t|c)frac(?![a-zA-Z])", r"\\frac"),
@@ -40,7 +41,8 @@ _SUBSTITUTIONS = [
         (r"\\neq(?![a-zA-Z])|!=", r"\\ne "),
         (r"\*\*", "^"),
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])", r"\\deg "),
-        (r"\\(?:mathrm|mathbf|mathit|boldsymbol|textbf|textit|textrm|textsf|mbox|hbox)(?=\s*\{)", r"\\text"),
+        (r"\\(?:mathrm|textrm|mbox|hbox)(?=\s*\{)", r"\\text"),
+        (r"\\operatorname\s*\{\s*([ei])\s*\}|\\text\s*\{\s*(e)\s*\}(?=\s*\^)", r"{\1\2}"),
         (r"\\(?:operatorname\*?|mathop)\s*\{\s*([a-zA-Z]+)\s*\}", r"\\\1 "),
         (r"\\text\s*\{\s*(cis|sin|cos|tan|cot|sec|csc|ln|log|arcsin|arccos|arctan|gcd|lcm)\s*\}", r"\\\1 "),
         (r"\\frac\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}\s*\{\s*\\text\s*\{([^{}]*)\}\s*\}", r"\\text{\1/\2}"),
@@ -78,8 +80,20 @@ _BRACKETED_MATRIX = re.compile(r"[\[(]\s*(\\begin\{matrix\}(?:(?!\\begin).)*\\en
 _LEADING_EQUALS = re.compile(r"^(?:=|:)\s*(?=\S)")
 _HALF_ROW_BREAK = re.compile(r"(?<!\\)\\(?=\s*(?:[-+\d.]|$))")
 _ANNOUNCED = re.compile(
-    r"^(?:(?:so|thus|hence|therefore),?\s+)?(?:the\s+)?(?:final\s+)?answer\s*(?:is|:|=)\s*:?\s*", re.I
+    rf"^(?:(?:so|thus|hence|therefore|finally),?\s{{1,3}})?(?:\\text\s*\{{\s*(?:{ANNOUNCED})\}}"
+    rf"|{ANNOUNCED}|(?:result|solution|value|total|output)\s?:\s?(?=[-\d\\$(]))",
+    re.IGNORECASE,
 )
+_COURTESY = re.compile(r"\.?\s?I hope (?:it|this) is correct\.?$")
+_INTEGER = r"\\in\s?\\mathbb\s?\{?\s?Z\s?\}?|\\in Z\b|\\text\s?\{[^{}]{0,12}integer\s?\}|is (?:an|any) integer"
+_ANY_INTEGER = re.compile(
+    r"(?<=\S)\s?[,;]?\s?\(?\s?(?:(?:\\text\s?\{\s?(?:,?\s?(?:where|for|with|any|all|some|every|integers?)\s?){1,4}\}"
+    rf"|(?:(?:where|for|with|any|all|some|every)\s){{1,3}})\s?)?(?:[A-Za-z]\s?(?:{_INTEGER})|integers?\s[A-Za-z])\s?\)?\.?$"
+    r"|(?<=\S)\s?,?\s?\\text\s?\{[^{}]{0,20}\binteger\s?\}\s?[A-Za-z]$"
+)
+_THIN = r"(?:,\s?(?:\\!\s?)+|\{,\}\s?(?:\\!\s?)*|\\text\{,\}|(?:\\[,;: >]|~)\s?|\{\\[,;:]\}|\\_|')"
+_THIN_THOUSANDS = re.compile(rf"(?<![\d.])\d{{1,3}}(?:{_THIN}\d{{3}})+(?!\d)")
+_DECIMAL_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{\s*(\d{1,40})\s*\}|(\d))")
 _GOING_ON = re.compile(r"(?<![\d.])(\d+)\.(\d{2,60})\s*(?:\.\.\.|\\[lc]?dots(?![a-zA-Z]))(?!\s*\d)")
 _PAIRED_DOLLARS = re.compile(r"^\$([^$]*)\$$")
@@ -89,16 +103,20 @@ def clean(text: str) -> str:
     """`text` in the one spelling that the reader knows: LaTeX, single spaces, no delimiters."""
     # Runs of white space go first: patterns that skip it take long on long ones.
     text = " ".join(in_ascii(text).split())
-    if "boxed" in text:
+    if "box" in text:
         text = last_boxed(text) or text
+    text = _COURTESY.sub("", without_markdown(text).strip())
     text = _ANNOUNCED.sub("", text)
     paired = _PAIRED_DOLLARS.match(text)
     if paired:
         text = paired.group(1)
+    text = _THIN_THOUSANDS.sub(lambda match: re.sub(r"\D", "", match.group()), text)
+    text = _DECIMAL_COMMA.sub(".", text)
     text = text.replace(r"\$", r"\usd ")
     if text.count("$") == 1:
         text = re.sub(r"\$(?=\s*-?[\d.])", r"\\usd ", text)
     text = text.replace("$", " ")
+    text = without_fonts(text)
     for pattern, replacement in _SUBSTITUTIONS:
         text = pattern.sub(replacement, text)
     text = _REPEATING.sub(_repeating, text)
@@ -108,12 +126,13 @@ def clean(text: str) -> str:
     if "matrix" not in text and "cases" not in text:
         text = _HALF_ROW_BREAK.sub("", text)
     text = " ".join(text.split())
-    text = _LEADING_EQUALS.sub("", text)
+    text = _ANY_INTEGER.sub("", text)
+    text = _LEADING_EQUALS.sub("", _ANNOUNCED.sub("", text))
     while text.endswith("\\") and not text.endswith("\\\\end"):
         text = text[:-1].rstrip()
     while text and text[-1] in ".,;:" and not text.endswith((".m.", ". m.", "...")):
         text = text[:-1].rstrip()
-    return text
+    return without_outer_braces(text)
 
 
 def _repeating(match: re.Match[str]) -> str:

@@ -40,6 +40,12 @@ from runtime.grade.tokens import Token, tokenize
 _OPENERS = {"(", "[", "{", r"\{", r"\lfloor", r"\lceil"}
 _CLOSERS = {")", "]", "}", r"\}", r"\rfloor", r"\rceil"}
 _RELATIONS = {"=": "=", "<": "<", ">": ">", r"\le": "<=", r"\ge": ">=", r"\ne": "!="}
+_SPACED_RUN = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?!\d)")
+# What engineers and Python write for i: 3+4j, -2.5j, 5e^{j\pi/3}.
+_COMPLEX_J = re.compile(
+    r"\(?[-+]?\d+(?:\.\d*)?j\)?"
+    r"|(?=[^j]*(?:\S\s*[-+]|e\s*\^))(?:\\(?:sqrt|frac|cdot|pi|sin|cos)(?![A-Za-z])|(?<![A-Za-z])[ej](?![A-Za-z])|[-+\d.\s*()/{}^])+"
+)
 _ZERO_GROUP = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})*,0\d\d(?!\d)")
 
 
@@ -59,6 +65,10 @@ def read(cleaned: str) -> list[Answer]:
     if re.search(r"\*\s*I\b", cleaned):
         # Sympy's imaginary unit, or somebody's current.
         texts += [re.sub(r"\bI\b", "i", text) for text in texts]
+    if _COMPLEX_J.fullmatch(cleaned) and "j" in cleaned:
+        texts += [re.sub(r"(?<![A-Za-z\\])j(?![A-Za-z])", "i", text) for text in texts]
+    if len(run := _SPACED_RUN.findall(cleaned)) == 1 and not re.search(r"\d", cleaned.replace(run[0], "", 1)):
+        texts.append(cleaned.replace(run[0], run[0].replace(" ", "")))
     readings = [reading for text in dict.fromkeys(texts) for reading in _read_text(text)]
     return readings + other_readings(cleaned)
 
@@ -221,10 +231,18 @@ def _at_top(tokens: list[Token], texts: dict[str, str]) -> list[Token]:
 
 
 _NAME = re.compile(
-    # x, x_1, AB, f(x), f'(x), f^{-1}(x), P(3), f(x,y)
-    r"[A-Za-z]+(_\{?\w+\}?)?'{0,2}(\^\{?-1\}?)?(\([a-z0-9](,[a-z0-9])*\))?'?"
+    # x, x_1, AB, f(x), f'(x), f^{-1}(x), P(3), f(x,y), f(10)
+    r"[A-Za-z]+(_\{?\\?[\w+,-]+\}?)?'{0,2}(\^\{?-1\}?)?(\((?:[a-z]|-?\d+(?:\.\d+)?)(,(?:[a-z]|-?\d+(?:\.\d+)?))*\))?'?"
     r"|\([a-z](,[a-z])+\)|\\frac\{?(?:d|\\partial)\^?2?[a-z]\}?\{(?:d|\\partial)[a-z]\^?2?\}"
-    r"|m?\\angle\{?[A-Z]{1,3}\}?|\\overline\{[A-Z]{2}\}"
+    r"|m?\\angle\{?[A-Z]{1,3}\}?|(?:\\triangle)?\[?[A-Z]{2,6}\]?|\|[A-Z]{2}\|"
+    r"|\\(?:overline|hat|bar|vec|tilde|overrightarrow|widehat|overarc)\{?[A-Za-z]{1,3}\}?(_\w)?|\{[A-Za-z]\}"
+    # The sine of an angle; a probability, an expectation, a function of anything.
+    r"|(?:sin|cos|tan|cot|sec|csc)\{?(?:[A-Z]|\\?angle[A-Z]{1,3}|theta|alpha|beta|gamma|phi)\}?"
+    r"|\(f\\circg\)\(.{1,40}\)"
+)
+_OF = re.compile(
+    r"(?:[PEfghFGHQ]|Pr|Var|Cov|SD|\\Pr|\\Var|\\Cov|\\mathbb\{?[PE]\}?|\{[PE]\}|n(?=\([A-Z])|gcd|lcm|max|min)"
+    r"(?:_\{?\w{1,9}\}?)?'{0,2}(?:\^\{?-?\d\}?)?[(\[]"
 )
 
 
@@ -232,11 +250,24 @@ def _assigned_name(side: list[Token]) -> str | None:
     """The name on the left of `x = 5`, `f(x) = 5` or `(x, y) = (1, 2)`, or None where it is an expression."""
     text = "".join(token.text for token in side)
     if side and _NAME.fullmatch(text):
-        return text if len(text) <= 32 else None
+        return text if len(text) <= 48 else None
+    opened = _OF.match(text)
+    if opened and len(text) <= 60 and _spans(text[opened.end() - 1 :]):
+        return text
     if len(text) <= 40 and side and all(token.kind in ("name", "text") for token in side):
         # `Total cost = 12`
         return text if any(len(token.text) > 3 for token in side) else None
     return None
+
+
+def _spans(text: str) -> bool:
+    """Whether the bracket that begins `text` is closed at its end and not before."""
+    depth = 0
+    for index, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if depth == 0:
+            return index == len(text) - 1
+    return False
 
 
 def _read_matrix(tokens: list[Token], begun: int) -> Answer:

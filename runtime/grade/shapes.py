@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from runtime.grade import moments_equal as moments
 from runtime.grade import regions, values
+from runtime.grade.families import same_parameter
 from runtime.grade.nodes import (
     Answer,
     Assignment,
@@ -93,6 +94,7 @@ def _scalars(left: Scalar, right: Scalar, lenient: bool) -> bool | None:
         if factor is None:
             return False
         a = Call("mul", (Number(factor), a))
+    a = same_parameter(a, b)
     if {left.unit, right.unit} == {"degree", ""} and expressions_equal(
         Call("degrees", (a,)) if left.unit else a, Call("degrees", (b,)) if right.unit else b
     ):

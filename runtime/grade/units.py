@@ -51,6 +51,13 @@ _CUBIC = re.compile(r"\b(cubic|cubed|cu)\b\.?\s*|cubic(?=[a-z])", re.IGNORECASE)
 SHORT = frozenset(name for name in _CANONICAL if len(name) > 1 and name not in ("am", "pm")) | {"sq", "cu"}
 """Units that may follow a number without being marked as text. One-letter units would be taken from variables."""
 
+
+def is_unit(text: str) -> bool:
+    """Whether `text` names a unit, a currency or `percent` that is known here, squared or cubed or not."""
+    words = _CUBIC.sub(" ", _SQUARE.sub(" ", text)).strip()
+    return words in _CANONICAL or words.lower() in _CANONICAL
+
+
 MAGNITUDES = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 """Words that multiply, in front of a unit or alone."""
 

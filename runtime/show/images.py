@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from rich.color import Color
 from rich.segment import Segment, Segments
 from rich.style import Style
+from rich.text import Text
 
 from runtime.files import atomic_path
 
@@ -60,13 +61,13 @@ class ImageShower:
 
     Args:
         console: where to.
-        folder: where the files go, as figure-1.png and so on.
+        folder: where the files go, as figure-1.png and so on, readable by their owner alone; None keeps none.
         protocol: how they are shown.
         sandbox: gives the session in which pixels are decoded; called only where pixels are needed.
     """
 
     def __init__(
-        self, console: Console, folder: Path, protocol: Protocol, sandbox: Callable[[], Sandbox] | None = None
+        self, console: Console, folder: Path | None, protocol: Protocol, sandbox: Callable[[], Sandbox] | None = None
     ) -> None:
         self.console = console
         self.folder = folder
@@ -74,20 +75,28 @@ class ImageShower:
         self._sandbox = sandbox
 
     def __call__(self, data: bytes) -> Path | None:
-        """Save and show one figure; returns where it was saved, or None where it is no PNG file."""
+        """Save and show one figure; returns where it was saved, None where it was not (or is not a PNG file)."""
         if not data.startswith(PNG_MAGIC):
             return None
-        path = self._save(data)
+        path, note = None, "the figure is kept in memory alone; /export FILE.html keeps it"
+        if self.folder is not None:
+            try:
+                path = self._save(data, self.folder)
+                note = f"figure saved: {path}"
+            except OSError as error:
+                note = f"the figure could not be saved in {self.folder}: {error.strerror or error}"
         if self.console.is_terminal and len(data) <= MAX_BYTES:
             self._show(data)
-        self.console.print(f"figure saved: {path}", style="note", markup=False, soft_wrap=True)
+        self.console.print(Text(note, style="note"), soft_wrap=True)
         return path
 
-    def _save(self, data: bytes) -> Path:
+    def _save(self, data: bytes, folder: Path) -> Path:
         number = 1
-        while (path := self.folder / f"figure-{number}.png").exists():
+        while (path := folder / f"figure-{number}.png").exists():
             number += 1
         with atomic_path(path) as temporary:
+            temporary.touch(mode=0o600)
+            os.chmod(temporary, 0o600)
             temporary.write_bytes(data)
         return path
 

@@ -363,7 +363,7 @@ class SolutionView:
         self.first_shown = self.first_shown or now
 
     def _open_live(self, first: RenderableType) -> None:
-        self._live = Live(
+        self._live = _Region(
             first,
             console=self.console,
             transient=True,
@@ -384,6 +384,35 @@ class SolutionView:
             live, self._live = self._live, None
             live.update(Group())
             live.stop()
+
+
+class _Region(Live):
+    """The lines being redrawn, which also survive a terminal that becomes narrower meanwhile.
+
+    Terminals then break the lines that stand into several rows; rich would erase only as many rows as it drew lines.
+    xterm cuts them off instead.
+    """
+
+    _width = 0
+
+    def refresh(self) -> None:
+        """Draw anew in place."""
+        with self._lock:
+            self._count_broken_lines()
+            super().refresh()
+
+    def stop(self) -> None:
+        """Erase what is drawn."""
+        with self._lock:
+            self._count_broken_lines()
+        super().stop()
+
+    def _count_broken_lines(self) -> None:
+        before, self._width = self._width, self.console.width
+        shape = self._live_render._shape
+        if shape is not None and self._width < before and "XTERM_VERSION" not in os.environ:
+            columns, rows = shape
+            self._live_render._shape = (columns, rows * -(-columns // self._width))
 
 
 class _Elapsed:

@@ -11,7 +11,7 @@ from typing import Any
 from runtime.chat.app import ChatOptions, chat
 from runtime.chat.log import newest, read_log
 from runtime.engine import Drawn, Sequence, StoppedError
-from runtime.engine.scripted import ReplayDecoder, ReplayEngine
+from runtime.engine.scripted import ByteVocabulary, ReplayDecoder, ReplayEngine
 from runtime.lce import Block
 from runtime.sandbox import Limits
 
@@ -63,6 +63,18 @@ class PacedEngine(ReplayEngine):
         return decoder
 
 
+class WithoutControlTokens(ByteVocabulary):
+    """The vocabulary of a model that knows no dialect of ours."""
+
+    def control_id(self, name: str) -> int | None:  # noqa: ARG002
+        return None
+
+
+def option(name: str, default: str) -> str:
+    """The word after `name` on the command line."""
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
+
+
 def main() -> int:
     """Chat, keeping everything in the folder given on the command line."""
     folder = Path(sys.argv[1])
@@ -72,16 +84,22 @@ def main() -> int:
         found = newest(chats)
         assert found is not None
         resume = read_log(found)
-    n_ctx = int(sys.argv[sys.argv.index("--n-ctx") + 1]) if "--n-ctx" in sys.argv else 65536
+    n_ctx = int(option("--n-ctx", "65536"))
+
+    def load(path: Path) -> PacedEngine:
+        vocabulary = WithoutControlTokens() if path.name == "foreign.gguf" else ByteVocabulary()
+        return PacedEngine(script, vocabulary=vocabulary, n_ctx=n_ctx)
+
     return chat(
         ChatOptions(
             model=folder / "scripted.gguf",
-            load=lambda _path: PacedEngine(script, n_ctx=n_ctx),
+            load=load,
             limits=Limits(cell_seconds=60),  # tests may run beside much else
-            history=folder / "history",
-            log=chats / f"{time.time_ns()}.jsonl",
+            history=Path(option("--history", str(folder / "history"))),
+            log=Path(option("--log", str(chats / f"{time.time_ns()}.jsonl"))),
+            examples=lambda _path: ["What is the sum?", "Double it."] if "--examples" in sys.argv else [],
             resume=resume,
-            images_folder=folder / "figures",
+            images_folder=None if "--private" in sys.argv else folder / "figures",
         )
     )
 

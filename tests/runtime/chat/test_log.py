@@ -22,7 +22,7 @@ TURN = Turn(
 
 
 def test_turns_come_back_as_they_were(tmp_path: Path) -> None:
-    log = ChatLog(tmp_path / "a" / "chat.jsonl")
+    log = ChatLog(tmp_path / "a" / "chat.jsonl", pytest.fail)
     log.write("model", name="m.gguf")
     log.turn(TURN)
     found = read_log(tmp_path / "a" / "chat.jsonl")
@@ -32,7 +32,7 @@ def test_turns_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_a_transcript_is_private_and_an_empty_chat_leaves_none(tmp_path: Path) -> None:
     path = tmp_path / "chat.jsonl"
-    log = ChatLog(path)
+    log = ChatLog(path, pytest.fail)
     assert not path.exists()
     log.turn(TURN)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -40,7 +40,7 @@ def test_a_transcript_is_private_and_an_empty_chat_leaves_none(tmp_path: Path) -
 
 def test_undo_clear_and_reset_are_replayed(tmp_path: Path) -> None:
     path = tmp_path / "chat.jsonl"
-    log = ChatLog(path)
+    log = ChatLog(path, pytest.fail)
     log.turn(TURN)
     log.turn(Turn("second", [Block("code", "y = 2"), Block("execution", "2")], "2"))
     log.write("undo")
@@ -54,7 +54,7 @@ def test_undo_clear_and_reset_are_replayed(tmp_path: Path) -> None:
 
 def test_a_crash_in_a_solution_keeps_its_whole_blocks(tmp_path: Path) -> None:
     path = tmp_path / "chat.jsonl"
-    log = ChatLog(path)
+    log = ChatLog(path, pytest.fail)
     log.write("question", text="half")
     log.write("block", block=Block("code", "z = 3").as_dict())
     log.write("block", block=Block("execution", "3").as_dict())
@@ -63,7 +63,7 @@ def test_a_crash_in_a_solution_keeps_its_whole_blocks(tmp_path: Path) -> None:
     found = read_log(path)
     assert found.turns == [Turn("half", [Block("code", "z = 3"), Block("execution", "3")], None, "interrupted")]
     assert found.cells == ["z = 3"]
-    ChatLog(path).turn(TURN)
+    ChatLog(path, pytest.fail).turn(TURN)
     assert read_log(path).turns[-1] == TURN, "what is appended after a cut line is read again"
 
 
@@ -79,7 +79,7 @@ def test_a_cell_that_was_stopped_is_not_run_again() -> None:
 def test_a_file_that_is_no_transcript_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match="no saved conversation"):
+    with pytest.raises(DataError, match="not a saved conversation"):
         read_log(path)
 
 
@@ -107,3 +107,19 @@ def test_the_newest_transcript_is_found(tmp_path: Path) -> None:
     assert newest(tmp_path) is None
     (tmp_path / "a.jsonl").touch()
     assert newest(tmp_path) == tmp_path / "a.jsonl"
+
+
+def test_a_full_disk_ends_the_transcript_with_one_line_and_raises_nothing() -> None:
+    told: list[str] = []
+    log = ChatLog(Path("/dev/full"), told.append)
+    log.turn(TURN)
+    log.turn(TURN)
+    assert len(told) == 1
+    assert "/save" in told[0]
+
+
+def test_half_a_surrogate_is_written_and_read_back(tmp_path: Path) -> None:
+    log = ChatLog(tmp_path / "chat.jsonl", pytest.fail)
+    log.turn(Turn("caf\udce9", [Block("text", "\ud835 and é")], "é"))
+    (turn,) = read_log(tmp_path / "chat.jsonl").turns
+    assert (turn.question, turn.blocks[0].content) == ("caf\udce9", "\ud835 and é")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from runtime.chat.commands import COMMANDS
 
 pexpect = pytest.importorskip("pexpect", reason="driving a terminal needs pexpect (the dev extra)")
 
@@ -199,8 +202,7 @@ def test_save_load_and_resume_bring_back_conversation_and_variables(tmp_path: Pa
     assert re.search(r"total +int +42", opened.type("/vars", r"total.*\n"))
     assert opened.leave() == 0
     again = Terminal(tmp_path, "--resume")
-    again.settle()
-    assert "what is the sum?" in again.text
+    again.wait_for(r"what is the sum\?")
     again.type("double it", r"answer[^\n]*\n[^\n]*84")
     again.child.close(force=True)
 
@@ -293,3 +295,101 @@ def test_without_a_terminal_lines_are_questions_and_nothing_is_drawn(tmp_path: P
     assert "\x1b" not in done.stdout
     assert "answer: 42" in done.stdout
     assert re.search(r"total +int +42", done.stdout)
+
+
+def test_lines_that_are_not_utf8_are_questions_and_what_follows_is_done(tmp_path: Path) -> None:
+    target = tmp_path / "kept.jsonl"
+    done = subprocess.run(
+        [sys.executable, str(HERE / "chat_program.py"), str(tmp_path)],
+        input=b"what is na\xefve?\n/save " + bytes(target) + b"\n/run print(6 * 7)\n",
+        capture_output=True,
+        timeout=PATIENCE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"42" in done.stdout
+    assert json.loads(target.read_text("utf-8").splitlines()[2])["question"] == "what is na\ufffdve?"
+
+
+def test_a_refused_model_leaves_conversation_and_model_as_they_were(terminal: Terminal) -> None:
+    terminal.type("what is the sum?", r"answer[^\n]*\n[^\n]*42")
+    terminal.type("/model foreign.gguf", r"no control token")
+    terminal.type("double it", r"answer[^\n]*\n[^\n]*84")
+    assert "scripted" in terminal.type("/model", r"dialect: lce")
+    assert terminal.leave() == 0
+
+
+def test_a_line_typed_while_a_solution_runs_is_answered_after_it(terminal: Terminal) -> None:
+    terminal.settle()
+    terminal.mark = len(terminal.raw)
+    terminal.child.send("slowly: what is the sum?\r")
+    terminal.wait_for(r"running the code|word|total")
+    terminal.child.send("double it\r")
+    terminal.wait_for(r"answer[^\n]*\n[^\n]*84")
+
+
+@pytest.mark.parametrize("word", ["help", "?", "HELP"])
+def test_a_plea_for_help_is_no_problem_to_solve(terminal: Terminal, word: str) -> None:
+    assert "─ answer" not in terminal.type(word, r"Ctrl-D: leave\.")
+
+
+@pytest.mark.parametrize("word", ["quit", "exit"])
+def test_words_that_end_other_programs_end_this_one(terminal: Terminal, word: str) -> None:
+    terminal.settle()
+    terminal.child.send(f"{word}\r")
+    terminal.child.expect(pexpect.EOF)
+    terminal.child.close()
+    assert terminal.child.exitstatus == 0
+
+
+def test_help_fits_a_screen_of_24_lines_and_80_columns(terminal: Terminal) -> None:
+    shown = terminal.type("/help", r"Ctrl-D: leave\.")
+    lines = shown[shown.index("/examples") :].split("\n")
+    assert len(lines) <= 24 - 1, "one line is the next prompt"
+    assert max(map(len, lines)) <= 80
+    for name in COMMANDS:
+        assert f"/{name}" in shown
+
+
+def test_examples_are_shown_at_the_start_and_on_demand(tmp_path: Path) -> None:
+    opened = Terminal(tmp_path, "--examples")
+    assert "What is the sum?" in opened.text
+    opened.type("/examples", r"Double it\.")
+    opened.child.close(force=True)
+
+
+def test_a_full_disk_costs_the_transcript_and_not_the_conversation(tmp_path: Path) -> None:
+    folder = tmp_path / "lost"
+    opened = Terminal(tmp_path, "--log", "/dev/full", "--history", str(folder / "history"))
+    opened.settle()
+    shutil.rmtree(folder)
+    opened.type("what is the sum?", r"answer[^\n]*\n[^\n]*42")
+    assert opened.raw.count("cannot be written") == 1
+    assert opened.raw.count("not remembered") == 1
+    opened.type("double it", r"answer[^\n]*\n[^\n]*84")
+    opened.type(f"/save {tmp_path}/rescued.jsonl", r"saved to")
+    assert (tmp_path / "rescued.jsonl").stat().st_mode & 0o777 == 0o600
+    assert opened.leave() == 0
+
+
+def test_a_home_that_cannot_be_written_costs_the_history_only(tmp_path: Path) -> None:
+    opened = Terminal(tmp_path, "--log", "/proc/none/chat.jsonl", "--history", "/proc/none/history")
+    opened.type("what is the sum?", r"answer[^\n]*\n[^\n]*42")
+    assert opened.leave() == 0
+
+
+def test_a_private_chat_leaves_no_figure_and_others_keep_theirs_to_their_owner(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="a plot needs matplotlib (the train extra)")
+    opened = Terminal(tmp_path, "--private")
+    opened.type("plot it", r"kept in memory alone")
+    opened.wait_for(r"answer")
+    opened.type(f"/export {tmp_path}/kept.html", r"written to")
+    assert opened.leave() == 0
+    assert list(tmp_path.rglob("*.png")) == []
+    assert (tmp_path / "kept.html").stat().st_mode & 0o777 == 0o600
+    opened = Terminal(tmp_path)
+    opened.type("plot it", r"figure saved")
+    opened.wait_for(r"answer")
+    assert [path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.png")] == [0o600]
+    opened.child.close(force=True)

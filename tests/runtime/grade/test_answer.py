@@ -19,8 +19,9 @@ def test_a_long_last_text_answers_with_its_last_box() -> None:
     assert final_answer([Block("text", LONG + r"\boxed{3}, no, \boxed{\frac{1}{\sqrt{2}}}.")]) == r"\frac{1}{\sqrt{2}}"
 
 
-def test_a_long_last_text_without_a_box_answers_nothing() -> None:
-    assert final_answer([Block("text", LONG + "it is 12.")]) is None
+def test_a_long_last_text_that_states_no_value_answers_nothing() -> None:
+    assert final_answer([Block("text", LONG + "the numbers are large.")]) is None
+    assert final_answer([Block("text", LONG + "it is 12.")]) == "12"
 
 
 def test_what_stands_only_in_an_execution_is_no_answer() -> None:

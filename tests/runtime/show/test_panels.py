@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import ConsoleDimensions
 
 from runtime.lce import EMPTY_EXECUTION, Block
 from runtime.sandbox import Limits, Sandbox
@@ -232,3 +233,27 @@ def test_graphics_escapes_carry_the_file_in_allowed_pieces() -> None:
     assert escapes[-1].startswith("\x1b_Gm=0;")
     assert all(len(escape.split(";", 1)[1]) <= 4096 for escape in escapes)
     assert iterm(b"abc", 40) == "\x1b]1337;File=inline=1;size=3;width=40;preserveAspectRatio=1:YWJj\x07"
+
+
+@pytest.mark.parametrize(("xterm", "factor"), [("", 2), ("XTerm(379)", 1)])
+def test_a_terminal_made_narrower_while_a_block_is_written_keeps_no_remains_of_it(
+    monkeypatch: pytest.MonkeyPatch, xterm: str, factor: int
+) -> None:
+    if xterm:
+        monkeypatch.setenv("XTERM_VERSION", xterm)
+    else:
+        monkeypatch.delenv("XTERM_VERSION", raising=False)
+    screen = io.StringIO()
+    console = make_console(file=screen, terminal=True)
+    console.size = ConsoleDimensions(100, 30)
+    with SolutionView(console) as view:
+        view.on_event(BlockStarted("code"))
+        view.on_event(TextPiece("code", "a = 1\nb = 2\nc = 3"))
+        drawn = screen.getvalue().rpartition("╭")[2].count("\n") + 1
+        assert drawn == 5, "three lines and the panel's frame"
+        before = len(screen.getvalue())
+        console.size = ConsoleDimensions(60, 30)  # a row of 100 columns becomes two of 60
+        time.sleep(0.1)
+        view.on_event(TextPiece("code", "\nd = 4"))
+    redrawn = screen.getvalue()[before:].partition("╭")[0]
+    assert redrawn.count("\x1b[1A") == drawn * factor - 1

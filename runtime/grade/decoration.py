@@ -1,0 +1,101 @@
+r"""Decoration: Markdown, colours, fonts, sizes, environments. What is left means what it meant with them.
+
+Every pattern is bounded in what it looks at, so that no text takes more time than its length.
+"""
+
+from __future__ import annotations
+
+import re
+
+_MARKDOWN = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in [
+        (r"`+", " "),
+        (r"^\s*(?:#{1,6}|>(?=\s*[-\d$\\*(]))\s*", ""),
+        # Emphasis; `2**3` is a power: a digit, letter or bracket touches the stars outside.
+        (r"(?<![\w)\]}*])\*{2,3}(?=[^\s*])([^*]{1,200})\*{2,3}(?![\w([{\\*])", r"\1"),
+        (r"(^|[:=]\s?|[a-z]{2}\s)\*(?=[^\s*])([^*]{1,200})\*(?![\w([{\\*])", r"\1\2"),
+        (r"(?<!\w)__(?=[^\s_])([^_]{1,200})__(?!\w)", r"\1"),
+        (r"(^|[:=]\s?|[a-z]{2}\s)_(?=[^\s_])([^_]{1,200})_(?=[.\s]|$)", r"\1\2"),
+        (r"^\*\s+(?=\S)", ""),
+        (r"<(b|i|u|em|strong|code|span|p)>([^<>]{0,200})</\1>", r"\2"),
+    ]
+]
+_SIZES = (
+    "tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge displaystyle textstyle scriptstyle "
+    "limits nolimits rm bf it bfseries itshape boldmath nonumber notag strut mathstrut noindent centering"
+).split()
+_ENVIRONMENTS = r"(?:aligned|align\*?|equation\*?|gather\*?|gathered|split|center|displaymath|math|multline\*?)"
+_LATEX = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in [
+        (r"\\(?:textcolor|color|mathcolor|colorbox)\s*(?:\[\w{1,9}\])?\s*\{[^{}]{0,40}\}", ""),
+        (r"\\fcolorbox\s*\{[^{}]{0,40}\}\s*\{[^{}]{0,40}\}", ""),
+        (r"\\(?:tag|label|[hv]space|[hv]?phantom|mspace)\*?\s*\{[^{}]{0,40}\}", " "),
+        (r"\\(?:kern|mkern|hskip|mskip)\s*-?[\d.]{1,9}\s*(?:pt|em|ex|mm|cm|mu)", " "),
+        (rf"\\(?:{'|'.join(_SIZES)})(?![A-Za-z])", " "),
+        (r"^\s*(?:\\(?:therefore|implies|Rightarrow|Longrightarrow|rightarrow|iff)(?![A-Za-z])|[⇒∴→⟹]|[=-]>)\s*", ""),
+        (r"\s*(?:\\(?:blacksquare|square|Box|qed|checkmark)(?![A-Za-z])|[■□∎✓✅])\s*$", ""),
+    ]
+]
+_ALIGNED = re.compile(rf"\\(?:begin|end)\{{{_ENVIRONMENTS}\}}")
+_BOLD = (
+    "bm|boldsymbol|pmb|mathbf|mathit|mathsf|mathtt|mathnormal|underline|uline|underbar|ensuremath|emph|textbf|textit"
+)
+_UPRIGHT = "mathrm|textrm|textsf|texttt|textsc|textup|textnormal|mbox|hbox|text"
+_POWER_OF_UNIT = re.compile(rf"(\\(?:{_UPRIGHT})\s*\{{[^{{}}]{{0,60}})\^\{{(-?\w)\}}(?=[^{{}}]{{0,60}}\}})")
+_FONT = re.compile(rf"\\({_BOLD}|{_UPRIGHT})\s*\{{([^{{}}]*)\}}")
+_NESTED_BOLD = re.compile(rf"\\(?:{_BOLD})(?![A-Za-z])\s*(?=[{{\w\\])")
+_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_PLAIN_NUMBER = re.compile(r"[-+]?[\d.,:/]*\d\s*(?:\\?%)?")
+
+
+def without_markdown(text: str) -> str:
+    """`text` without emphasis, code marks, heading marks and simple HTML tags."""
+    for pattern, replacement in _MARKDOWN:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def without_fonts(text: str) -> str:
+    r"""`text` without colours, sizes and fonts; words keep (or get) their `\text{}`, mathematics loses it."""
+    if "\\" not in text:
+        return text
+    for pattern, replacement in _LATEX:
+        text = pattern.sub(replacement, text)
+    if _ALIGNED.search(text):
+        text = _ALIGNED.sub(" ", text)
+        if r"\begin" not in text:
+            text = re.sub(r"\s*\\\\\s*(?=\S)", ", ", text.replace("&", "")).replace(r"\\", " ")
+    text = _POWER_OF_UNIT.sub(r"\1^\2", text)
+    text = _FONT.sub(_font, text)
+    return _NESTED_BOLD.sub("", text)
+
+
+def _font(match: re.Match[str]) -> str:
+    command, content = match[1], match[2]
+    inner = content.strip()
+    if _PLAIN_NUMBER.fullmatch(inner):
+        return f" {inner} " if content != inner else inner
+    upright = command in _UPRIGHT.split("|")
+    if upright and ((inner in ("e", "i") and command == "mathrm") or re.fullmatch(r"\\[A-Za-z]+", inner)):
+        return f"{{{inner}}}"
+    if not upright and not _WORD.search(inner):
+        return f"{{{content}}}"
+    return rf"\text{{{content}}}"
+
+
+def without_outer_braces(text: str) -> str:
+    """`text` without braces that only hold it together: `{58}`; a list in braces is a set and keeps them."""
+    for _ in range(4):
+        if not (text.startswith("{") and text.endswith("}")):
+            return text
+        depth = 0
+        for index, character in enumerate(text):
+            if text[index - 1] == "\\" and index:
+                continue
+            depth += (character == "{") - (character == "}")
+            if (depth == 0 and index < len(text) - 1) or (depth == 1 and character in ",;"):
+                return text
+        text = text[1:-1].strip()
+    return text
