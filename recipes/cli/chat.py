@@ -53,7 +53,7 @@ or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept 
         choices=("auto", "kitty", "iterm", "sixel", "blocks", "off"),
         help="how plots are shown (default auto)",
     )
-    result.add_argument("--private", action="store_true", help="keep neither transcript nor input history")
+    result.add_argument("--private", action="store_true", help="keep no transcript, no input history and no figures")
     result.add_argument("--unsafe-exec", action="store_true", help="run code WITHOUT isolation where none works here")
     add_model_arguments(result)
     add_solver_arguments(result)
@@ -62,7 +62,7 @@ or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept 
 
 def run(args: argparse.Namespace) -> int:
     """Hold a conversation."""
-    from recipes.cli.models import find, resolve
+    from recipes.cli.models import examples_of, find, resolve
     from recipes.cli.places import state_folder
     from recipes.cli.solve import warn_unsafe
     from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
@@ -92,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
         resume=resume,
         resolve=resolve,
         models=lambda: [item.name for item in find()],
-        images_folder=chats / log.stem,
+        images_folder=None if args.private else chats / log.stem,
+        examples=examples_of,
         unsafe_exec=args.unsafe_exec,
     )
     return chat(options)
@@ -116,7 +117,7 @@ def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
 
 def _choose(resume: Recorded | None) -> str | None:
     """First use: say what there is and offer the packaged model. None where nobody can answer."""
-    from recipes.cli.models import NANO, find, how_to_get_one, size_text
+    from recipes.cli.models import NANO, find, how_to_get_one, resolve, size_text
     from runtime.show.panels import make_console
 
     found = find()
@@ -138,8 +139,13 @@ def _choose(resume: Recorded | None) -> str | None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         console.print(f"Name one: mathcoder chat {default}", style="red")
         return None
-    try:
-        answer = input(f"Model [{default}]: ").strip()
-    except EOFError:
-        return None
-    return answer or default
+    while True:
+        try:
+            answer = input(f"Model [{default}]: ").strip() or default
+            resolve(answer)
+        except EOFError:
+            return None
+        except InputError as error:
+            console.print(error.for_people(), style="red", markup=False)
+        else:
+            return answer

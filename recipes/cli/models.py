@@ -140,6 +140,13 @@ def resolve(name: str | None) -> Path:
     raise InputError(f"there is no model file {name}", "", f"{known}`mathcoder models` lists what there is")
 
 
+def examples_of(path: Path) -> list[str]:
+    """Problems that the model at `path` is known to solve; empty where nothing is known."""
+    from recipes.nano.examples import EXAMPLES
+
+    return list(EXAMPLES) if path.resolve() == PACKAGED_MODEL.resolve() else []
+
+
 def size_text(size: int) -> str:
     """Bytes as a person reads them."""
     value, unit = float(size), "B"

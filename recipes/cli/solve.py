@@ -38,6 +38,7 @@ Results go to standard output, progress to standard error. The exit code is 1 wh
 answer, or where an item of a batch ends in an error.""",
         examples=[
             ('mathcoder solve nano "Write 77 in base 2."', "watch it being solved"),
+            ("mathcoder solve nano --examples", "problems that this model solves, one a line"),
             ('echo "Write 77 in base 2." | mathcoder solve nano --answer-only', "the answer and nothing else"),
             ('mathcoder solve model.gguf "..." --samples 8', "eight solutions vote"),
             ('mathcoder solve model.gguf "..." --to solution.ipynb', "as a notebook (also .md, .html, .json)"),
@@ -45,8 +46,14 @@ answer, or where an item of a batch ends in an error.""",
         ],
         see_also=["chat", "eval", "models"],
     )
-    result.add_argument("model", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
+    result.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a GGUF file, or a name from `mathcoder models` (default: the setting `model`)",
+    )
     result.add_argument("question", nargs="?", metavar="QUESTION", help="the question (default: standard input)")
+    result.add_argument("--examples", action="store_true", help="print problems that the model is known to solve")
     result.add_argument("--questions", metavar="FILE", help="solve every question of a file; - for standard input")
     result.add_argument("--out", type=Path, metavar="FILE", help="with --questions: keep results in this .jsonl file")
     result.add_argument(
@@ -68,10 +75,20 @@ def run(args: argparse.Namespace) -> int:
     """Solve."""
     from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
 
-    _check(args)
     preferences = person(args)
+    if args.question is None and args.questions is None and preferences.model and not _is_model(args.model):
+        args.model, args.question = preferences.model, args.model
+    elif args.question is None and " " in (args.model or "") and not _is_model(args.model):
+        raise InputError(
+            "no model was named",
+            "there is a question alone",
+            'write `mathcoder solve nano "..."`, or set MATHCODER_MODEL',
+        )
+    _check(args)
     settings, limits = solver_settings(args, preferences), cell_limits(preferences)
     model = model_of(args, args.model)
+    if args.examples:
+        return _print_examples(model)
     if args.questions is not None:
         from recipes.cli.solve_many import read_questions, solve_many
 
@@ -89,6 +106,29 @@ def run(args: argparse.Namespace) -> int:
         return _solve(args, engine, question, settings, limits, preferences)
     finally:
         engine.close()
+
+
+def _is_model(word: str | None) -> bool:
+    """Whether the one word on the command line names a model; else it is a question for the model in the settings."""
+    from recipes.cli.models import resolve
+
+    if word is None:
+        return False
+    try:
+        resolve(word)
+    except InputError:
+        return word.endswith(".gguf")
+    return True
+
+
+def _print_examples(model: Path | str) -> int:
+    from recipes.cli.models import examples_of
+
+    problems = examples_of(Path(model))
+    if not problems:
+        raise InputError(f"nothing is known about what {model} solves", "", "ask it a question and see")
+    print("\n".join(problems))
+    return 0
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -1,0 +1,26 @@
+"""The problems that nano is said to solve."""
+
+from __future__ import annotations
+
+from recipes.cli.places import PACKAGED_MODEL
+from recipes.nano.examples import EXAMPLES
+from runtime.engine import load
+from runtime.grade import equivalent
+from runtime.settings import SolverSettings
+from runtime.solver.batch import Item, solve_batch
+
+
+def test_the_packaged_model_solves_every_problem_it_is_said_to_solve() -> None:
+    engine = load(PACKAGED_MODEL)
+    items = [Item(str(index), index, question) for index, question in enumerate(EXAMPLES)]
+    golds = list(EXAMPLES.values())
+    try:
+        answers = {item.index: solution.answer for item, solution in solve_batch(engine, items, SolverSettings())}
+    finally:
+        engine.close()
+    wrong = {
+        item.question: answers[item.index]
+        for item in items
+        if not equivalent(answers[item.index] or "", golds[item.index])
+    }
+    assert wrong == {}
