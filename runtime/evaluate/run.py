@@ -218,8 +218,8 @@ def grader_hash() -> str:
 
     folder = Path(__file__).resolve().parent.parent / "grade"
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        digest.update(f"{path.name}:{sha256_file(path)}\n".encode())
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}:{sha256_file(path)}\n".encode())
     return digest.hexdigest()
 
 

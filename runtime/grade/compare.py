@@ -6,10 +6,10 @@ import functools
 import re
 
 from runtime.grade import algebra
-from runtime.grade.clean import canonical, clean
-from runtime.grade.nodes import Answer, Words
-from runtime.grade.reader import read
-from runtime.grade.shapes import same
+from runtime.grade.comparing.shapes import same
+from runtime.grade.reading.nodes import Answer, Words
+from runtime.grade.reading.reader import read
+from runtime.grade.reading.spelling import canonical, clean
 from runtime.grade.strict import strict_equal
 
 LONGEST_ANSWER = 1000

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from runtime.grade.clean import clean
 from runtime.grade.compare import LONGEST_ANSWER
-from runtime.grade.nodes import Answer, Assignment, Group, Listing, Matrix, Scalar, Union, Words
-from runtime.grade.reader import read
+from runtime.grade.comparing.values import variables
+from runtime.grade.reading.nodes import Answer, Assignment, Group, Listing, Matrix, Scalar, Union, Words
+from runtime.grade.reading.reader import read
+from runtime.grade.reading.spelling import clean
 from runtime.grade.strict import plain_number
-from runtime.grade.values import variables
 
 
 def difference(prediction: str | None, gold: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from runtime.grade.boxes import last_boxed
-from runtime.grade.decoration import without_markdown
-from runtime.grade.sentences import is_broken, stated
+from runtime.grade.reading.boxes import last_boxed
+from runtime.grade.reading.decoration import without_markdown
+from runtime.grade.reading.sentences import is_broken, stated
 from runtime.lce import CONTROL_TOKENS, Block, parse
 
 __all__ = ["LONGEST_BARE_ANSWER", "final_answer", "last_boxed"]

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.grade import algebra, equivalent, final_answer
-from runtime.grade.clean import clean
-from runtime.grade.reader import read
+from runtime.grade.reading.reader import read
+from runtime.grade.reading.spelling import clean
 
 LIMIT_SECONDS = 2.0
 SLACK = 3

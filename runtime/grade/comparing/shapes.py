@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from runtime.grade import moments_equal as moments
-from runtime.grade import regions, values
-from runtime.grade.families import same_parameter
-from runtime.grade.nodes import (
+from runtime.grade.comparing import moments, regions, values
+from runtime.grade.comparing.families import same_parameter
+from runtime.grade.comparing.regions import FLIPPED
+from runtime.grade.comparing.scalars import expressions_equal, proportional
+from runtime.grade.reading.nodes import (
     Answer,
     Assignment,
     BaseNumeral,
@@ -29,9 +30,7 @@ from runtime.grade.nodes import (
     Union,
     Words,
 )
-from runtime.grade.regions import FLIPPED
-from runtime.grade.scalars import expressions_equal, proportional
-from runtime.grade.units import compatible, conversion
+from runtime.grade.reading.units import compatible, conversion
 
 _HUNDRED = Number(Fraction(100), 0, 1)
 _LONGEST_LIST = 60

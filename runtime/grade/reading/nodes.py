@@ -168,3 +168,8 @@ Answer = (
     | Assignment
     | Relation
 )
+
+INFINITY = Scalar(Symbol("infty"))
+MINUS_INFINITY = Scalar(Call("neg", (Symbol("infty"),)))
+REALS = Group("(", ")", (MINUS_INFINITY, INFINITY))
+"""All real numbers."""

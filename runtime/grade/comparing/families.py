@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from runtime.grade import values
-from runtime.grade.nodes import Call, Expression, Number, Symbol
-from runtime.grade.series import replaced
+from runtime.grade.comparing import values
+from runtime.grade.reading.nodes import Call, Expression, Number, Symbol
+from runtime.grade.reading.series import replaced
 
 _INTEGERS = frozenset("k n m l N K".split())
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from runtime.grade.nodes import Expression, Number, Symbol
+from runtime.grade.reading.nodes import Expression, Number, Symbol
 
 if TYPE_CHECKING:
     Value = Any
@@ -159,8 +159,8 @@ def _add(*terms: Value) -> Value:
 
 
 @_exactly
-def _mul(left: Value, right: Value) -> Value:
-    return left * right
+def _mul(*factors: Value) -> Value:
+    return functools.reduce(lambda product, factor: product * factor, factors)
 
 
 @_exactly

@@ -32,6 +32,7 @@ _LATEX = [
         (r"\\(?:textcolor|color|mathcolor|colorbox)\s*(?:\[\w{1,9}\])?\s*\{[^{}]{0,40}\}", ""),
         (r"\\fcolorbox\s*\{[^{}]{0,40}\}\s*\{[^{}]{0,40}\}", ""),
         (r"\\(?:tag|label|[hv]space|[hv]?phantom|mspace)\*?\s*\{[^{}]{0,40}\}", " "),
+        (r"(?<=\d)\\(?:mathrm|text|rm)\s?\{\s?[eE]\s?\}(?=[-+]?\d)", "e"),
         (r"\\(?:kern|mkern|hskip|mskip)\s*-?[\d.]{1,9}\s*(?:pt|em|ex|mm|cm|mu)", " "),
         (rf"\\(?:{'|'.join(_SIZES)})(?![A-Za-z])", " "),
         (r"^\s*(?:\\(?:therefore|implies|Rightarrow|Longrightarrow|rightarrow|iff)(?![A-Za-z])|[⇒∴→⟹]|[=-]>)\s*", ""),

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from runtime.grade.clean import canonical
-from runtime.grade.expression import Parser
-from runtime.grade.moments import notation
-from runtime.grade.nodes import (
+from runtime.grade.reading.expression import DEEPEST, Parser
+from runtime.grade.reading.names import assigned_name
+from runtime.grade.reading.nodes import (
+    REALS,
     Answer,
     Assignment,
     Call,
@@ -32,10 +32,11 @@ from runtime.grade.nodes import (
     Unreadable,
     Words,
 )
-from runtime.grade.plain import SPACED_THOUSANDS, THOUSANDS, join_thousands, other_readings, simple
-from runtime.grade.quantities import compound, quantities, read_scalar
-from runtime.grade.regions import REALS
-from runtime.grade.tokens import Token, tokenize
+from runtime.grade.reading.notations import notation
+from runtime.grade.reading.plain import SPACED_THOUSANDS, THOUSANDS, join_thousands, other_readings, simple
+from runtime.grade.reading.quantities import compound, quantities, read_scalar
+from runtime.grade.reading.spelling import canonical
+from runtime.grade.reading.tokens import Token, tokenize
 
 _OPENERS = {"(", "[", "{", r"\{", r"\lfloor", r"\lceil"}
 _CLOSERS = {")", "]", "}", r"\}", r"\rfloor", r"\rceil"}
@@ -77,7 +78,7 @@ def _read_text(text: str) -> list[Answer]:
     for reader in (_read_all, _read_words):
         try:
             return [reader(text)]
-        except (Unreadable, RecursionError):
+        except Unreadable:
             continue
     return []
 
@@ -91,7 +92,15 @@ def _read_words(text: str) -> Answer:
 
 
 def _read_all(text: str) -> Answer:
-    return _read_tokens(tokenize(text))
+    tokens = tokenize(text)
+    depth = deepest = 0
+    for token in tokens:
+        if token.kind == "operator":
+            depth += (token.text in _OPENERS) - (token.text in _CLOSERS)
+            deepest = max(deepest, depth)
+    if deepest > DEEPEST // 2:
+        raise Unreadable
+    return _read_tokens(tokens)
 
 
 def _read_tokens(tokens: list[Token]) -> Answer:
@@ -206,7 +215,7 @@ def _read_value(tokens: list[Token]) -> Answer:
 
 def _read_relation(tokens: list[Token], sides: list[list[Token]]) -> Answer:
     operators = [_RELATIONS[token.text] for token in _at_top(tokens, _RELATIONS)]
-    name = _assigned_name(sides[0])
+    name = assigned_name(sides[0])
     if name is not None and set(operators) == {"="}:
         return Assignment(name, _computed(sides[-1]))
     return Relation(tuple(Parser(side).finish() for side in sides), tuple(operators))
@@ -228,46 +237,6 @@ def _at_top(tokens: list[Token], texts: dict[str, str]) -> list[Token]:
 
     _split(tokens, note)
     return found
-
-
-_NAME = re.compile(
-    # x, x_1, AB, f(x), f'(x), f^{-1}(x), P(3), f(x,y), f(10)
-    r"[A-Za-z]+(_\{?\\?[\w+,-]+\}?)?'{0,2}(\^\{?-1\}?)?(\((?:[a-z]|-?\d+(?:\.\d+)?)(,(?:[a-z]|-?\d+(?:\.\d+)?))*\))?'?"
-    r"|\([a-z](,[a-z])+\)|\\frac\{?(?:d|\\partial)\^?2?[a-z]\}?\{(?:d|\\partial)[a-z]\^?2?\}"
-    r"|m?\\angle\{?[A-Z]{1,3}\}?|(?:\\triangle)?\[?[A-Z]{2,6}\]?|\|[A-Z]{2}\|"
-    r"|\\(?:overline|hat|bar|vec|tilde|overrightarrow|widehat|overarc)\{?[A-Za-z]{1,3}\}?(_\w)?|\{[A-Za-z]\}"
-    # The sine of an angle; a probability, an expectation, a function of anything.
-    r"|(?:sin|cos|tan|cot|sec|csc)\{?(?:[A-Z]|\\?angle[A-Z]{1,3}|theta|alpha|beta|gamma|phi)\}?"
-    r"|\(f\\circg\)\(.{1,40}\)"
-)
-_OF = re.compile(
-    r"(?:[PEfghFGHQ]|Pr|Var|Cov|SD|\\Pr|\\Var|\\Cov|\\mathbb\{?[PE]\}?|\{[PE]\}|n(?=\([A-Z])|gcd|lcm|max|min)"
-    r"(?:_\{?\w{1,9}\}?)?'{0,2}(?:\^\{?-?\d\}?)?[(\[]"
-)
-
-
-def _assigned_name(side: list[Token]) -> str | None:
-    """The name on the left of `x = 5`, `f(x) = 5` or `(x, y) = (1, 2)`, or None where it is an expression."""
-    text = "".join(token.text for token in side)
-    if side and _NAME.fullmatch(text):
-        return text if len(text) <= 48 else None
-    opened = _OF.match(text)
-    if opened and len(text) <= 60 and _spans(text[opened.end() - 1 :]):
-        return text
-    if len(text) <= 40 and side and all(token.kind in ("name", "text") for token in side):
-        # `Total cost = 12`
-        return text if any(len(token.text) > 3 for token in side) else None
-    return None
-
-
-def _spans(text: str) -> bool:
-    """Whether the bracket that begins `text` is closed at its end and not before."""
-    depth = 0
-    for index, character in enumerate(text):
-        depth += (character in "([") - (character in ")]")
-        if depth == 0:
-            return index == len(text) - 1
-    return False
 
 
 def _read_matrix(tokens: list[Token], begun: int) -> Answer:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from runtime.grade.expression import Parser
-from runtime.grade.nodes import Answer, Call, Number, Scalar, Unreadable
-from runtime.grade.tokens import Token
-from runtime.grade.units import MAGNITUDES, SHORT, canonical_unit, conversion
+from runtime.grade.reading.expression import Parser
+from runtime.grade.reading.nodes import Answer, Call, Number, Scalar, Unreadable
+from runtime.grade.reading.tokens import Token
+from runtime.grade.reading.units import MAGNITUDES, SHORT, canonical_unit, conversion
 
 _CURRENCIES = {r"\usd": "usd", r"\eur": "eur", r"\gbp": "gbp"}
 

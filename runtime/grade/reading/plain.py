@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from runtime.grade.expression import Parser
-from runtime.grade.moments import dimensions, read_moment, whole_hour
-from runtime.grade.nodes import Answer, BaseNumeral, Number, Scalar
-from runtime.grade.regions import REALS
-from runtime.grade.tokens import tokenize
-from runtime.grade.units import canonical_unit
+from runtime.grade.reading.expression import Parser
+from runtime.grade.reading.nodes import REALS, Answer, BaseNumeral, Number, Scalar
+from runtime.grade.reading.notations import dimensions, read_moment, whole_hour
+from runtime.grade.reading.tokens import tokenize
+from runtime.grade.reading.units import canonical_unit
 
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
 _BASES = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from runtime.grade import values
-from runtime.grade.nodes import Call, Expression, Number
+from runtime.grade.comparing import values
+from runtime.grade.reading.nodes import Call, Expression, Number
 
 ENOUGH_POINTS = 2
 """Points where both sides have a value, before an agreement counts. Two rational points of five-digit coordinates agree

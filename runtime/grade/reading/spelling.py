@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 
-from runtime.grade.boxes import last_boxed
-from runtime.grade.characters import in_ascii
-from runtime.grade.decoration import without_fonts, without_markdown, without_outer_braces
-from runtime.grade.sentences import ANNOUNCED
-from runtime.grade.units import SHORT
+from runtime.grade.reading.boxes import last_boxed
+from runtime.grade.reading.characters import in_ascii
+from runtime.grade.reading.decoration import without_fonts, without_markdown, without_outer_braces
+from runtime.grade.reading.sentences import ANNOUNCED
+from runtime.grade.reading.units import SHORT
 
 _TWO_LETTERS = "|".join(sorted(unit for unit in SHORT if len(unit) == 2 and unit.isalpha()))
 _SUBSTITUTIONS = [

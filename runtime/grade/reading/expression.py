@@ -9,28 +9,19 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from runtime.grade.nodes import Call, Expression, Number, Symbol, Unreadable
-from runtime.grade.series import series
-from runtime.grade.tokens import Token
+from runtime.grade.reading.nodes import Call, Expression, Number, Symbol, Unreadable
+from runtime.grade.reading.numerals import product_of, read_number
+from runtime.grade.reading.series import MOST_TERMS, bound, written_out
+from runtime.grade.reading.tokens import Token
 
-DEEPEST = 40
+DEEPEST = 60
+"""Levels of brackets, arguments and exponents within each other."""
+_MOST_QUOTIENTS, _MOST_POSTFIXES = 20, 4
 _LONGEST_PRODUCT_OF_LETTERS = 3
 _CLOSERS = {"(": ")", "[": "]", "{": "}", "|": "|"}
 _FUNCTION_NAMES = "fghFGHPQ"
 _FLOORS = {r"\lfloor": (r"\rfloor", "floor"), r"\lceil": (r"\rceil", "ceil")}
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
-
-
-def read_number(text: str) -> Number:
-    """The numeral `text`, exactly."""
-    mantissa, _, exponent = text.lower().partition("e")
-    if exponent and abs(int(exponent[:6])) > 5000:
-        raise Unreadable
-    whole, _, decimals = mantissa.partition(".")
-    decimals = decimals.rstrip("0")
-    value = Fraction(int((whole or "0") + decimals), 10 ** len(decimals)) * Fraction(10) ** int(exponent or 0)
-    digits = len((whole + decimals).lstrip("0"))
-    return Number(value, max(0, len(decimals) - int(exponent or 0)) if decimals or exponent else 0, digits)
 
 
 class Parser:
@@ -41,6 +32,7 @@ class Parser:
         self.position = 0
         self.depth = 0
         self.bars = 0
+        self.terms = 1
 
     def finish(self) -> Expression:
         """The expression that all tokens make up.
@@ -77,11 +69,19 @@ class Parser:
             raise Unreadable
         self.position += 1
 
-    def sum(self) -> Expression:
-        """term (+|- term)*"""
+    def descend(self) -> None:
+        """Note that one level more is read; whoever calls it takes the level back at its end.
+
+        Raises:
+            Unreadable: there are too many levels.
+        """
         self.depth += 1
         if self.depth > DEEPEST:
             raise Unreadable
+
+    def sum(self) -> Expression:
+        """term (+|- term)*"""
+        self.descend()
         terms = [self.product()]
         while self.peek("+", "-"):
             sign = self.take().text
@@ -92,21 +92,25 @@ class Parser:
 
     def product(self) -> Expression:
         """Factors joined by `*`, `/` or nothing, from left to right."""
-        result = self.signed()
+        factors = [self.signed()]
+        quotients = 0
         while True:
             if self.peek("*"):
                 self.take()
-                result = Call("mul", (result, self.signed()))
+                factors.append(self.signed())
             elif self.peek("/"):
                 self.take()
-                result = Call("div", (result, self.signed()))
+                quotients += 1
+                if quotients > _MOST_QUOTIENTS:
+                    raise Unreadable
+                factors = [Call("div", (product_of(factors), self.signed()))]
             elif self.starts_factor():
                 # Two numerals side by side are a sequence or a slip, never a product; 3!7! is one.
                 if self.tokens[self.position].kind == "number" and not self.at(self.position - 1, "!"):
                     raise Unreadable
-                result = Call("mul", (result, self.power()))
+                factors.append(self.power())
             else:
-                return result
+                return product_of(factors)
 
     def signed(self) -> Expression:
         """A factor with its signs."""
@@ -142,15 +146,15 @@ class Parser:
 
     def postfix(self, base: Expression) -> Expression:
         """Factorials and degree signs."""
-        while self.peek("!", r"\deg"):
+        for _ in range(_MOST_POSTFIXES):
+            if not self.peek("!", r"\deg"):
+                break
             base = Call("factorial" if self.take().text == "!" else "degrees", (base,))
         return base
 
     def exponent(self) -> Expression:
         """What follows `^`: a braced expression, or one signed factor with an exponent of its own."""
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise Unreadable
+        self.descend()
         negative = self.peek("-")
         if negative or self.peek("+"):
             self.take()
@@ -176,7 +180,12 @@ class Parser:
 
     def primary(self) -> Expression:
         """A numeral, a name, a bracket, a fraction, a root or a function with its argument."""
-        token = self.take()
+        self.descend()
+        expression = self._primary(self.take())
+        self.depth -= 1
+        return expression
+
+    def _primary(self, token: Token) -> Expression:
         if token.kind == "number":
             return self.mixed(token)
         if token.kind == "symbol":
@@ -194,13 +203,31 @@ class Parser:
         if token.text == r"\binom":
             return Call("binomial", (self.argument(), self.argument()))
         if token.text in (r"\sum", r"\prod"):
-            return series(self, token.text)
+            return self.series(token.text)
         if token.text in _FLOORS:
             closer, name = _FLOORS[token.text]
             inner = self.sum()
             self.expect(closer)
             return Call(name, (inner,))
         raise Unreadable
+
+    def series(self, command: str) -> Expression:
+        """A sum or product with numerals as bounds, written out; the summand ends where a product does."""
+        self.expect("_")
+        self.expect("{")
+        name = self.take()
+        self.expect("=")
+        first = bound(self.sum())
+        self.expect("}")
+        self.expect("^")
+        last = bound(self.exponent())
+        # Sums within sums multiply.
+        self.terms *= last - first + 1
+        if name.kind not in ("name", "symbol") or last < first or self.terms > MOST_TERMS:
+            raise Unreadable
+        body = self.product()
+        self.terms //= last - first + 1
+        return written_out(command, name.text, first, last, body)
 
     def bracket(self, opener: str) -> Expression:
         """The inside of a bracket; bars mean the absolute value."""
@@ -242,6 +269,12 @@ class Parser:
 
     def argument(self) -> Expression:
         """One LaTeX argument: a braced expression, or a single token (`\\frac12` cuts `12` in two)."""
+        self.descend()
+        expression = self._argument()
+        self.depth -= 1
+        return expression
+
+    def _argument(self) -> Expression:
         if self.peek("{"):
             self.take()
             return self.bracket("{")
@@ -354,11 +387,12 @@ class Parser:
         negative = self.peek("-")
         if negative:
             self.take()
-        argument = self.power()
+        factors = [self.power()]
         while (
             self.position < len(self.tokens)
             and (self.tokens[self.position].kind in ("name", "symbol") or self.peek(r"\frac"))
             and not re.fullmatch(r"sqrt", self.tokens[self.position].text)
         ):
-            argument = Call("mul", (argument, self.power()))
+            factors.append(self.power())
+        argument = product_of(factors)
         return (Call("neg", (argument,)) if negative else argument,)

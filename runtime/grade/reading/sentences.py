@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from runtime.grade.decoration import without_markdown
-from runtime.grade.units import is_unit
+from runtime.grade.reading.decoration import without_markdown
+from runtime.grade.reading.units import is_unit
 
 _TAIL = 600
 _LONGEST_VALUE = 200

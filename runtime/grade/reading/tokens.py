@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from runtime.grade.nodes import Unreadable
+from runtime.grade.reading.nodes import Unreadable
 
 LONGEST = 400
 """Tokens. Anything longer is a derivation, not an answer."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from runtime.grade.nodes import Answer, Joined, Moment, Number, Scalar
-from runtime.grade.tokens import Token
+from runtime.grade.reading.nodes import Answer, Joined, Moment, Number, Scalar
+from runtime.grade.reading.tokens import Token
 
 _LONGEST = 16
 """Tokens: `11 : 45 : 30 p . m .` and some to spare."""

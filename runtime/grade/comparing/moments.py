@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from runtime.grade.nodes import Call, Joined, Moment, Number, Ratio, Scalar
-from runtime.grade.scalars import expressions_equal
-from runtime.grade.units import conversion
+from runtime.grade.comparing.scalars import expressions_equal
+from runtime.grade.reading.nodes import Call, Joined, Moment, Number, Ratio, Scalar
+from runtime.grade.reading.units import conversion
 
 _HOUR, _MINUTE = 3600, 60
 

@@ -11,13 +11,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from runtime.grade import values
-from runtime.grade.nodes import Answer, Call, Difference, Expression, Group, Listing, Relation, Scalar, Symbol, Union
+from runtime.grade.comparing import values
+from runtime.grade.reading.nodes import (
+    INFINITY,
+    MINUS_INFINITY,
+    Answer,
+    Call,
+    Difference,
+    Expression,
+    Group,
+    Listing,
+    Relation,
+    Scalar,
+    Symbol,
+    Union,
+)
 
 FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
-INFINITY = Scalar(Symbol("infty"))
-MINUS_INFINITY = Scalar(Call("neg", (Symbol("infty"),)))
-REALS = Group("(", ")", (MINUS_INFINITY, INFINITY))
 
 
 @dataclass(frozen=True, slots=True)
