@@ -44,6 +44,44 @@ def test_answer_only_prints_the_answer_and_nothing_else(model: str, capsys: pyte
     assert capsys.readouterr().out == "132\n"
 
 
+def test_where_the_settings_name_a_model_one_word_is_the_question(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MATHCODER_MODEL", model)
+    assert main(["solve", "What is 12! / 10!?", "--answer-only"]) == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"What is 12! / 10!?")))
+    assert main(["solve", "--answer-only"]) == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"What is 12! / 10!?")))
+    assert main(["solve", model, "--answer-only"]) == 0
+    assert capsys.readouterr().out == "132\n" * 3
+
+
+def test_a_question_without_a_model_says_how_to_name_one(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "What is 12! / 10!?"]) == 2
+    assert "MATHCODER_MODEL" in capsys.readouterr().err
+    assert main(["solve", str(Path(model).with_name("none.gguf")), "q"]) == 2
+
+
+def test_what_a_model_solves_can_be_listed(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "nano", "--examples"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) >= 3
+    assert main(["solve", model, "--examples"]) == 2
+
+
+def test_a_chat_asks_again_where_the_model_typed_does_not_exist(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = iter(["no-such-model", model])
+    monkeypatch.setattr("builtins.input", lambda _: next(typed))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    started: list[Path] = []
+    monkeypatch.setattr("runtime.chat.app.chat", lambda options: started.append(options.model) or 0)
+    assert main(["chat"]) == 0
+    assert started == [Path(model)]
+    assert "no-such-model" in capsys.readouterr().err
+
+
 def test_json_is_one_object_with_blocks_counts_and_the_model(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["solve", model, "q", "--json", "--seed", "7"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -18,9 +18,6 @@ def test_the_packaged_model_solves_every_problem_it_is_said_to_solve() -> None:
         answers = {item.index: solution.answer for item, solution in solve_batch(engine, items, SolverSettings())}
     finally:
         engine.close()
-    wrong = {
-        item.question: answers[item.index]
-        for item in items
-        if not equivalent(answers[item.index] or "", golds[item.index])
-    }
-    assert wrong == {}
+    given = [answers[index] or "" for index in range(len(items))]
+    wrong = [(told, gold) for told, gold in zip(given, golds, strict=True) if not equivalent(told, gold)]
+    assert wrong == []
