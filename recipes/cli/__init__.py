@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from recipes.cli.command import Parser, filled, help_width, paint, wants_colour
+from recipes.cli.command import Parser, filled, help_width, missing_library, paint, wants_colour
 from runtime.errors import InputError, MathCoderError
 
 VERBS: dict[str, str] = {
@@ -85,6 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        missing = missing_library(error)
+        if missing is not None:
+            _complain(missing.for_people())
+            return missing.exit_code
         detail = " ".join(str(error).split()) or "no message"
         _complain(
             f"unexpected {type(error).__name__}: {detail}. This is a fault of MathCoder Toolkit; "

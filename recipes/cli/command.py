@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib.util
 import os
 import re
 import sys
@@ -158,6 +159,39 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             hint = nearest(unknown.group(1).split("=")[0], self._option_string_actions)
         raise InputError(message, "", f"{hint} See `mathcoder {self.verb} --help`".strip())
+
+
+TRAINING = frozenset(
+    "accelerate bitsandbytes datasets huggingface_hub matplotlib peft plotext pyarrow safetensors sentencepiece "
+    "tokenizers torch transformers".split()
+)
+"""Import names of the `train` extra, which the laptop install leaves out."""
+
+
+def require_training(verb: str) -> None:
+    """Refuse a verb that trains or converts where the libraries for it are not installed, before any work.
+
+    Raises:
+        InputError: with the command that installs them.
+    """
+    for module in ("torch", "transformers"):  # they stand for all
+        try:
+            found = importlib.util.find_spec(module) is not None
+        except ModuleNotFoundError:
+            found = False
+        if not found:
+            raise not_installed(module, f"`mathcoder {verb}` cannot work without it")
+
+
+def missing_library(error: BaseException) -> InputError | None:
+    """What to raise in place of `error` where it says that a library of the `train` extra is not installed."""
+    module = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return not_installed(module, "This call cannot work without it") if module in TRAINING else None
+
+
+def not_installed(module: str, consequence: str) -> InputError:
+    """What to raise where `module`, a library of the `train` extra, is missing."""
+    return InputError(f"{module} is not installed", consequence, 'pip install "mathcoder-toolkit[train]"')
 
 
 def positive_int(text: str) -> int:

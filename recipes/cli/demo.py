@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recipes.cli.command import Parser, positive_int
+from recipes.cli.command import Parser, positive_int, require_training
 
 
 def parser() -> Parser:
@@ -34,4 +34,5 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     from recipes.demo import demo
 
+    require_training("demo")
     return demo(args.out, fast=args.fast, problems=args.problems)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.cli.command import Parser, positive_int, say
+from recipes.cli.command import Parser, positive_int, require_training, say
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         return _check(args.check, as_json=args.json)
     if args.run is None:
         raise InputError("RUN is missing", "nothing was exported", "give a run folder, e.g. one below runs/")
+    require_training("export")
     if args.adapter_only:
         return _adapter_only(args)
     from rich.console import Console

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from recipes.cli.command import Parser
+from recipes.cli.command import Parser, require_training
 from recipes.cli.train import add_recipe_arguments, recipe_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ the way to validate one. The exit code is 1 where the run does not fit.""",
 
 def run(args: argparse.Namespace) -> int:
     """Plan and print."""
+    require_training("plan")
     from rich.console import Console
 
     from qlora.devices import announce_gpus

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from recipes.cli.command import Parser
+from recipes.cli.command import Parser, require_training
 from runtime.errors import MathCoderError
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _run(args: argparse.Namespace) -> int:
     from runtime.files import write_text
 
     recipe = recipe_of(args)
+    require_training("train")
     # Progress goes to standard error: standard output is for the summary.
     from rich.console import Console
 
