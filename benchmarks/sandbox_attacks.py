@@ -40,11 +40,12 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from runtime.errors import SandboxError  # noqa: E402
-from runtime.sandbox import CellResult, Limits, Sandbox, for_model, for_screen, host  # noqa: E402
+from runtime.sandbox import CellResult, Limits, Sandbox, host  # noqa: E402
 from runtime.sandbox.boundary import bubblewrap, kernel  # noqa: E402
 from runtime.sandbox.host import launchers  # noqa: E402
 from runtime.sandbox.inside.allowance import MOST  # noqa: E402
 from runtime.sandbox.inside.supervisor import STARVED_GRACE  # noqa: E402
+from runtime.text import for_model, for_screen  # noqa: E402
 
 CANARY, VICTIM = Path("/tmp/sbx_canary.txt"), Path("/tmp/sbx_victim.txt")
 FORBIDDEN = (Path("/tmp/sbx_w01"), Path("/tmp/sbx_pickled"))

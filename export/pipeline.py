@@ -20,6 +20,7 @@ from export.gguf.file import read_gguf
 from export.gguf.imatrix import collect_imatrix, is_rows, write_imatrix
 from export.settings import ExportSettings
 from runtime.errors import ExportError, InputError
+from runtime.files import locked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,18 +131,12 @@ def export(
 @contextmanager
 def _alone(job: Job) -> Iterator[None]:
     """Keep a second export of the same run out, and clear away what a killed one left half-written."""
-    import fcntl
-
-    job.work.mkdir(parents=True, exist_ok=True)
-    with open(job.work / "lock", "w", encoding="ascii") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ExportError(
-                f"another export of {job.source.name} is writing into {job.out}",
-                "this one was not started",
-                "wait for it, or choose another --out",
-            ) from error
+    busy = ExportError(
+        f"another export of {job.source.name} is writing into {job.out}",
+        "this one was not started",
+        "wait for it, or choose another --out",
+    )
+    with locked(job.work / "lock", busy):
         for folder in (job.out, job.work, job.merged):
             for leftover in folder.glob(".*.tmp"):
                 if leftover.name.startswith((f".{job.source.name}", ".model", ".config", ".token")):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import DataError
+from runtime.files import read_objects
 from runtime.lce import segments
 
 if TYPE_CHECKING:
@@ -111,14 +111,11 @@ def read_messages(file: Path) -> Iterator[list[dict[str, Any]]]:
     Raises:
         DataError: a line that is no row.
     """
-    with open(file, encoding="utf-8") as handle:
-        # Not splitlines(): JSON strings may hold U+2028 and other characters that it takes for line ends.
-        for number, line in enumerate(handle, 1):
-            if line.strip():
-                try:
-                    yield json.loads(line)["messages"]
-                except (ValueError, KeyError, TypeError) as error:
-                    raise DataError(f"{file}:{number} is no row ({error})", "nothing can be certified on it") from error
+    for number, row in read_objects(file, "nothing can be certified on it"):
+        if not isinstance(row.get("messages"), list):
+            message = f"line {number} of {file} is not a row: it has no `messages`"
+            raise DataError(message, "nothing can be certified on it")
+        yield row["messages"]
 
 
 def question_of(messages: list[dict[str, Any]]) -> str:

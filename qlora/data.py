@@ -17,9 +17,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
-from qlora.sources import BadLine, read_sources, resolve
+from qlora.sources import read_sources, resolve
 from qlora.tokens import segment_tokenizer
 from runtime.errors import DataError
+from runtime.files import BadLine
 from runtime.lce import BLOCK_TYPES, SUPERVISED_KINDS, Segment, segments
 
 IGNORED = -100

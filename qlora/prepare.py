@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from qlora.settings import DataSettings
 from qlora.token_cache import cached_table
 from qlora.tokenized import TokenTable
 from runtime.errors import DataError, InputError
+from runtime.files import read_objects
 from runtime.lce import SUPERVISED_KINDS
 
 if TYPE_CHECKING:
@@ -129,15 +129,8 @@ def _keep(rows: list[Row], wanted: list[bool], left_out: dict[str, int], name: s
 def _questions(files: list[str]) -> set[str]:
     questions: set[str] = set()
     for name in files:
-        try:
-            with open(Path(name).expanduser(), encoding="utf-8") as lines:
-                for number, line in enumerate(lines, 1):
-                    if line.strip():
-                        questions.add(_question(json.loads(line), f"{name}:{number}"))
-        except OSError as error:
-            raise InputError(f"{name} cannot be read ({error.strerror})", "questions cannot be filtered") from error
-        except ValueError as error:
-            raise InputError(f"{name} is no JSON lines file ({error})", "questions cannot be filtered") from error
+        for number, value in read_objects(Path(name).expanduser(), "questions cannot be filtered"):
+            questions.add(_question(value, f"{name}:{number}"))
     return questions
 
 

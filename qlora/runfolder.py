@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ from qlora.data import Row, rows_to_jsonl
 from qlora.quiet import quiet_libraries
 from qlora.settings import LAYOUT_KEYS, QloraSettings
 from runtime.errors import InputError, TrainError
-from runtime.files import write_text
+from runtime.files import locked, write_text
 
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "unsloth", "tokenizers", "mathcoder-toolkit")
 
@@ -40,24 +39,13 @@ class RunFolder:
         """Keep a second process out of this folder.
 
         Raises:
-            TrainError: one is at work here already, or the folder cannot be written.
+            TrainError: one is at work here already.
+            WriteError: the folder cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = open(self.path / ".lock", "w")  # noqa: SIM115 - held open for as long as the lock
-        except OSError as error:
-            raise TrainError(
-                f"{self.path} cannot be written ({error.strerror})", "nothing was trained", "give another --out"
-            ) from error
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise TrainError(
-                    f"another process is training in {self.path}",
-                    "nothing was started",
-                    "wait for it, or give another --out",
-                ) from error
+        busy = TrainError(
+            f"another process is training in {self.path}", "nothing was started", "wait for it, or give another --out"
+        )
+        with locked(self.path / ".lock", busy):
             yield
 
     def read(self) -> dict[str, Any] | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from runtime.errors import DataError, InputError
+from runtime.files import read_lines
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 PREFERRED_FILE = {"MathLLMs/MathCodeInstruct": "train_80k.jsonl"}
@@ -22,13 +20,6 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 class _Hash(Protocol):
     def update(self, data: bytes, /) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line from which no JSON value could be read."""
-
-    reason: str
 
 
 def resolve(source: str, *, file: str | None = None, revision: str | None = None) -> list[Path]:
@@ -89,42 +80,23 @@ def _from_hub(name: str, revision: str | None) -> Path:
 
 
 def read_sources(files: Sequence[Path], digest: _Hash) -> Iterator[tuple[str, int, Any]]:
-    """Yield `(file, line, value)` for every line or record; `value` is a `BadLine` where it is no JSON.
+    """Yield `(file, line, value)` for every line or record; `value` is a `BadLine` where it is not JSON.
 
     `digest` is fed each file's bytes as they lie on disk.
     """
     for path in files:
         _hash_file(path, digest)
-        reader = _parquet if path.name.endswith(".parquet") else _lines
-        for line, value in reader(path):
-            yield str(path), line, value
+        if path.name.endswith(".parquet"):
+            for line, value in _parquet(path):
+                yield str(path), line, value
+        else:
+            yield from read_lines(path, halves=True)
 
 
 def _hash_file(path: Path, digest: _Hash) -> None:
     with _reading(path), open(path, "rb") as handle:
         while chunk := handle.read(1 << 20):
             digest.update(chunk)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
-    opener: Any = gzip.open if path.name.endswith(".gz") else open
-    with _reading(path):
-        handle: IO[bytes]
-        with opener(path, "rb") as handle:
-            for number, line in enumerate(handle, 1):
-                if line.strip():
-                    yield number, _value(line)
-
-
-def _value(line: bytes) -> Any:
-    try:
-        return json.loads(line)
-    except UnicodeDecodeError as error:
-        return BadLine(f"not UTF-8 ({error.reason} at byte {error.start})")
-    except RecursionError:
-        return BadLine("nested too deeply")
-    except ValueError as error:
-        return BadLine(f"not JSON ({error})")
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from zipfile import BadZipFile
 from qlora.data import Row
 from qlora.tokenized import TokenTable, tokenize_rows
 from qlora.tokens import segment_tokenizer
-from runtime.files import atomic_path
+from runtime.files import atomic_path, cache_folder
 
 VERSION = "1"
 """Part of every key; raised when segments or tokenization change."""
@@ -21,17 +20,11 @@ SMALL = 4000
 """Rows below which tokenizing anew is as quick as looking into the cache."""
 
 
-def cache_folder() -> Path:
-    """`$MATHCODER_CACHE/tokens`, or `~/.cache/mathcoder/tokens`."""
-    root = os.environ.get("MATHCODER_CACHE") or Path.home() / ".cache" / "mathcoder"
-    return Path(root) / "tokens"
-
-
 def cached_table(rows: Sequence[Row], tokenizer: Any, folder: Path | None = None) -> TokenTable:
     """`tokenize_rows`, remembered. A cache that cannot be read or written costs time and nothing else."""
     if len(rows) < SMALL:
         return tokenize_rows(rows, tokenizer)
-    file = (folder or cache_folder()) / f"{_key(rows, tokenizer)}.npz"
+    file = (folder or cache_folder() / "tokens") / f"{_key(rows, tokenizer)}.npz"
     table = _read(file)
     if table is None or len(table) != len(rows):
         table = tokenize_rows(rows, tokenizer)

@@ -55,6 +55,29 @@ class DataError(MathCoderError):
     """Rows that cannot be read, or too many bad ones."""
 
 
+class WriteError(MathCoderError, OSError):
+    """A file or an output cannot be written: no room, no permission, a read-only or missing place.
+
+    Also an OSError, with its `errno`, so that who can do without the file may catch it as one.
+    """
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # OSError's own would be "[Errno 28] ...".
+
+    @classmethod
+    def of(
+        cls, target: object, error: OSError, consequence: str = "what stood there before is untouched"
+    ) -> WriteError:
+        """The error for `target` that says why the system refused."""
+        made = cls(
+            f"{target} cannot be written: {error.strerror or error}",
+            consequence,
+            "make room or choose another place, and run the same command again",
+        )
+        made.errno, made.strerror, made.filename = error.errno, error.strerror, str(target)
+        return made
+
+
 class ModelError(MathCoderError):
     """A model, adapter, tokenizer or GGUF file cannot be used."""
 

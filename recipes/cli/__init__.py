@@ -14,7 +14,9 @@ from importlib import import_module
 from types import ModuleType
 
 from recipes.cli.command import Parser, filled, help_width, missing_library, paint, wants_colour
+from recipes.cli.outputs import prepare_outputs, silence_output
 from runtime.errors import InputError, MathCoderError
+from runtime.text import for_screen
 
 VERBS: dict[str, str] = {
     "doctor": "check this machine: what is installed, what works, what to do about the rest",
@@ -66,8 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in flags or os.environ.get("MATHCODER_DEBUG", "") not in ("", "0")
     words = [word for position, word in enumerate(words) if not (word == "--debug" and position < len(flags))]
     _stay_offline_and_quiet()
+    prepare_outputs()
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
     except MathCoderError as error:
         if debug:
             raise
@@ -79,8 +84,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return 130
     except BrokenPipeError:
-        # The reader has gone (`| head`). Python would complain once more while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone (`| head`).
+        silence_output()
+        return 1
+    except (OSError, MemoryError) as error:
+        # The machine's, not the program's: a full disk, a closed output, no permission, no memory.
+        if debug:
+            raise
+        silence_output()
+        _complain(_machine(error))
         return 1
     except Exception as error:
         if debug:
@@ -151,7 +163,18 @@ def overview() -> str:
     return re.sub(words, lambda found: paint(found.group(), "bold", colour), text, flags=re.M)
 
 
+def _machine(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "there is not enough memory. What was finished is kept; free some, and run the same command again."
+    where = f"{error.filename} cannot be used" if error.filename else "an output cannot be written"
+    return (
+        f"{where}: {error.strerror or error}. No half-written file stands under an output's name, and what a long "
+        "command did is kept. Make room or choose another place, and run the same command again."
+    )
+
+
 def _complain(message: str) -> None:
+    message = for_screen(message)
     print(paint(f"mathcoder: {message}", "red", wants_colour(sys.stderr)), file=sys.stderr)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import IO, NoReturn
 
 from runtime.errors import InputError
+from runtime.text import for_screen
 
 _CODES = {"bold": "1", "red": "31", "dim": "2"}
 
@@ -203,5 +204,5 @@ def positive_int(text: str) -> int:
 
 
 def say(message: str, *, style: str = "dim") -> None:
-    """One line of progress on standard error."""
-    print(paint(message, style, wants_colour(sys.stderr)), file=sys.stderr, flush=True)
+    """One line of progress on standard error; what a terminal would act on is taken out of it."""
+    print(paint(for_screen(message), style, wants_colour(sys.stderr)), file=sys.stderr, flush=True)

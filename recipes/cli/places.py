@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from runtime.files import home_folder
+
 RECIPES = Path(__file__).resolve().parent.parent
 """Folder of the packaged recipes and of the nano model."""
 PACKAGED_MODEL = RECIPES / "nano" / "nano-q8_0.gguf"
@@ -19,7 +21,7 @@ def built_in() -> list[str]:
 def _xdg(variable: str, default: str) -> Path:
     value = os.environ.get(variable, "")
     # The XDG specification says that a relative path is to be ignored.
-    return (Path(value) if os.path.isabs(value) else Path.home() / default) / "mathcoder"
+    return (Path(value) if os.path.isabs(value) else home_folder() / default) / "mathcoder"
 
 
 def settings_file() -> Path:
@@ -35,10 +37,7 @@ def state_folder() -> Path:
 
 def tilde(path: Path) -> str:
     """A path as people write it: `~` for the home folder."""
-    try:
-        home, text = str(Path.home()), str(path)
-    except RuntimeError:  # this user has none
-        return str(path)
+    home, text = str(home_folder()), str(path)
     if home == os.sep:
         return text
     return f"~{text[len(home) :]}" if text == home or text.startswith(home.rstrip(os.sep) + os.sep) else text

@@ -76,7 +76,8 @@ def gather() -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     file = settings_file()
-    if file.is_file():
+    # Not `Path.is_file`, which raises where a folder above may not be entered.
+    if os.path.isfile(file):
         for key, value in _read(file).items():
             if str(key) not in RETIRED:
                 values[str(key)], origins[str(key)] = value, str(file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from recipes.cli.command import say
 from runtime.errors import DataError, InputError
+from runtime.files import BadLine, json_line, parse_line
 
 if TYPE_CHECKING:
     from runtime.engine import Engine
+    from runtime.evaluate.results_file import ResultsFile
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
-    from runtime.show.documents import ResultsFile
     from runtime.solver import Solution
     from runtime.solver.batch import Item
 
@@ -46,24 +46,22 @@ def read_questions(source: str) -> Questions:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
     except OSError as error:
         raise InputError(f"{source} cannot be read: {error.strerror or error}", "nothing was solved") from None
-    text = question_text(data, source).replace("\r\n", "\n")
+    text = question_text(data, source)
     # Not `splitlines`, for which form feeds and U+2028 end lines as well: both may stand inside a JSON string.
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1) if line.strip()]
     if not lines:
         raise InputError(f"{source} holds no question", "nothing was solved")
-    as_json = source.endswith((".jsonl", ".json")) or _is_object(lines[0][1])
+    as_json = source.endswith((".jsonl", ".json")) or isinstance(parse_line(lines[0][1].encode()), dict)
     items: list[Item] = []
     bad: list[str] = []
     seen: dict[str, int] = {}
     for number, line in lines:
-        row: Any = {"question": line.strip()}
-        if as_json:
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
+        row = parse_line(line.encode()) if as_json else {"question": line.strip()}
+        if isinstance(row, BadLine):
+            bad.append(f"line {number} is {row.reason}")
+            continue
         if not isinstance(row, dict) or not isinstance(row.get("question"), str):
-            bad.append(f"line {number} is no object with a `question`")
+            bad.append(f"line {number} is not an object with a `question`")
             continue
         name = str(row.get("id", len(items)))
         if name in seen:
@@ -89,20 +87,13 @@ def question_text(data: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{source} is no UTF-8 text (line {line}, byte {data[error.start]:#04x})",
+            f"{source} is not UTF-8 text (line {line}, byte {data[error.start]:#04x})",
             "nothing was solved",
             "save it as UTF-8; a model or an archive holds no questions",
         ) from None
     if "\0" in text:
-        raise InputError(f"{source} is no text: it holds NUL bytes", "nothing was solved", "give a text file")
+        raise InputError(f"{source} is not text: it holds NUL bytes", "nothing was solved", "give a text file")
     return text
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
 
 
 def solve_many(
@@ -129,9 +120,9 @@ def solve_many(
             if args.answer_only:
                 answers.add(item, solution)
             else:
-                print(json.dumps(_line(item, solution), ensure_ascii=False), flush=True)
+                print(json_line(_line(item, solution)), end="", flush=True)
         return progress.finish()
-    from runtime.show.documents import ResultsFile
+    from runtime.evaluate.results_file import ResultsFile
     from runtime.solver.dialects import choose
 
     facts = {
@@ -159,8 +150,8 @@ def solve_many(
 
 
 def _line(item: Item, solution: Solution) -> dict[str, Any]:
+    from runtime.evaluate.results_file import result_line
     from runtime.grade import equivalent, strict_equal
-    from runtime.show.documents import result_line
 
     if item.gold is None:
         return result_line(item, solution)
@@ -176,7 +167,7 @@ def _print_kept(results: ResultsFile, answers: _Answers, items: list[Item]) -> N
     from runtime.solver import Solution
 
     asked = {(item.id, item.sample): item for item in items}
-    for line in map(json.loads, results.reading()):
+    for line in map(parse_line, results.reading()):
         blocks = [Block(block["type"], block["content"]) for block in line["blocks"]]
         answers.add(asked[line["id"], line["sample"]], Solution(blocks, line["answer"], line["status"]))
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from qlora.data import problem_of, question_of
 from recipes.data.answer import answer_problem
 from recipes.data.journal import default_sessions, journaled
-from recipes.data.rows import Line, beside, files_of, read_lines, sha256_of, solutions_of, write_lines
+from recipes.data.rows import beside, files_of, read_lines, sha256_of, solutions_of, write_lines
 from recipes.data.verdict import EQUAL, Verdict, judge
+from runtime.files import Line
 from runtime.lce import Block
 
 if TYPE_CHECKING:
@@ -191,8 +192,8 @@ def repair(source: str, report: CheckReport, out: str | Path, *, first: int | No
 
 def mend(value: Any, verdict: Verdict) -> tuple[dict[str, Any] | None, str]:
     """The row with its true executions, or None and why it cannot be mended."""
-    from runtime.sandbox import for_model
     from runtime.solver import cleaned
+    from runtime.text import for_model
 
     for name, detail in verdict.faults:
         # A stray execution goes; no other fault of a row is cured by running its code.

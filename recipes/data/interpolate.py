@@ -314,7 +314,7 @@ class _Replies:
     """Replies on disk: only what is missing is asked, and errors are asked again by the next call."""
 
     def __init__(self, path: Path, facts: Mapping[str, Any], on_reply: Callable[[str, int, int], None] | None) -> None:
-        from runtime.show.documents import ResultsFile, read_results
+        from runtime.evaluate.results_file import ResultsFile, read_results
 
         self._file = ResultsFile(path, facts)
         self._known = {str(line["id"]): line for line in read_results(path)}

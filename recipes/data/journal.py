@@ -16,8 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from recipes.data.rows import Line
-from runtime.files import cache_folder
+from runtime.files import Line, cache_folder
 
 CHUNK = 16
 """Lines of the source in one line of the journal: one wait for the disk per chunk."""
@@ -59,7 +58,7 @@ def journaled(
         InputError: another process does the same, or a named journal belongs to other work.
         DataError: a journal that is damaged in the middle.
     """
-    from runtime.show.documents import ResultsFile, meta_path
+    from runtime.evaluate.results_file import ResultsFile, meta_path
 
     kept = journal or _path(name, facts)
     with ResultsFile(kept, facts, fresh=fresh) as results:

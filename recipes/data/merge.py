@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recipes.data.solve import Keep, SelectReport, Shard, _meta, samples_path, select
 from runtime.errors import DataError, InputError
-from runtime.show.documents import DECIDING
+from runtime.evaluate.results_file import DECIDING, read_results
 
 
 def merge(
@@ -75,7 +74,7 @@ def _strangers(files: Sequence[Path], metas: Sequence[Mapping[str, Any]]) -> lis
     problems = []
     for path, meta in zip(files, metas, strict=True):
         shard = Shard.parse(meta["data"]["shard"])
-        if count := sum(not shard.holds(index) for index in (int(line["index"]) for line in _lines(path))):
+        if count := sum(not shard.holds(index) for index in (int(line["index"]) for line in read_results(path))):
             problems.append(f"{path} says it is shard {shard} and holds {count} samples of another one")
     return problems
 
@@ -85,12 +84,7 @@ def _missing(files: Sequence[Path], metas: Sequence[Mapping[str, Any]]) -> list[
     present = {Shard.parse(meta["data"]["shard"]).number for meta in metas}
     problems = [f"shard {number}/{count} is missing" for number in range(1, count + 1) if number not in present]
     for path, meta in zip(files, metas, strict=True):
-        keys = {(str(line["id"]), int(line["sample"])) for line in _lines(path)}
+        keys = {(str(line["id"]), int(line["sample"])) for line in read_results(path)}
         if len(keys) < meta["expected"]:
             problems.append(f"{path} holds {len(keys)} of {meta['expected']} samples")
     return problems
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with open(path, "rb") as handle:
-        yield from (json.loads(raw) for raw in handle if raw.endswith(b"\n"))

@@ -1,41 +1,25 @@
 """Reading and writing JSON lines of any schema, so that one bad line costs one line.
 
-Where rows come from is `qlora.sources`' business; this module adds what foreign files need: a bound on the length of a
-line, the `nano` source, and outputs that name what was left out.
+Where rows come from is `qlora.sources`' business; this module adds what foreign files need: the `nano` source,
+questions, and outputs that name what was left out.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any
 
 from qlora.data import problem_of
-from qlora.sources import BadLine, read_sources, resolve
-from runtime.errors import DataError, InputError
-from runtime.files import atomic_path
+from qlora.sources import read_sources, resolve
+from runtime.errors import InputError
+from runtime.files import BadLine, Line, atomic_path, json_line, jsonl
+from runtime.files.jsonl import LONGEST_LINE
 from runtime.lce import Block
-
-LONGEST_LINE = 64 << 20
-"""Bytes. Three hundred times the longest row of the released data; a line beyond it is skipped unread."""
-
-
-class Line(NamedTuple):
-    """One line or record. `value` is a `BadLine` where it holds no JSON."""
-
-    file: str
-    number: int
-    value: Any
-
-    @property
-    def place(self) -> str:
-        """`file:line` for messages to people."""
-        return f"{self.file}:{self.number}"
 
 
 def files_of(source: str) -> list[Path]:
@@ -62,45 +46,8 @@ def read_lines(files: Iterable[Path], *, longest: int = LONGEST_LINE) -> Iterato
         if path.name.endswith(".parquet"):
             for name, number, value in read_sources([path], hashlib.sha256()):
                 yield Line(name, number, value)
-            continue
-        try:
-            opener: Any = gzip.open if path.name.endswith(".gz") else open
-            with opener(path, "rb") as handle:
-                for number, raw in _bounded(handle, longest):
-                    yield Line(str(path), number, raw if isinstance(raw, BadLine) else _value(raw))
-        except (OSError, EOFError) as error:
-            raise DataError(
-                f"{path} cannot be read to its end ({type(error).__name__}: {error})",
-                "half a file is never worked on as if it were whole",
-                "fetch or write it again",
-            ) from error
-
-
-def _bounded(handle: IO[bytes], longest: int) -> Iterator[tuple[int, bytes | BadLine]]:
-    number = 0
-    while raw := handle.readline(longest + 1):
-        number += 1
-        if len(raw) > longest and not raw.endswith(b"\n"):
-            length = len(raw)
-            # Skipped in pieces: a line of a gigabyte never lies in memory.
-            while raw and not raw.endswith(b"\n"):
-                raw = handle.readline(1 << 20)
-                length += len(raw)
-            yield number, BadLine(f"a line of {length:,} bytes; at most {longest:,} are read")
-        elif raw.strip():
-            yield number, raw
-
-
-def _value(raw: bytes) -> Any:
-    try:
-        # Decoded here, strictly: json.loads guesses encodings of bytes and lets half surrogates through.
-        return json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return BadLine(f"not UTF-8 ({error.reason} at byte {error.start})")
-    except RecursionError:
-        return BadLine("nested too deeply")
-    except ValueError as error:
-        return BadLine(f"not JSON ({error})")
+        else:
+            yield from jsonl.read_lines(path, halves=True, longest=longest)
 
 
 def sha256_of(files: Iterable[Path]) -> str:
@@ -217,16 +164,6 @@ def _question_in(value: Any) -> tuple[str | None, Any, Any]:
     return text, value.get("gold", value.get("answer")), value.get("id")
 
 
-def as_json(value: Any) -> str:
-    """One line of a .jsonl file, half surrogates escaped rather than fatal."""
-    text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = json.dumps(value)
-    return text + "\n"
-
-
 def write_lines(target: str | Path, values: Iterable[Any]) -> int:
     """Write `values` as JSON lines, gzipped where the name says so, atomically; returns how many."""
     count = 0
@@ -235,7 +172,7 @@ def write_lines(target: str | Path, values: Iterable[Any]) -> int:
         opener: Any = gzip.open if target.name.endswith(".gz") else open
         with opener(temporary, "wt", encoding="utf-8") as handle:
             for value in values:
-                handle.write(as_json(value))
+                handle.write(json_line(value))
                 count += 1
     return count
 

@@ -100,7 +100,7 @@ def sample(
         InputError: the file was begun with other questions, another model or other settings.
         EngineError: the engine cannot go on at all; what was solved is kept.
     """
-    from runtime.show.documents import ResultsFile, result_line
+    from runtime.evaluate.results_file import ResultsFile, result_line
     from runtime.solver.batch import Item, solve_batch, with_samples
 
     part = shard or Shard()
@@ -302,12 +302,11 @@ def _questions(files: Sequence[Path]) -> Iterator[list[tuple[int, dict[str, Any]
 
 
 def _meta(path: Path) -> dict[str, Any]:
-    from runtime.show.documents import meta_path
+    from runtime.evaluate.results_file import meta_path, read_facts
 
     meta = meta_path(path)
     if not path.is_file() or not meta.is_file():
         raise InputError(
             f"there is no samples file {path} with its {meta.name}", "", "give the --out of a `data solve` call"
         )
-    facts: dict[str, Any] = json.loads(meta.read_text(encoding="utf-8"))
-    return facts
+    return read_facts(meta)

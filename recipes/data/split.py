@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from qlora.data import question_of
-from recipes.data.rows import Refused, as_json, files_of, read_lines, sha256_of, why_no_row
+from recipes.data.rows import Refused, files_of, read_lines, sha256_of, why_no_row
 from runtime.errors import InputError
-from runtime.files import atomic_path, write_text
+from runtime.files import atomic_path, json_line, write_text
 
 
 @dataclass
@@ -84,7 +84,7 @@ def split(source: str, folder: str | Path, parts: Mapping[str, int]) -> SplitRep
                 continue
             question = question_of(line.value["messages"])
             name = part_of(question, parts)
-            handles[name].write(as_json(line.value))
+            handles[name].write(json_line(line.value))
             report.rows[name] += 1
             seen[name].add(hashlib.sha256(question.encode()).digest()[:12])
     report.questions.update({name: len(questions) for name, questions in seen.items()})

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import importlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runtime.errors import DataError, InputError
+from runtime.files import read_objects
+from runtime.text import well_formed_json
 
 _ALTERNATIVE = "give a local .jsonl file with `question` and `gold` instead: --data path/to/{name}.jsonl"
 
@@ -132,34 +133,7 @@ def _stem(path: Path) -> str:
 def _from_file(path: Path, name: str) -> QuestionSet:
     if not path.is_file():
         raise InputError(f"there is no file {path}", "nothing was evaluated", "check the path given with --data")
-    return _checked(name, read_jsonl(path), str(path))
-
-
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a .jsonl or .jsonl.gz file.
-
-    Raises:
-        InputError: the file cannot be opened.
-        DataError: a line is no JSON object.
-    """
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise DataError(
-                        f"line {number} of {path} is no JSON: {error}", "the file was not used", "repair the line"
-                    ) from error
-                if not isinstance(row, dict):
-                    raise DataError(
-                        f"line {number} of {path} is no JSON object", "the file was not used", "write one object a line"
-                    )
-                yield row
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "the file was not used", "check the file") from error
+    return _checked(name, read_objects(path, "nothing was evaluated"), str(path))
 
 
 def _from_hub(name: str) -> QuestionSet:
@@ -187,7 +161,7 @@ def _from_hub(name: str) -> QuestionSet:
             "nothing was evaluated",
             f"connect to the network, or {remedy}",
         ) from error
-    return _checked(name, rows, f"hub:{source.path}")
+    return _checked(name, enumerate(well_formed_json(rows), start=1), f"hub:{source.path}")
 
 
 def _hub_rows(datasets: Any, source: _HubSet) -> list[dict[str, Any]]:
@@ -203,15 +177,15 @@ def _hub_rows(datasets: Any, source: _HubSet) -> list[dict[str, Any]]:
     return rows
 
 
-def _checked(name: str, rows: Iterable[dict[str, Any]], source: str) -> QuestionSet:
+def _checked(name: str, rows: Iterable[tuple[int, dict[str, Any]]], source: str) -> QuestionSet:
     questions: list[Question] = []
     digest = hashlib.sha256()
     seen: set[str] = set()
-    for index, row in enumerate(rows):
+    for index, (number, row) in enumerate(rows):
         question, gold = row.get("question"), row.get("gold", row.get("answer"))
         if not isinstance(question, str) or not question.strip() or gold is None or not str(gold).strip():
             raise DataError(
-                f"row {index + 1} of {source} has no `question` or no `gold`",
+                f"row {number} of {source} has no `question` or no `gold`",
                 "nothing was evaluated",
                 "every line needs both",
             )

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import DataError, InputError
-from runtime.evaluate.question_sets import read_jsonl
+from runtime.evaluate.results_file import meta_path, read_facts
+from runtime.files import read_objects
 from runtime.grade import equivalent, final_answer, strict_equal
 from runtime.grade.explain import difference
 from runtime.lce import CONTROL_TOKENS, Block, parse
-from runtime.show.documents import meta_path
 
 
 @dataclass(slots=True)
@@ -72,16 +71,17 @@ def read_attempts(path: str | Path) -> list[Attempt]:
     if not path.is_file():
         raise InputError(f"there is no file {path}", "nothing was graded", "check the path")
     stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
-    attempts = [_attempt(row, index, stem, path) for index, row in enumerate(read_jsonl(path))]
+    rows = read_objects(path, "nothing was graded")
+    attempts = [_attempt(row, index, stem, path, number) for index, (number, row) in enumerate(rows)]
     if not attempts:
         raise InputError(f"{path} holds no lines", "nothing was graded", "check the file")
     return attempts
 
 
-def _attempt(row: dict[str, Any], index: int, stem: str, path: Path) -> Attempt:
+def _attempt(row: dict[str, Any], index: int, stem: str, path: Path, number: int) -> Attempt:
     if row.get("gold") is None:
-        raise DataError(f"line {index + 1} of {path} has no `gold`", "nothing was graded", "every line needs one")
-    blocks = _blocks(row.get("blocks"), index, path) or _rendered(row.get("completion"))
+        raise DataError(f"line {number} of {path} has no `gold`", "nothing was graded", "every line needs one")
+    blocks = _blocks(row.get("blocks"), number, path) or _rendered(row.get("completion"))
     published = "completion" in row and "status" not in row
     if "prediction" in row:
         answer = last = _text(row["prediction"])
@@ -94,7 +94,7 @@ def _attempt(row: dict[str, Any], index: int, stem: str, path: Path) -> Attempt:
         answer = last = final_answer(blocks)
     else:
         raise DataError(
-            f"line {index + 1} of {path} has nothing to grade",
+            f"line {number} of {path} has nothing to grade",
             "nothing was graded",
             "a line needs `answer`, `prediction`, `completion` or `blocks` beside `gold`",
         )
@@ -112,14 +112,14 @@ def _attempt(row: dict[str, Any], index: int, stem: str, path: Path) -> Attempt:
     )
 
 
-def _blocks(value: Any, index: int, path: Path) -> list[Block]:
+def _blocks(value: Any, number: int, path: Path) -> list[Block]:
     if not value:
         return []
     try:
         return [Block(block["type"], str(block["content"])) for block in value]
     except (TypeError, KeyError) as error:
         raise DataError(
-            f"line {index + 1} of {path} has `blocks` that are no list of type and content",
+            f"line {number} of {path} has `blocks` that are no list of type and content",
             "nothing was graded",
             "write them as the released data does",
         ) from error
@@ -212,8 +212,4 @@ def read_meta(path: str | Path) -> dict[str, Any]:
     meta = meta_path(path)
     if not meta.is_file():
         return {}
-    try:
-        facts = json.loads(meta.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{meta} is no JSON: {error}", "the run's facts are unknown", "remove or repair it") from error
-    return facts if isinstance(facts, dict) else {}
+    return read_facts(meta)

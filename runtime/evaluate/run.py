@@ -7,7 +7,6 @@ with another model, other questions or other settings.
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +22,9 @@ from runtime.evaluate.progress import Progress
 from runtime.evaluate.question_sets import Question, QuestionSet, load_set
 from runtime.evaluate.report import as_markdown, as_table, summarise, throughput
 from runtime.evaluate.results import gold_text, grade_file, read_attempts, read_meta, strict_differences
-from runtime.files import sha256_file, write_text
+from runtime.evaluate.results_file import ResultsFile, meta_path, read_results, result_line
+from runtime.files import json_line, sha256_file, write_json, write_text
 from runtime.grade import verdicts
-from runtime.show.documents import ResultsFile, meta_path, read_results, result_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -281,7 +280,7 @@ def _solve_sets(
     else:
         seconds = before.get("seconds")
     finished = {**facts, "status": "finished", "seconds": seconds}
-    write_text(meta_path(results), json.dumps(finished, indent=2, ensure_ascii=False) + "\n")
+    write_json(meta_path(results), finished)
 
 
 def _identity(chosen: QuestionSet, question: Question) -> str:
@@ -303,7 +302,7 @@ def _sort(path: Path, names: Sequence[str]) -> None:
     lines = sorted(
         read_results(path), key=lambda line: (order.get(line["set"], len(order)), line["index"], line["sample"])
     )
-    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_text(path, "".join(map(json_line, lines)))
 
 
 def report_file(path: str | Path, *, plots: bool = False, console: Console | None = None) -> dict[str, Any]:
@@ -320,8 +319,7 @@ def report_file(path: str | Path, *, plots: bool = False, console: Console | Non
     report, facts = summarise(attempts), read_meta(path)
     files: list[Path] = []
     if facts:
-        content = {"report": report, "facts": facts}
-        write_text(path.parent / "report.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_json(path.parent / "report.json", {"report": report, "facts": facts})
         write_text(path.parent / "report.md", as_markdown(report, facts))
         files = [path.parent / "report.json", path.parent / "report.md"]
         if plots:

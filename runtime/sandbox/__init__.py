@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .host.report import Report, probe
     from .host.tiers import UNSAFE_WARNING
     from .limits import CellResult, Limits
-    from .output import for_model, for_screen
     from .session import NOTICE, Sandbox, warm
 
 _HOMES = {
@@ -25,8 +24,6 @@ _HOMES = {
     "Report": "host.report",
     "Sandbox": "session",
     "UNSAFE_WARNING": "host.tiers",
-    "for_model": "output",
-    "for_screen": "output",
     "probe": "host.report",
     "warm": "session",
 }
@@ -38,8 +35,6 @@ __all__ = [
     "Limits",
     "Report",
     "Sandbox",
-    "for_model",
-    "for_screen",
     "probe",
     "warm",
 ]

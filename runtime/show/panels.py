@@ -90,7 +90,7 @@ def can_animate(console: Console) -> bool:
 
 def clean(text: str) -> str:
     """Untrusted text without anything that could drive a terminal."""
-    from runtime.sandbox import for_screen
+    from runtime.text import for_screen
 
     return for_screen(text)
 

@@ -26,6 +26,7 @@ from runtime.solver.solution import (
     Status,
     TextPiece,
 )
+from runtime.text import for_model, is_well_formed
 
 if TYPE_CHECKING:
     from runtime.sandbox import CellResult
@@ -256,10 +257,16 @@ def check_question(question: str) -> None:
     """Refuse what no model can be asked.
 
     Raises:
-        InputError: an empty question, or one longer than 100,000 characters.
+        InputError: an empty question, one longer than 100,000 characters, or one that is not Unicode text.
     """
     if not question.strip():
         raise InputError("the question is empty", "there is nothing to solve", "write the question as text")
+    if not is_well_formed(question):
+        raise InputError(
+            "the question is not valid Unicode text: it holds bytes that are not UTF-8, or half of a surrogate pair",
+            "no model can read it and no file can hold it",
+            "write it again as UTF-8",
+        )
     if len(question) > LONGEST_QUESTION:
         raise InputError(
             f"the question has {len(question):,} characters",
@@ -278,8 +285,6 @@ def check_room(prompt_tokens: int, n_ctx: int) -> str:
 def cleaned(output: str) -> str:
     """An execution result as the model reads it: without characters it has never seen and that can hide text from a
     reader of the transcript (NUL, zero-width, bidirectional controls); never empty."""
-    from runtime.sandbox import for_model
-
     output = for_model(output, len(output))
     return output if output.strip() else EMPTY_EXECUTION
 

@@ -159,7 +159,7 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, suffix: str) -> None:
 
 
 BAD_LINES = {
-    "{": "not JSON",
+    "{": "not valid JSON",
     "[1]": "a row is an object",
     '{"messages": []}': "`messages` is missing, empty",
     '{"messages": [{"role": "tool", "content": []}]}': r"messages\[0\]: expected an object with role",

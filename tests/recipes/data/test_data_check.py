@@ -88,7 +88,7 @@ def test_lines_that_are_no_rows_cost_themselves_only(tmp_path: Path) -> None:
     report = checked(write(tmp_path / "rows.jsonl", lines))
     assert report.faults == {"invalid": 4}
     reasons = [verdict.faults[0][1] for verdict in report.flagged]
-    assert "not JSON" in reasons[0]
+    assert "not valid JSON" in reasons[0]
     assert "not UTF-8" in reasons[1]
     assert "mathcoder data convert" in reasons[2]
     assert report.causes["equal"] == 4

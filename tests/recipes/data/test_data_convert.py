@@ -203,7 +203,7 @@ def test_executions_come_from_running_the_code_and_what_the_record_claimed_is_co
     ]
     assert fourth[-1] == ("text", "5")
     assert [entry["reason"].split(" (")[0] for entry in read(tmp_path / "rows.left-out.jsonl")] == [
-        "not JSON",
+        "not valid JSON",
         "of no known format",
     ]
 

@@ -14,9 +14,9 @@ from recipes.data.rows import QuestionLine, Refused, read_questions
 from recipes.data.solve import Shard, agreed_answers, sample, samples_path, select
 from runtime.engine.scripted import ReplayEngine
 from runtime.errors import DataError, InputError
+from runtime.evaluate.results_file import meta_path
 from runtime.lce import Block
 from runtime.settings import SolverSettings
-from runtime.show.documents import meta_path
 
 QUESTIONS = [QuestionLine(f"q{n}", n, f"What is {n} + {n}?", str(2 * n), "") for n in range(12)]
 SETTINGS = SolverSettings(code_execution=False)
@@ -205,5 +205,5 @@ def test_questions_that_cannot_be_asked_are_counted_and_the_rest_keeps_its_place
     refused = Refused()
     questions = read_questions(source, refused, need_gold=True)
     assert [(q.id, q.index, q.gold) for q in questions] == [("a", 0, "2"), ("c", 4, "6")]
-    assert refused.counts == {"no gold answer": 1, "not JSON": 1, "repeats an id": 1, "no `question`": 1}
+    assert refused.counts == {"no gold answer": 1, "not valid JSON": 1, "repeats an id": 1, "no `question`": 1}
     assert [q.id for q in read_questions(source, Refused())] == ["a", "b", "c"]

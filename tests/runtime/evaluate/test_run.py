@@ -333,7 +333,7 @@ def test_a_run_is_not_continued_in_another_mode(sums: str, tmp_path: Path, monke
         run_eval(Engine(), [sums], out, mode=mode, solve=solver(right), fresh=True)
         before = (out / "results.jsonl").read_bytes()
         for other in set(MODES) - {mode}:
-            with pytest.raises(InputError, match="begun with another mode, settings"):
+            with pytest.raises(InputError, match="begun with other facts: mode was"):
                 run_eval(Engine(), [sums], out, mode=other, solve=solver(right))
         assert (out / "results.jsonl").read_bytes() == before
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.sandbox import for_model, for_screen
 from runtime.sandbox.protocol import ProtocolError, Reader, pack, reports
+from runtime.text import for_model, for_screen
 
 
 @given(st.dictionaries(st.text(), st.text()), st.integers(1, 7))

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from runtime.errors import DataError, InputError
-from runtime.files import write_text
+from runtime.errors import DataError, InputError, WriteError
+from runtime.files import BadLine, atomic_path, json_line, lock, parse_line, write_json
+from runtime.text import well_formed_json
 
 if TYPE_CHECKING:
     from runtime.solver import Solution
@@ -83,29 +84,27 @@ def read_results(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
 
     Raises:
         InputError: there is no such file.
-        DataError: a line other than a torn last one is no JSON object.
+        DataError: a line other than a torn last one is not a JSON object.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no results file at {path}", "", "check the path")
     with open(path, "rb") as handle:
-        for number, raw in enumerate(handle, start=1):
-            if not raw.endswith(b"\n"):
-                # A crash between write and newline: that solution was never finished.
-                return
-            yield _parsed(raw, path, number)
+        yield from (line for line, _ in _whole_lines(handle, path))
 
 
-def _parsed(raw: bytes, path: Path, number: int) -> dict[str, Any]:
-    try:
-        line = json.loads(raw)
-    except ValueError as error:
-        raise DataError(
-            f"{path}, line {number} is no JSON ({error})", "the file is not continued", "repair or move it"
-        ) from error
-    if not isinstance(line, dict):
-        raise DataError(f"{path}, line {number} is no JSON object", "the file is not continued", "repair or move it")
-    return line
+def _whole_lines(handle: BinaryIO, path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each line with where it ends; a last one without newline was being written when its process died."""
+    end = 0
+    for number, raw in enumerate(handle, start=1):
+        if not raw.endswith(b"\n"):
+            return
+        end += len(raw)
+        line = parse_line(raw)
+        if not isinstance(line, dict):
+            reason = line.reason if isinstance(line, BadLine) else "not a JSON object"
+            raise DataError(f"line {number} of {path} is {reason}", "the file is not continued", "repair or move it")
+        yield line, end
 
 
 class ResultsFile:
@@ -119,13 +118,17 @@ class ResultsFile:
     Raises:
         InputError: another process writes the file, or it belongs to another run.
         DataError: a line in the middle is broken.
+        WriteError: the file or its meta file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, Any], *, fresh: bool = False) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._synced = 0.0
-        self._descriptor = self._locked()
+        self._end = 0
+        self._busy = InputError(
+            f"another process is writing {self.path}", "two would repeat each other's work", "wait for it, or stop it"
+        )
+        self._descriptor = lock(self.path, self._busy, mode=0o644)
         try:
             if fresh:
                 # Behind the lock: the file may be another process's work under way, and then it was refused above.
@@ -136,74 +139,60 @@ class ResultsFile:
             os.close(self._descriptor)
             raise
 
-    def _locked(self) -> int:
-        import fcntl
-
-        while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(descriptor)
-                raise InputError(
-                    f"another process is writing {self.path}",
-                    "two would repeat each other's work",
-                    "wait for it, or stop it",
-                ) from error
-            # The last one to hold the lock may have replaced or removed the file between the two calls.
-            if _lies_at(descriptor, self.path):
-                return descriptor
-            os.close(descriptor)
-
     def _check_meta(self, facts: Mapping[str, Any]) -> None:
         meta = meta_path(self.path)
         now = json.loads(json.dumps(dict(facts), default=str))
         started = os.fstat(self._descriptor).st_size > 0
         if started and meta.is_file():
-            before = json.loads(meta.read_text(encoding="utf-8"))
+            before = read_facts(meta)
             if isinstance(before.get("limits"), dict):
                 before["limits"].pop("error_wording", None)  # of version 0.1; it means nothing any more
-            changed = [key for key in DECIDING if before.get(key) != now.get(key)]
+            changed = list(_differences(before, well_formed_json(now)))
             if changed:
-                key = changed[0]
                 raise InputError(
-                    f"{self.path} was begun with another {', '.join(changed)} "
-                    f"({key}: {_short(before.get(key))}, now {_short(now.get(key))})",
+                    f"{self.path} was begun with other facts: {'; '.join(changed)}",
                     "mixing both in one file would measure neither",
-                    "continue with the same call, or choose another output file",
+                    "continue with the same call, choose another output, or begin again (eval: --fresh)",
                 )
-        write_text(meta, json.dumps(now, indent=2, ensure_ascii=False) + "\n")
+        write_json(meta, now)
 
     def _recover(self) -> set[Key]:
         done: set[Key] = set()
         failed: list[tuple[int, int]] = []
-        end = 0
         with self.reading() as handle:
-            for number, raw in enumerate(handle, start=1):
-                if not raw.endswith(b"\n"):
-                    break
-                line = _parsed(raw, self.path, number)
+            for number, (line, end) in enumerate(_whole_lines(handle, self.path), start=1):
+                try:
+                    key = (str(line["id"]), int(line.get("sample", 0)))
+                except (KeyError, TypeError, ValueError) as error:
+                    raise DataError(
+                        f"line {number} of {self.path} is not a result: it has no `id`, or an odd `sample`",
+                        "the file is not continued",
+                        "repair or move it",
+                    ) from error
                 if line.get("status") == "error":
-                    failed.append((end, len(raw)))
+                    failed.append((self._end, end))
                 else:
-                    done.add((str(line["id"]), int(line.get("sample", 0))))
-                end += len(raw)
-        os.ftruncate(self._descriptor, end)
+                    done.add(key)
+                self._end = end
+        os.ftruncate(self._descriptor, self._end)
         if failed:
             self._drop(failed)
         return done
 
     def _drop(self, ranges: list[tuple[int, int]]) -> None:
-        """Leave out the lines at these (start, bytes): the machine failed there, and the questions are solved again."""
+        """Leave out the lines at these (start, end): the machine failed there, and the questions are solved again."""
         with self.reading() as handle:
             data = handle.read()
         kept, at = bytearray(), 0
-        for start, size in ranges:
+        for start, end in ranges:
             kept += data[at:start]
-            at = start + size
-        write_text(self.path, bytes(kept + data[at:]).decode("utf-8"))
-        replaced, self._descriptor = self._descriptor, self._locked()
+            at = end
+        kept += data[at:]
+        with atomic_path(self.path, mode=0o644) as temporary:
+            temporary.write_bytes(kept)
+        replaced, self._descriptor = self._descriptor, lock(self.path, self._busy)
         os.close(replaced)
+        self._end = len(kept)
 
     def reading(self) -> BinaryIO:
         """The file from its beginning, through the descriptor that holds the lock: it is the one that was written,
@@ -224,6 +213,7 @@ class ResultsFile:
 
         Raises:
             DataError: the file has a line for this id and sample already.
+            WriteError: no room; the file ends with the line before, and a later call goes on there.
         """
         key = (str(line["id"]), int(line["sample"]))
         if key in self.done:
@@ -232,24 +222,38 @@ class ResultsFile:
                 "nothing was written",
                 "give every question of the data its own id",
             )
-        data = json.dumps(dict(line), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        data = json_line(dict(line)).encode()
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            # Half a line would be glued to the next one.
+            os.ftruncate(self._descriptor, self._end)
+            raise self._full(error) from error
+        self._end += len(data)
         self.done.add(key)
         if time.monotonic() - self._synced >= SYNC_SECONDS:
             self._sync()
 
     def _sync(self) -> None:
-        os.fsync(self._descriptor)
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise self._full(error) from error
         self._synced = time.monotonic()
+
+    def _full(self, error: OSError) -> WriteError:
+        return WriteError.of(self.path, error, f"the {len(self.done):,} results in it are kept")
 
     def close(self) -> None:
         """Put everything on disk and release the file."""
         if self._descriptor >= 0:
-            self._sync()
-            os.close(self._descriptor)
-            self._descriptor = -1
+            try:
+                self._sync()
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def __enter__(self) -> ResultsFile:
         return self
@@ -258,11 +262,32 @@ class ResultsFile:
         self.close()
 
 
-def _lies_at(descriptor: int, path: Path) -> bool:
+def read_facts(meta: Path) -> dict[str, Any]:
+    """The facts in a meta file.
+
+    Raises:
+        DataError: it cannot be read, or is not a JSON object.
+    """
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+        facts = parse_line(meta.read_bytes())
+    except OSError as error:
+        facts = BadLine(f"unreadable ({error.strerror})")
+    if isinstance(facts, dict):
+        return facts
+    reason = facts.reason if isinstance(facts, BadLine) else "not a JSON object"
+    raise DataError(f"{meta} is {reason}", "the run's facts are unknown", "remove or repair it")
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Every deciding fact that differs, down to the one setting."""
+    for key in DECIDING:
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            for inner in sorted(old.keys() | new.keys()):
+                if old.get(inner) != new.get(inner):
+                    yield f"{key}.{inner} was {_short(old.get(inner))}, now {_short(new.get(inner))}"
+        elif old != new:
+            yield f"{key} was {_short(old)}, now {_short(new)}"
 
 
 def _short(value: Any) -> str:

@@ -1,13 +1,15 @@
-"""What a cell printed, made safe to show and safe to feed back.
+"""The door to the screen, to the model and to files for text that others wrote.
 
-The output of a cell is hostile text. On a terminal it can move the cursor, set the clipboard or hide what comes after
-it; in a prompt it can spell a control token. Both functions are pure and cheap.
+The output of a cell, a file's name or a server's message is hostile text. On a terminal it can move the cursor, set the
+clipboard or hide what comes after it; in a prompt it can spell a control token; half of a surrogate pair in it can be
+encoded by nobody. All functions are pure and cheap.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 # C0 without newline and tab, DEL, C1. Without an ESC in front, what follows of a sequence is harmless text.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -21,6 +23,27 @@ MAX_COMBINING = 8
 """Combining marks kept on one character; a run of thousands paints over the lines around it."""
 
 
+def well_formed(text: str) -> str:
+    """`text` with U+FFFD for every half of a surrogate pair: what Unicode has no encoding for."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def is_well_formed(text: str) -> bool:
+    """Whether `text` holds no half of a surrogate pair, so that it can be encoded."""
+    return _SURROGATES.search(text) is None
+
+
+def well_formed_json(value: Any) -> Any:
+    """A value read from JSON with every text in it, keys included, made well-formed."""
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, list):
+        return [well_formed_json(inner) for inner in value]
+    if isinstance(value, dict):
+        return {well_formed(key): well_formed_json(inner) for key, inner in value.items()}
+    return value
+
+
 def for_screen(text: str) -> str:
     """`text` with nothing in it that a terminal acts on: plain characters, newlines and tabs.
 
@@ -28,7 +51,7 @@ def for_screen(text: str) -> str:
     callers print it with markup off.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _DIRECTION.sub("", _CONTROLS.sub("", _SURROGATES.sub("\ufffd", text)))
+    text = _DIRECTION.sub("", _CONTROLS.sub("", well_formed(text)))
     return _bound_combining(text)
 
 
@@ -39,7 +62,7 @@ def for_model(text: str, limit: int) -> str:
     ids), because a marker inserted here would change what honest code printed.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _DIRECTION.sub("", _INVISIBLE.sub("", _CONTROLS.sub("", _SURROGATES.sub("\ufffd", text))))
+    text = _DIRECTION.sub("", _INVISIBLE.sub("", _CONTROLS.sub("", well_formed(text))))
     return cut(_bound_combining(text), limit)
 
 

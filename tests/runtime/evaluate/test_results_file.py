@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import DataError, InputError
+from runtime.evaluate.results_file import ResultsFile, meta_path, read_results, result_line
 from runtime.lce import Block
-from runtime.show.documents import ResultsFile, meta_path, read_results, result_line
 from runtime.solver import Solution
 from runtime.solver.batch import Item
 
@@ -153,7 +153,7 @@ from runtime.solver.batch import Item, solve_batch
 from runtime.lce import Block
 from runtime.engine.scripted import ReplayEngine
 from runtime.settings import SolverSettings
-from runtime.show.documents import ResultsFile, result_line
+from runtime.evaluate.results_file import ResultsFile, result_line
 items = [Item(str(n), n, f"What is {n} + 1?") for n in range(1000)]
 script = lambda q: [Block("text", "We add. "), Block("code", "1"), Block("text", str(int(q.split()[2]) + 1))]
 with ResultsFile(sys.argv[1], {"model_sha256": "x"}) as results:

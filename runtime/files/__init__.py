@@ -1,0 +1,24 @@
+"""The one place that knows how files are kept: atomic writes, caches, locks, and JSON lines with file and line."""
+
+from runtime.files.atomic import atomic_path, sha256_file, write_json, write_text
+from runtime.files.cache import cache_folder, home_folder
+from runtime.files.jsonl import BadLine, Line, bounded_lines, json_line, parse_line, read_lines, read_objects
+from runtime.files.locks import lock, locked
+
+__all__ = [
+    "BadLine",
+    "Line",
+    "atomic_path",
+    "bounded_lines",
+    "cache_folder",
+    "home_folder",
+    "json_line",
+    "lock",
+    "locked",
+    "parse_line",
+    "read_lines",
+    "read_objects",
+    "sha256_file",
+    "write_json",
+    "write_text",
+]
