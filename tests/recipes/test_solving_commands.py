@@ -176,8 +176,8 @@ def test_bad_question_files_name_their_lines(model: str, tmp_path: Path, capsys:
     path.write_text('{"question": "a", "id": 1}\nnonsense\n{"q": 2}\n{"question": "b", "id": 1}\n', encoding="utf-8")
     assert main(["solve", model, "--questions", str(path)]) == 1
     told = capsys.readouterr().err
-    assert "line 2 is no object" in told
-    assert "line 3 is no object" in told
+    assert "line 2 is not valid JSON" in told
+    assert "line 3 is not an object" in told
     assert "line 4 repeats the id '1' of line 1" in told
     assert main(["solve", model, "--questions", str(tmp_path / "missing.jsonl")]) == 2
 
@@ -187,7 +187,7 @@ def test_bad_question_files_name_their_lines(model: str, tmp_path: Path, capsys:
     [
         (b"GGUF\x03\x00\x00\x00questions", "holds NUL bytes"),
         (b"first?\nWie gro\xdf ist 2 + 2?\n", "line 2, byte 0xdf"),
-        ("first?\n".encode("utf-16"), "no UTF-8"),
+        ("first?\n".encode("utf-16"), "not UTF-8"),
     ],
     ids=["a model file", "another encoding", "UTF-16"],
 )
