@@ -170,7 +170,7 @@ def test_a_full_disk_and_a_place_that_cannot_be_written_are_told_as_what_they_ar
     def full(*_: Any) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("runtime.files.os.fsync", full)
+    monkeypatch.setattr("runtime.files.atomic.os.fsync", full)
     assert main(["data", "split", source, "--out", str(tmp_path / "parts")]) == 1
     told = " ".join(capsys.readouterr().err.split())
     assert os.strerror(code) in told
