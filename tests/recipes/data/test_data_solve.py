@@ -143,7 +143,7 @@ def test_samples_that_fail_are_tried_again_and_never_recorded(tmp_path: Path) ->
 def test_other_settings_do_not_go_on_in_the_same_file(tmp_path: Path) -> None:
     out = tmp_path / "rows.jsonl"
     run(out)
-    with pytest.raises(InputError, match="settings.seed was 1, now 9"):
+    with pytest.raises(InputError, match=r"settings\.seed was 1, now 9"):
         run(out, settings=SolverSettings(code_execution=False, seed=9))
 
 
