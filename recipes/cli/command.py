@@ -203,6 +203,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def say_weaker_tier() -> None:
+    """One line where code ran in a weaker sandbox than the strongest, with the reason."""
+    from runtime.sandbox import for_screen, weaker_tier
+
+    if note := weaker_tier():
+        say(f"{for_screen(note)}; mathcoder doctor says more")
+
+
 def say(message: str, *, style: str = "dim") -> None:
     """One line of progress on standard error; what a terminal would act on is taken out of it."""
     print(paint(for_screen(message), style, wants_colour(sys.stderr)), file=sys.stderr, flush=True)

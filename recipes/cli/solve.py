@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.cli.command import Parser, positive_int, say
+from recipes.cli.command import Parser, positive_int, say, say_weaker_tier
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -187,6 +187,7 @@ def _solve(
             solution = solver.solve(question, on_event=_collecting(view.on_event, images), seed=args.seed)
             view.finish(solution)
         solver.close()
+    say_weaker_tier()
     if args.json:
         print(json.dumps({"question": question, **solution.as_dict(), "model": engine.facts()}, indent=2, default=str))
     elif args.answer_only:

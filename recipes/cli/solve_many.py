@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.cli.command import say
+from recipes.cli.command import say, say_weaker_tier
 from runtime.errors import DataError, InputError
 from runtime.files import BadLine, json_line, parse_line
 
@@ -121,6 +121,7 @@ def solve_many(
                 answers.add(item, solution)
             else:
                 print(json_line(_line(item, solution)), end="", flush=True)
+        say_weaker_tier()
         return progress.finish()
     from runtime.evaluate.results_file import ResultsFile
     from runtime.solver.dialects import choose
@@ -146,6 +147,7 @@ def solve_many(
         if args.answer_only:
             _print_kept(results, _Answers(questions.items, samples), items)
     say(f"results: {args.out}")
+    say_weaker_tier()
     return progress.finish()
 
 

@@ -19,7 +19,7 @@ from runtime.chat.log import ChatLog, Recorded, event_line, turn_as_json
 from runtime.errors import InputError
 from runtime.files import atomic_path
 from runtime.lce import Block
-from runtime.sandbox import Limits, Sandbox
+from runtime.sandbox import Limits, Sandbox, for_screen, weaker_tier
 from runtime.settings import SolverSettings
 from runtime.show.images import ImageShower, Protocol, protocol_of
 from runtime.show.panels import SolutionView, answer_text, can_animate, clean, duration, make_console
@@ -79,7 +79,7 @@ class Chat:
     def __init__(self, options: ChatOptions) -> None:
         self.options = options
         self.console = make_console(theme=options.theme)
-        self.leaving = False
+        self.leaving = self._told_of_tier = False
         self.model = options.model
         with self.working(f"loading {options.model.name}"):
             engine = options.load(options.model)
@@ -131,6 +131,9 @@ class Chat:
         if dropped:
             turns = "1 older turn" if dropped == 1 else f"{dropped} older turns"
             self.say(f"the context is full: the model no longer saw {turns}; /clear begins anew")
+        if solution.cells and (note := weaker_tier()) and not self._told_of_tier:
+            self._told_of_tier = True
+            self.say(f"{for_screen(note)}; mathcoder doctor says more")
         if solution.cells:
             self.say(f"{duration(solution.seconds)}, {solution.cells} cell{'s' if solution.cells != 1 else ''}")
         else:

@@ -195,7 +195,7 @@ def _facts(
         "parallel_sequences": slots,
         "settings": settings.model_dump(mode="json"),
         "limits": (limits or Limits()).model_dump(mode="json"),
-        "sandbox_tier": _tier(limits) if settings.runs_cells else "none",
+        **(_tier(limits) if settings.runs_cells else {"sandbox_tier": "none"}),
         "data": {chosen.name: {**chosen.facts(), "limit": limit} for chosen in sets},
         "grader_sha256": grader_hash(),
         "versions": {**facts.get("versions", {}), **_versions()},
@@ -204,11 +204,14 @@ def _facts(
     }
 
 
-def _tier(limits: Limits | None) -> str:
-    from runtime.sandbox import Sandbox
+def _tier(limits: Limits | None) -> dict[str, str]:
+    """What isolates the cells, and why nothing stronger does."""
+    from runtime.sandbox import Sandbox, weaker_tier
 
     with Sandbox(limits) as sandbox:
-        return sandbox.tier
+        tier = sandbox.tier
+    note = weaker_tier()
+    return {"sandbox_tier": tier, **({"sandbox_weaker": note} if note else {})}
 
 
 def grader_hash() -> str:
@@ -279,6 +282,8 @@ def _solve_sets(
         seconds = None if known is None else round(known + time.monotonic() - started, 1)
     else:
         seconds = before.get("seconds")
+    if console is not None and facts.get("sandbox_weaker"):
+        console.print(facts["sandbox_weaker"], style="dim", markup=False, highlight=False)
     finished = {**facts, "status": "finished", "seconds": seconds}
     write_json(meta_path(results), finished)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .host.launchers import weaker_tier
     from .host.report import Report, probe
     from .host.tiers import UNSAFE_WARNING
     from .limits import CellResult, Limits
@@ -26,6 +27,7 @@ _HOMES = {
     "UNSAFE_WARNING": "host.tiers",
     "probe": "host.report",
     "warm": "session",
+    "weaker_tier": "host.launchers",
 }
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Sandbox",
     "probe",
     "warm",
+    "weaker_tier",
 ]
 
 

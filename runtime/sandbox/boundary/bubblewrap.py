@@ -42,14 +42,6 @@ def find() -> str:
     return program
 
 
-def own_files() -> list[str]:
-    """What the inner half, a program of its own, needs besides libraries. None of it holds a secret."""
-    package = Path(__file__).resolve().parents[1]
-    files = [sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), str(package)]
-    files.append(str(package.parent / "__init__.py"))
-    return [path for path in files if os.path.exists(path)]
-
-
 def command(options: dict[str, Any]) -> list[str]:
     """The command line that runs the launcher's inner half within bubblewrap."""
     root = str(Path(__file__).resolve().parents[3])
@@ -58,13 +50,11 @@ def command(options: dict[str, Any]) -> list[str]:
     line += ["--proc", "/proc", "--dir", "/dev"]
     for name in DEVICES:
         line += ["--dev-bind", name, name]
-    for tree in options["trees"]:
-        if os.path.islink(tree):
-            line += ["--symlink", os.readlink(tree), tree]
+    for path in (*options["trees"], *options["files"]):
+        if os.path.islink(path):
+            line += ["--symlink", os.readlink(path), path]
         else:
-            line += ["--ro-bind", tree, tree]
-    for path in own_files():
-        line += ["--ro-bind", os.path.realpath(path), path]
+            line += ["--ro-bind", path, path]
     line += ["--perms", "0700", "--size", str(1 << 30), "--tmpfs", options["scratch"], "--remount-ro", "/"]
     line += ["--chdir", options["scratch"]]
     inner = {**options, "inner": True, "scratch_root": options["scratch"]}
@@ -83,7 +73,7 @@ def give_up_root(options: dict[str, Any]) -> None:
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
     reduced.die_with_parent()  # cleared by the change of user
-    for path in (*options["trees"], *own_files()):
+    for path in (*options["trees"], *options["files"]):
         if not os.access(path, os.R_OK):
             raise PermissionError(
                 f"started by root, bubblewrap runs as nobody, who cannot read {path}: Python lies in a folder closed "

@@ -22,7 +22,8 @@ PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAP_AMBIENT = 36
 PR_SET_NAME = 15
 PR_SET_KEEPCAPS = 8
 
-CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE = 2, 5, 19
+CAP_CHOWN, CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID = 0, 2, 5, 6, 7
+CAP_SYS_PTRACE, CAP_SYS_ADMIN = 19, 21
 
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _CLONE = {"x86_64": 56, "aarch64": 220}
@@ -134,6 +135,26 @@ def set_capabilities(kept: tuple[int, ...] = ()) -> None:
     low, high = mask & 0xFFFFFFFF, mask >> 32
     data = struct.pack("6I", low, low, 0, high, high, 0)
     check(libc().capset(header, data), "capset")
+
+
+def capabilities() -> frozenset[int]:
+    """The capabilities this process may use; none where /proc does not say."""
+    try:
+        with open("/proc/self/status") as handle:
+            mask = next(int(line.split()[1], 16) for line in handle if line.startswith("CapEff:"))
+    except (OSError, StopIteration):
+        return frozenset()
+    return frozenset(number for number in range(64) if mask >> number & 1)
+
+
+def has_user(user: int) -> bool:
+    """Whether `user` exists in this user namespace; a container may have a single one."""
+    try:
+        with open("/proc/self/uid_map") as handle:
+            ranges = [tuple(map(int, line.split())) for line in handle]
+    except (OSError, ValueError):
+        return False
+    return any(inside <= user < inside + count for inside, _, count in ranges)
 
 
 def drop_bounding_set() -> None:

@@ -26,10 +26,11 @@ ISOLATED = (
 def enter_outer() -> None:
     """Leave the host's namespaces; what is forked next is pid 1 of its own.
 
-    An ordinary user needs a user namespace first. Root goes without at this point, because only the real root can
-    reach an interpreter in a folder closed to others; `build_root` gives root up once the mounts stand.
+    An ordinary user needs a user namespace first, and so does a root in name only, without the capabilities, or the
+    only user of a container. The real root goes without at this point, because only it can reach an interpreter in a
+    folder closed to others; `build_root` gives root up once the mounts stand.
     """
-    if os.geteuid() != 0:
+    if not _is_real_root():
         _new_user_namespace(os.geteuid(), os.getegid())
     kernel.unshare(ISOLATED)
     kernel.set_host_name("sandbox")
@@ -77,7 +78,7 @@ def build_root(options: dict[str, Any]) -> None:
     kernel.umount_detached(old)
     os.rmdir(old)
     kernel.mount(None, "/", None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
-    if os.geteuid() == 0 and _is_real_root():
+    if _is_real_root():
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -88,8 +89,8 @@ def build_root(options: dict[str, Any]) -> None:
 
 
 def _is_real_root() -> bool:
-    with open("/proc/self/uid_map") as handle:
-        return int(handle.read().split()[2]) > 1
+    needed = {kernel.CAP_SYS_ADMIN, kernel.CAP_SETUID, kernel.CAP_SETGID}
+    return os.geteuid() == 0 and needed <= kernel.capabilities() and kernel.has_user(NOBODY)
 
 
 def _touch(path: str) -> None:

@@ -53,20 +53,41 @@ def count_tasks() -> int:
 def give_up_root(options: dict[str, Any]) -> None:
     """As root, become nobody. Keeps the right to read where Python itself lies in a folder closed to others.
 
-    Landlock still holds such reads to the folders of Python and its packages.
+    Landlock still holds such reads to the folders of Python and its packages. A root that cannot become nobody, or
+    could not read Python then, stays what it is without a single capability; the supervisor counts its processes, since
+    the kernel does not.
     """
     root = options["scratch_root"]
     if os.geteuid() == 0:
-        os.chown(root, NOBODY, NOBODY)
-        kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-        # `access` asks for the user's own rights, whatever capabilities are still there.
-        if not all(os.access(tree, os.R_OK) for tree in options["path"]):
-            options["kept"] = [kernel.CAP_DAC_READ_SEARCH]
+        held = kernel.capabilities()
+        needed = {kernel.CAP_CHOWN, kernel.CAP_SETUID, kernel.CAP_SETGID}
+        readable = needed <= held and kernel.has_user(NOBODY) and _nobody_reads(options["path"])
+        if readable or (needed | {kernel.CAP_DAC_READ_SEARCH} <= held and kernel.has_user(NOBODY)):
+            os.chown(root, NOBODY, NOBODY)
+            kernel.prctl(kernel.PR_SET_KEEPCAPS, 1)
+            _become_nobody()
+            options["kept"] = [] if readable else [kernel.CAP_DAC_READ_SEARCH]
         kernel.set_capabilities(tuple(options.get("kept", ())))
     os.chdir(root)
+
+
+def _become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def _nobody_reads(paths: list[str]) -> bool:
+    """Whether nobody may read all of these; a fork tries it, since there is no way back."""
+    pid = os.fork()
+    if pid == 0:
+        readable = False
+        try:
+            _become_nobody()
+            readable = all(os.access(path, os.R_OK) for path in paths)
+        finally:
+            os._exit(0 if readable else 1)
+    return os.waitpid(pid, 0)[1] == 0
 
 
 def enter_session(options: dict[str, Any]) -> str:

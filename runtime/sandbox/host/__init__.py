@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .launchers import Host, TierError, close_all, forget, get, start
+    from .launchers import Host, TierError, close_all, forget, get, start, weaker_tier
     from .report import Layer, Report, probe
     from .tiers import UNSAFE_WARNING, ladder
 
@@ -24,6 +24,7 @@ _HOMES = {
     "ladder": "tiers",
     "probe": "report",
     "start": "launchers",
+    "weaker_tier": "launchers",
 }
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ladder",
     "probe",
     "start",
+    "weaker_tier",
 ]
 
 

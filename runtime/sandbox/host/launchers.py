@@ -125,6 +125,15 @@ def forget(host: Host) -> None:
                 host.close()
 
 
+def weaker_tier() -> str:
+    """One line where code runs in a weaker tier than the strongest, and why; empty before any code has run."""
+    host = _hosts.get("")
+    if host is None or not host.failures:
+        return ""
+    tier, reason = host.failures[0]
+    return f"code runs in a weaker sandbox ({host.tier}) than this system could have: {tier} does not work ({reason})"
+
+
 @atexit.register
 def close_all() -> None:
     """End every launcher of this process."""
@@ -152,13 +161,14 @@ def start(tier: str) -> Host:
         TierError: it does not work here, with the reason.
     """
     path = paths.code_path()
-    bound = paths.trees(path)
-    scratch = paths.scratch_path([*bound, *(bubblewrap.own_files() if tier == "bubblewrap" else ())])
+    bound, files = paths.trees(path), paths.own_files() if tier == "bubblewrap" else []
+    scratch = paths.scratch_path([*bound, *files])
     options: dict[str, Any] = {
         "tier": tier,
         "app": os.getpid(),
         "path": path,
         "trees": bound,
+        "files": files,
         "scratch": scratch,
         "entry": _ENTRY,
         "nice": NICE,

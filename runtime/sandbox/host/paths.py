@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import sysconfig
+from pathlib import Path
 
 SYSTEM_TREES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+_MOST_LINKS = 40
+"""As many as Linux follows in one path."""
 
 
 def code_path() -> list[str]:
@@ -28,20 +32,79 @@ def _stdlib_names() -> set[str]:
 
 
 def trees(path: list[str]) -> list[str]:
-    """Folders and files to show inside, read-only, outermost first: shared libraries and what `path` needs."""
+    """Folders, files and links to show inside, read-only, outermost first: libraries and what `path` needs.
+
+    Links in any part of a path are shown as links, beside what they lead to.
+    """
     wanted = [tree for tree in SYSTEM_TREES if os.path.lexists(tree)]
     for prefix in (sys.base_prefix, sys.prefix):
         if prefix != "/usr":
             wanted.append(os.path.join(prefix, "lib"))
     wanted += path
+    for folder in path:
+        wanted += _linked_packages(folder)
+    return _outermost(wanted)
+
+
+def own_files() -> list[str]:
+    """What the launcher needs as a program of its own, beside libraries: none of it holds a secret. As `trees`."""
+    package = Path(__file__).resolve().parents[1]
+    wanted = [sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), str(package), str(package.parent / "__init__.py")]
+    return _outermost(wanted)
+
+
+def _outermost(wanted: list[str]) -> list[str]:
     kept: list[str] = []
-    for tree in sorted({os.path.abspath(tree) for tree in wanted}):
+    for tree in sorted({step for path in wanted for step in _steps(os.path.abspath(path))}):
         inside = any(tree.startswith(other + os.sep) for other in kept if not os.path.islink(other))
         if os.path.lexists(tree) and not inside:
             kept.append(tree)
     return kept
 
 
+def _steps(path: str) -> list[str]:
+    """The symbolic links on the way to `path`, each by its own real folder, and the real path at the end."""
+    found: list[str] = []
+    here, left = os.sep, [part for part in path.split(os.sep) if part]
+    while left:
+        part = left.pop(0)
+        if part in (".", ".."):
+            here = os.path.dirname(here) if part == ".." else here
+            continue
+        step = os.path.join(here, part)
+        if not os.path.islink(step):
+            here = step
+            continue
+        if len(found) >= _MOST_LINKS:
+            return found
+        found.append(step)
+        target = os.readlink(step)
+        here = os.sep if target.startswith(os.sep) else here
+        left = [piece for piece in target.split(os.sep) if piece] + left
+    return [*found, here]
+
+
+def _linked_packages(folder: str) -> list[str]:
+    """Where the packages of a folder lie that are links, or whose files are (as some installers make them)."""
+    found: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                found.append(entry.path)
+            elif entry.is_dir():
+                with contextlib.suppress(OSError), os.scandir(entry.path) as inside:
+                    link = next((one.path for one in inside if one.is_symlink()), None)
+                    if link is not None:
+                        found.append(os.path.dirname(os.path.realpath(link)))
+    return found
+
+
 def scratch_path(bound: list[str]) -> str:
-    """The session's folder: `/work`, or a folder in it where something that Python needs lies below `/work`."""
-    return "/work/scratch" if any(tree.startswith("/work/") for tree in bound) else "/work"
+    """The session's folder: `/work`, or another where something that Python needs lies there."""
+
+    def is_free(folder: str) -> bool:
+        return not any(
+            tree == folder or tree.startswith(folder + os.sep) or folder.startswith(tree + os.sep) for tree in bound
+        )
+
+    return next(folder for folder in ("/work", "/work/scratch", "/session") if is_free(folder))

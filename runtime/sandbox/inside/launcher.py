@@ -23,6 +23,9 @@ def main() -> None:
     options: dict[str, Any] = json.loads(sys.argv[1])
     control = socket.socket(fileno=CONTROL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What the app was started with is inherited: ignored, children could not be waited for; blocked, not interrupted.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         _set_up(options, control)
     except BaseException as error:  # Whatever it is, the app must hear why this tier does not work.

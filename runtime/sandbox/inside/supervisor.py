@@ -228,6 +228,8 @@ class Supervisor:
             self._allowance.look(company=bool(others - self._inherited))
         if others and self._memory() > self.limits["memory_mb"] * 2**20:
             return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
+        if len(others) > self.limits["processes"]:  # The kernel does not bound those of a root in name.
+            return f"the cell had more than {self.limits['processes']} processes"
         if self.watched is not None:
             size, entries = scratch.disk_use(self.watched)
             if size > self.limits["disk_mb"] * 2**20 or entries > ENTRIES_PER_MB * (1 + self.limits["disk_mb"]):

@@ -327,7 +327,7 @@ def test_each_mode_is_evaluated_with_its_own_blocks_answers_and_cells(
 
 
 def test_a_run_is_not_continued_in_another_mode(sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.evaluate.run._tier", lambda _: "none is started here")
+    monkeypatch.setattr("runtime.evaluate.run._tier", lambda _: {"sandbox_tier": "none"})
     out = tmp_path / "run"
     for mode in MODES:
         run_eval(Engine(), [sums], out, mode=mode, solve=solver(right), fresh=True)

@@ -71,11 +71,12 @@ def test_one_that_fails_is_a_tier_that_does_not_work(install: Install) -> None:
 
 def test_all_it_shows_is_what_python_needs_and_nothing_of_it_can_be_written() -> None:
     bound = paths.trees(paths.code_path())
-    scratch = paths.scratch_path([*bound, *bubblewrap.own_files()])
-    options = {"bwrap": "/usr/bin/bwrap", "trees": bound, "scratch": scratch, "entry": "pass"}
+    files = paths.own_files()
+    scratch = paths.scratch_path([*bound, *files])
+    options = {"bwrap": "/usr/bin/bwrap", "trees": bound, "files": files, "scratch": scratch, "entry": "pass"}
     line = bubblewrap.command(options)
     shown = [line[at + 2] for at, word in enumerate(line) if word in ("--ro-bind", "--symlink", "--dev-bind")]
-    assert set(shown) == {*bound, *bubblewrap.own_files(), *confine.DEVICES}
+    assert set(shown) == {*bound, *files, *confine.DEVICES}
     assert "--bind" not in line
     assert line[line.index("--tmpfs") + 1] == scratch
     # The folder of the session hides nothing that the inner half reads.
