@@ -293,9 +293,11 @@ def _convert_parser() -> Parser:
         "data convert",
         "Convert rows of other formats into ours, running their code, and ours into theirs.",
         details="""\
-Read, each record by what it looks like: our rows (lce), fenced Python with output blocks (fenced), ToRA's traces
-(tora), OpenAI-style tool calls (tools), question and solution with GSM8K's calculator marks (gsm8k). Written:
-lce, fenced, tools. What cannot be converted is listed beside OUT with its reason.
+Read, each record by what it looks like: our rows and the results of `solve` and `eval` (lce), fenced Python with output
+blocks (fenced), ToRA's traces (tora), OpenAI-style tool calls (tools), question and solution with GSM8K's calculator
+marks (gsm8k); as messages, ShareGPT conversations, prompt and completion, query and response, problem and solution.
+Written: lce, fenced, tools. What cannot be converted is listed beside OUT with its reason; the exit code is 1 where
+that is more than half.
 
 OUT appears when everything is done. A call that was interrupted goes on where it stopped.""",
         examples=[
@@ -348,7 +350,10 @@ def _convert(args: argparse.Namespace) -> int:
                 {"failed": report.failed_cells, "differ from what was recorded": report.differing},
             )
         show_counts(f"left out ({beside(args.out, 'left-out')}):", told["left_out"])
-    return 0 if report.written else 1
+    if report.written * 2 < report.read.total():
+        say(f"more than half of the records were left out; {beside(args.out, 'left-out')} says why", style="red")
+        return 1
+    return 0
 
 
 # stats

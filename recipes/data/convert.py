@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qlora.data import problem_of
-from recipes.data.formats import Dialogue, Format, FormatError, detect, read
+from recipes.data.formats import Format, detect, read
 from recipes.data.journal import default_sessions, journaled
 from recipes.data.outputs import agreement
+from recipes.data.records import Dialogue, FormatError
 from recipes.data.rows import beside, files_of, read_lines, sha256_of, write_lines
 from recipes.data.verdict import run_cells
 from runtime.files import BadLine, Line

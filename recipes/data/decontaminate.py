@@ -178,6 +178,6 @@ def asked_by(value: Any) -> list[str]:
     if problem_of(value) is None:
         texts: Iterable[str] = (question_of([message]) for message in value["messages"] if message["role"] == "user")
         return [text for text in texts if text.strip()]
-    from recipes.data.formats import questions_in
+    from recipes.data.records import questions_in
 
     return questions_in(value)

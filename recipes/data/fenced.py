@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from recipes.data.formats import Dialogue, FormatError, gold_in, question_in, solution_in, turns_of
+from recipes.data.records import Dialogue, FormatError, gold_in, question_in, solution_in, turns_of
 from runtime.lce import BLOCK_TYPES, DEFAULT_SYSTEM, Block, BlockType
 
 _OPEN = re.compile(r"[ \t]*(`{3,})[ \t]*(python3?|py|output)?[ \t]*", re.I)

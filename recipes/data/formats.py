@@ -5,51 +5,23 @@ Each format has a module with `read(value) -> Dialogue` and, where other trainer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from qlora.data import problem_of
-from runtime.lce import DEFAULT_SYSTEM, Block
+from recipes.data import fenced, gsm8k, tools
+from recipes.data.records import Dialogue, FormatError, question_in, solution_in, turns_of
+from recipes.data.shapes import unwrapped
 
 Format = Literal["lce", "fenced", "tora", "tools", "gsm8k"]
 FORMATS: tuple[Format, ...] = ("lce", "fenced", "tora", "tools", "gsm8k")
-
-QUESTION_KEYS = ("question", "problem", "prompt", "instruction", "input")
-SOLUTION_KEYS = ("solution", "completion", "response", "generation", "output", "answer")
-
-
-class FormatError(ValueError):
-    """One record cannot be read or written in this format; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Dialogue:
-    """A record in the shape of our rows: turns of (question, blocks).
-
-    Attributes:
-        gold: the right answer where the record holds one.
-        checked: whether a row whose last execution is not the gold answer has to be left out.
-    """
-
-    turns: tuple[tuple[str, tuple[Block, ...]], ...]
-    system: str | None = DEFAULT_SYSTEM
-    gold: str | None = None
-    checked: bool = False
-
-    def messages(self, turns: Sequence[tuple[str, Sequence[Block]]] | None = None) -> list[dict[str, Any]]:
-        """The row's messages, with other blocks where `turns` are given."""
-        result: list[dict[str, Any]] = []
-        if self.system is not None:
-            result.append({"role": "system", "content": [{"type": "text", "content": self.system}]})
-        for question, blocks in turns if turns is not None else self.turns:
-            result.append({"role": "user", "content": [{"type": "text", "content": question}]})
-            result.append({"role": "assistant", "content": [block.as_dict() for block in blocks]})
-        return result
+ANSWER_CHARS = 60
+"""A text up to this long is an answer (see `runtime.grade.final_answer`)."""
 
 
 def detect(value: Any) -> Format | None:
     """Which format a record is in, None where it is none of them."""
+    value = unwrapped(value)
     if not isinstance(value, Mapping):
         return None
     messages = value.get("messages")
@@ -72,7 +44,10 @@ def detect(value: Any) -> Format | None:
         return None
     if "```" in solution:
         return "fenced"
-    return "gsm8k" if "<<" in solution or "####" in solution else None
+    if "<<" in solution or "####" in solution:
+        return "gsm8k"
+    # A question with nothing but its answer is an exam, not a solution.
+    return "fenced" if "\\boxed" in solution or len(solution) > ANSWER_CHARS else None
 
 
 def _calls_tools(message: Mapping[str, Any]) -> bool:
@@ -80,44 +55,6 @@ def _calls_tools(message: Mapping[str, Any]) -> bool:
     in_parts = isinstance(content, list) and all(isinstance(p, Mapping) and "text" in p for p in content)
     calls = message.get("tool_calls") or message.get("function_call")
     return message.get("role") in ("tool", "function") or bool(calls) or in_parts
-
-
-def question_in(value: Mapping[str, Any]) -> str | None:
-    """The (first) question of a record of any format."""
-    return next(iter(questions_in(value)), None)
-
-
-def questions_in(value: Mapping[str, Any]) -> list[str]:
-    """Every question of a record of any format: its field, or all that its user says; none where it is broken."""
-    found = next((value[k] for k in QUESTION_KEYS if isinstance(value.get(k), str) and value[k].strip()), None)
-    if found is not None:
-        return [str(found)]
-    messages = value.get("messages")
-    if not isinstance(messages, list):
-        return []
-    users = (m.get("content") for m in messages if isinstance(m, Mapping) and m.get("role") == "user")
-    return [text for content in users if (text := _said(content)).strip()]
-
-
-def _said(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
-    texts = (part.get("text", part.get("content")) for part in parts)
-    return "\n".join(text for text in texts if isinstance(text, str))
-
-
-def solution_in(value: Mapping[str, Any]) -> str | None:
-    """The solution text of a record that keeps it in one field."""
-    return next((str(value[k]) for k in SOLUTION_KEYS if isinstance(value.get(k), str) and value[k].strip()), None)
-
-
-def gold_in(value: Mapping[str, Any]) -> str | None:
-    """The right answer of a record that names one."""
-    from runtime.evaluate.results import gold_text
-
-    found = next((value[k] for k in ("gold", "gt") if value.get(k) is not None), None)
-    return None if found is None else gold_text(found)
 
 
 def read(value: Any, declared: Format | None = None) -> Dialogue:
@@ -129,8 +66,9 @@ def read(value: Any, declared: Format | None = None) -> Dialogue:
     Raises:
         FormatError: it is of no known format, or broken in its own.
     """
-    from recipes.data import fenced, gsm8k, tools
-
+    value = unwrapped(value)
+    if isinstance(value, Mapping) and "blocks" in value and value.get("status", "answered") != "answered":
+        raise FormatError(f"a solution that ended with the status {value['status']}")
     found = declared or detect(value)
     if found == "lce":
         return _lce(value)
@@ -152,20 +90,3 @@ def _lce(value: Any) -> Dialogue:
     messages = value["messages"]
     system, turns = turns_of(messages)
     return Dialogue(tuple(turns), system)
-
-
-def turns_of(messages: Sequence[Mapping[str, Any]]) -> tuple[str | None, list[tuple[str, tuple[Block, ...]]]]:
-    """System text and turns of a valid row.
-
-    Raises:
-        FormatError: a system or user message of several blocks, which other formats cannot keep apart.
-    """
-    if any(message["role"] != "assistant" and len(message["content"]) > 1 for message in messages):
-        raise FormatError("a user or system message has several blocks")
-    system = messages[0]["content"][0]["content"] if messages[0]["role"] == "system" else None
-    rest = messages[1:] if system is not None else messages
-    turns = []
-    for user, assistant in zip(rest[::2], rest[1::2], strict=True):
-        blocks = tuple(Block(block["type"], block["content"]) for block in assistant["content"])
-        turns.append((user["content"][0]["content"], blocks))
-    return system, turns

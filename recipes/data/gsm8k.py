@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from recipes.data.formats import Dialogue, FormatError, gold_in, question_in, solution_in
+from recipes.data.records import Dialogue, FormatError, gold_in, question_in, solution_in
 from runtime.grade.strict import plain_number
 from runtime.lce import Block
 

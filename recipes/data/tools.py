@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recipes.data.formats import Dialogue, FormatError, gold_in, turns_of
+from recipes.data.records import Dialogue, FormatError, gold_in, turns_of
 from runtime.lce import DEFAULT_SYSTEM, Block
 
 TOOL = {

@@ -13,10 +13,12 @@ from rows_factory import good_row, read, row, write
 
 import recipes.data.convert as converting
 import recipes.data.journal as journal_module
+from recipes.cli import main
 from recipes.data import fenced, gsm8k, tools
 from recipes.data.convert import convert
-from recipes.data.formats import FormatError, detect
+from recipes.data.formats import detect
 from recipes.data.formats import read as read_any
+from recipes.data.records import FormatError
 from runtime.lce import Block
 from runtime.sandbox import Limits
 
@@ -349,3 +351,85 @@ def test_gsm8k_solutions_compute_their_gold_answer(shared_data: Path) -> None:
         assert blocks[-1] == Block("text", value["gold"])
         assert blocks[-2].type == "text"
     assert computed / len(values) > 0.95
+
+
+CALL = "print(3 * 9)"
+FOREIGN: dict[str, dict[str, Any]] = {
+    "ShareGPT": {
+        "conversations": [
+            {"from": "system", "value": "Be brief."},
+            {"from": "human", "value": "What is 3*9?"},
+            {"from": "gpt", "value": f"```python\n{CALL}\n```\n```output\n27\n```\n\\boxed{{27}}"},
+        ]
+    },
+    "ShareGPT with a tool": {
+        "conversations": [
+            {"from": "human", "value": "What is 3*9?"},
+            {"from": "function_call", "value": json.dumps({"name": "python", "arguments": {"code": CALL}})},
+            {"from": "observation", "value": "27"},
+            {"from": "gpt", "value": "\\boxed{27}"},
+        ]
+    },
+    "lists of messages": {
+        "prompt": [{"role": "user", "content": "What is 3*9?"}],
+        "completion": [{"role": "assistant", "content": f"```python\n{CALL}\n```\n\\boxed{{27}}"}],
+    },
+    "prompt and completion": {"prompt": "What is 3*9?", "completion": f"```python\n{CALL}\n```\n\\boxed{{27}}"},
+    "query and response": {"query": "What is 3*9?", "response": f"```python\n{CALL}\n```\n\\boxed{{27}}"},
+    "OpenMathInstruct": {
+        "problem": "What is 3*9?",
+        "generated_solution": f"<llm-code>\n{CALL}\n</llm-code>\n<llm-code-output>\n27\n</llm-code-output>\n"
+        "\\boxed{27}",
+        "expected_answer": "27",
+    },
+    "Alpaca": {
+        "instruction": "Solve.",
+        "input": "What is 3*9?",
+        "output": f"```python\n{CALL}\n```\n\\boxed{{27}}",
+    },
+    "a line of results": {
+        "id": "1",
+        "question": "What is 3*9?",
+        "status": "answered",
+        "blocks": [
+            {"type": "code", "content": CALL},
+            {"type": "execution", "content": "27"},
+            {"type": "text", "content": "\\boxed{27}"},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_the_shapes_that_data_sets_have_are_read_and_their_code_is_run(tmp_path: Path, name: str) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text(json.dumps(FOREIGN[name]) + "\n", encoding="utf-8")
+    report = convert(str(source), out, limits=QUICK)
+    assert report.written == 1, report.left_out
+    messages = read(out)[0]["messages"]
+    assert "What is 3*9?" in messages[-2]["content"][0]["content"]
+    assert [block["type"] for block in messages[-1]["content"]] == ["code", "execution", "text"]
+    assert messages[-1]["content"][1]["content"] == "27"
+    assert name != "Alpaca" or messages[-2]["content"][0]["content"].startswith("Solve.")
+    assert name != "ShareGPT" or messages[0]["content"][0]["content"] == "Be brief."
+
+
+def test_solutions_without_code_are_read_and_bare_answers_are_not() -> None:
+    assert read_any({"prompt": "2+2?", "completion": "It is \\boxed{4}."}).turns[0][1] == (
+        Block("text", "It is \\boxed{4}."),
+    )
+    assert detect({"question": "2+2?", "answer": "4"}) is None
+
+
+def test_an_unfinished_solution_is_left_out_with_its_status() -> None:
+    line = {"question": "q", "status": "token_limit", "blocks": [{"type": "text", "content": "We"}]}
+    with pytest.raises(FormatError, match="token_limit"):
+        read_any(line)
+
+
+@pytest.mark.parametrize(("good", "code"), [(1, 1), (3, 0)])
+def test_where_most_records_are_left_out_the_exit_code_says_so(tmp_path: Path, good: int, code: int) -> None:
+    source = tmp_path / "in.jsonl"
+    records = [FOREIGN["prompt and completion"]] * good + [{"nothing": 1}] * 2
+    source.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    assert main(["data", "convert", str(source), "--out", str(tmp_path / "out.jsonl")]) == code
