@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from runtime.files import sha256_file
 if TYPE_CHECKING:
     import torch
 
+UNSLOTH_ARCHITECTURES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
+"""Those that unsloth computes with its own packed forward pass; for others it takes another path, untested here."""
 BLOCKSIZE = 64
 """Weights that share one NF4 scale (arXiv 2305.14314, section 3)."""
 ROWS_AT_A_TIME = 4096
@@ -51,13 +54,23 @@ class BaseModel:
 
     def sha256(self) -> str:
         """Of the weight file, or of the hashes of all weight files in the order of their names."""
-        hashes = [sha256_file(file) for file in self.weight_files]
+        hashes = [_name_in_hub_cache(file) or sha256_file(file) for file in self.weight_files]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     @property
     def is_tested(self) -> bool:
         """Whether the loop was tested with its architecture."""
         return tested(self.config) is not None
+
+
+def _name_in_hub_cache(file: Path) -> str | None:
+    """The SHA-256 of a file that lies in the hub's cache, whose large files are named by it; None elsewhere.
+
+    To hash the 13.5 GB of a 7B base takes 8 s from an NVMe disk and minutes from a slower one, at every start.
+    """
+    blob = file.resolve()
+    in_cache = blob.parent.name == "blobs" and blob.parent.parent.name.startswith("models--")
+    return blob.name if in_cache and re.fullmatch(r"[0-9a-f]{64}", blob.name) else None
 
 
 def find_base(name: str, *, untested: bool = False) -> BaseModel:
@@ -96,7 +109,12 @@ def _from_hub(name: str) -> Path:
 
         try:
             return Path(
-                snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.jinja"])
+                snapshot_download(
+                    name,
+                    allow_patterns=["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.jinja"],
+                    # Mistral's own format beside transformers': all weights a second time.
+                    ignore_patterns=["consolidated*"],
+                )
             )
         except Exception as error:
             # Not narrower: EntryNotFoundError, RevisionResolutionError and XetDownloadError of huggingface_hub, and the
@@ -158,17 +176,30 @@ def choose_backend(requested: Backend, *, cut: bool = False) -> tuple[str, str]:
         return "peft", "unsloth is not installed"
     import torch
 
-    if torch.cuda.is_available():
-        return "unsloth", "installed, and there is a GPU for its kernels"
-    # On a CPU unsloth runs transformers' own modules, as the peft backend does, and takes seconds more to import.
-    return "peft", "no GPU for unsloth's kernels"
+    if not torch.cuda.is_available():
+        # There unsloth runs transformers' own modules, as the peft backend does, and takes seconds more to import.
+        return "peft", "no GPU for unsloth's kernels"
+    # Its kernels were only tested on a CPU, in Triton's interpreter; peft's loop is the one that all tests hold.
+    return "peft", "unsloth has not been proved on a GPU by benchmarks/qlora_gpu.py; train.backend=unsloth takes it"
+
+
+def has_bfloat16() -> bool:
+    """Whether this GPU multiplies matrices of bfloat16: from compute capability 8.0 (Ampere) on.
+
+    `torch.cuda.is_bf16_supported` counts emulation too, which costs a Turing card its tensor cores, and answers
+    otherwise once unsloth was imported; this is asked before and after.
+    """
+    import torch
+
+    return torch.cuda.get_device_capability() >= (8, 0)
 
 
 def device_and_dtype(settings: TrainSettings) -> tuple[torch.device, torch.dtype]:
-    """Where to compute and in what: bfloat16 on a GPU that has it, else float32.
+    """Where to compute and in what, for `plan` and `train` alike.
 
-    float32 is also the measured choice on a CPU with AVX-512: at the nano base's shapes its matrix products run at
-    131 GFLOP/s a core, bfloat16's at 76.
+    On a GPU bfloat16, or float16 (with a loss scale, see `qlora.loss_scale`) where it has none; on a CPU float32, which
+    is also the measured choice with AVX-512: at the nano base's shapes its matrix products run at 131 GFLOP/s a core,
+    bfloat16's at 76.
     """
     import torch
 
@@ -176,7 +207,9 @@ def device_and_dtype(settings: TrainSettings) -> tuple[torch.device, torch.dtype
     device = torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
     if settings.compute_dtype != "auto":
         return device, getattr(torch, settings.compute_dtype)
-    return device, torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    if not gpu:
+        return device, torch.float32
+    return device, torch.bfloat16 if has_bfloat16() else torch.float16
 
 
 def load_tokenizer(base: BaseModel) -> Any:
@@ -250,6 +283,7 @@ def load_model(base: BaseModel, tokenizer: Any, settings: TrainSettings, backend
                 "nothing was trained",
                 "fetch the base again",
             ) from error
+        _refuse_mixed(model, base, backend)
         _grow(model, tokenizer, known)
     return model
 
@@ -273,6 +307,32 @@ def _room_for(base: BaseModel, device: torch.device) -> Iterator[None]:
 def _is_too_large(error: BaseException) -> bool:
     # What transformers' 4-bit loader says where accelerate found no room on the GPU for all layers.
     return is_out_of_memory(error) or "dispatched on the CPU" in str(error)
+
+
+def _refuse_mixed(model: Any, base: BaseModel, backend: str) -> None:
+    """Refuse a model that is partly transformers' and partly unsloth's.
+
+    Raises:
+        TrainError: one whose rows would see each other, or whose numbers are not those of its backend.
+    """
+    on_gpu = model.get_output_embeddings().weight.device.type == "cuda"
+    if backend == "unsloth" and on_gpu and not by_unsloth(model):
+        raise TrainError(
+            f"unsloth has loaded {base.name} without its own forward pass",
+            "the rows of a pack would see each other, so nothing was trained",
+            "set train.backend=peft",
+        )
+    foreign = sorted({type(module).__name__ for module in model.modules() if _is_unsloths(type(module))})
+    if backend == "peft" and foreign:
+        raise TrainError(
+            f"unsloth has replaced parts of transformers in this process ({', '.join(foreign[:3])})",
+            "the peft backend would compute with them, so nothing was trained",
+            "train in a process that has not imported unsloth (the command line does), or set train.backend=unsloth",
+        )
+
+
+def _is_unsloths(kind: type) -> bool:
+    return kind.__module__.partition(".")[0].startswith("unsloth")
 
 
 def _first_line(error: BaseException) -> str:
@@ -309,22 +369,47 @@ def _load_transformers(base: BaseModel, settings: TrainSettings, device: torch.d
 
 
 def _load_unsloth(base: BaseModel, settings: TrainSettings, device: torch.device, dtype: torch.dtype) -> Any:
+    architecture = base.config["architectures"][0]
+    if architecture not in UNSLOTH_ARCHITECTURES:
+        raise TrainError(
+            f"{base.name} is a {architecture}, for which unsloth has no forward pass that keeps packed rows apart",
+            "nothing was trained",
+            "set train.backend=peft",
+        )
     from unsloth import FastLanguageModel
 
     model, _ = FastLanguageModel.from_pretrained(
-        str(base.path),
+        # A relative folder named like a hub id would be replaced by unsloth's own 4-bit upload of that model.
+        str(base.path.resolve()),
+        use_exact_model_name=True,
         max_seq_length=settings.context,
         load_in_4bit=settings.quantize,
         dtype=dtype,
+        device_map={"": device},
+        # On a card with little room it would go to the host, and half of every step with it.
+        offload_embedding=False,
+        use_gradient_checkpointing="unsloth" if checkpoints(settings) else False,
     )
-    if device.type == "cpu":
-        # There unsloth runs transformers' own attention, so ours can take its place; on a GPU it has its own.
+    if not by_unsloth(model):
+        # On a CPU unsloth runs transformers' own attention, so ours can take its place; on a GPU it has its own.
         import qlora.attention
 
         qlora.attention.register()
         attention = qlora.attention.NAME if settings.attention in ("auto", "rows") else settings.attention
         model.config._attn_implementation = attention
     return model
+
+
+def by_unsloth(model: Any) -> bool:
+    """Whether unsloth's own forward pass computes `model`, and not transformers' (which it uses on a CPU)."""
+    return bool(getattr(model, "_unsloth_fast_path", False))
+
+
+def checkpoints(settings: TrainSettings) -> bool:
+    """Whether activations are computed again in the backward pass rather than kept: on a GPU unless told otherwise."""
+    if settings.gradient_checkpointing is not None:
+        return settings.gradient_checkpointing
+    return device_and_dtype(settings)[0].type != "cpu"
 
 
 def _known_tokens(base: BaseModel) -> int:

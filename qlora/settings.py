@@ -63,7 +63,7 @@ class TrainSettings(Settings):
     """
 
     backend: Backend = Field(
-        default="auto", description="unsloth where it is installed and supports the base, else peft"
+        default="auto", description="auto is peft until benchmarks/qlora_gpu.py has proved unsloth's kernels on a GPU"
     )
     context: int = Field(default=2048, ge=16, description="rows with more tokens are dropped and listed, never cut")
     batch_rows: int = Field(default=64, ge=1, description="rows per optimizer step")
@@ -88,7 +88,12 @@ class TrainSettings(Settings):
     max_grad_norm: float = Field(default=1.0, gt=0)
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = "adamw"
     neftune_alpha: float | None = Field(default=None, gt=0, description="noise on embeddings (arXiv 2310.05914)")
-    compute_dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="a GPU: bfloat16, or float16 with a loss scale where it has none; a CPU: float32"
+    )
+    deterministic: bool = Field(
+        default=False, description="on a GPU: a run and its repetition give the same bits, for some of the speed"
+    )
     quantize: bool = Field(
         default=True, description="NF4 with double quantization; false trains LoRA on the 16-bit base"
     )
@@ -133,6 +138,7 @@ LAYOUT_KEYS = frozenset(
         "tensorboard",
         "trackers",
         "gradient_checkpointing",
+        "deterministic",
         "fsdp",
     }
 )

@@ -172,7 +172,7 @@ def earlier_run(folder: RunFolder, run: dict[str, Any]) -> dict[str, Any] | None
     return old
 
 
-def refuse_nan(loss: float, norm: float, step: int, rows: Sequence[Row], last: Path | None) -> None:
+def refuse_nan(loss: float, norm: float, step: int, rows: Sequence[Row], last: Path | None, dtype: torch.dtype) -> None:
     """Stop before a loss or gradient that is no number reaches the weights.
 
     Raises:
@@ -181,10 +181,15 @@ def refuse_nan(loss: float, norm: float, step: int, rows: Sequence[Row], last: P
     if math.isfinite(loss) and math.isfinite(norm):
         return
     places = ", ".join(row.place for row in rows[:8]) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
+    remedy = "lower train.learning_rate, or look at these rows with `mathcoder data show`"
+    if str(dtype) == "torch.float16":
+        remedy += (
+            "; if it is so from the first step, the base needs numbers beyond float16: train.compute_dtype=float32"
+        )
     raise TrainError(
         f"the loss of step {step + 1} is {loss}, its gradient's norm {norm} (rows {places})",
         f"training stops; the weights of {last or 'no checkpoint'} are the last good ones",
-        "lower train.learning_rate, or look at these rows with `mathcoder data show`",
+        remedy,
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from qlora.adapter import Adapted
 from qlora.attention import RowLayout
 from qlora.loss import supervised_loss
+from qlora.loss_scale import LossScale
 from qlora.out_of_memory import is_out_of_memory
 from qlora.packing import MicroBatch, group_rows, lay_out
 from qlora.prepare import Prepared
@@ -66,6 +67,7 @@ class Stepper:
         micro_tokens: the limit of tokens per forward pass in force; halved when memory runs out.
         on_halved: called with the new limit.
         processes: those that share the micro-batches of a step.
+        loss_scale: what losses are multiplied by for the backward pass (float16).
         together: every forward pass is one of all processes, since each holds a part of the base.
     """
 
@@ -76,6 +78,7 @@ class Stepper:
         self.micro_tokens = micro_tokens
         self.on_halved: Any = None
         self.processes = Processes()
+        self.loss_scale = LossScale(adapted.dtype)
         self.together = False
 
     def micro_batches(self, rows: Sequence[int]) -> list[MicroBatch]:
@@ -84,10 +87,35 @@ class Stepper:
         groups = group_rows(rows, self.prepared.table.lengths, self.micro_tokens, packed=packed)
         return [lay_out(self.prepared.table, group, self.prepared.supervised, packed=packed) for group in groups]
 
+    def clipped_gradient(self, rows: Sequence[int], *, seed: int = 0) -> tuple[StepResult, float]:
+        """Put the gradient of all processes, with its norm clipped, into the parameters' `.grad`.
+
+        One that float16 cannot hold is computed again with half the loss scale.
+
+        Returns:
+            What the step saw in all processes, and the norm before it was clipped; not finite where the loss is not.
+
+        Raises:
+            TrainError: one row alone does not fit in memory.
+        """
+        while True:
+            result = self.gradient(rows, seed=seed)
+            trained = list(self.adapted.trainable().values())
+            self.processes.add_up(trained)
+            self.processes.add_up_result(result)
+            self.loss_scale.unscale(trained)
+            norm = torch.nn.utils.clip_grad_norm_(trained, self.settings.max_grad_norm).item()
+            if math.isfinite(norm):
+                self.loss_scale.count_step()
+            elif math.isfinite(result.loss) and self.loss_scale.lower():
+                continue
+            return result, norm
+
     def gradient(self, rows: Sequence[int], *, seed: int = 0) -> StepResult:
         """Put the gradient of the mean loss over the supervised tokens of `rows` into the parameters' `.grad`.
 
-        With several processes, this one's share of the sum; every process divides by the count of all.
+        With several processes, this one's share of the sum; every process divides by the count of all. Multiplied by
+        the loss scale, which is 1 but for float16.
 
         Args:
             rows: of the step.
@@ -125,7 +153,7 @@ class Stepper:
         for turn, micro in enumerate(mine):
             torch.manual_seed((seed + (rank + turn * world) * _GOLDEN) % (1 << 63))
             loss, losses = self.forward(micro)
-            (loss / total).backward()
+            (loss * (self.loss_scale.value / total)).backward()
             sums += np.bincount(micro.target_kinds, weights=losses.cpu().numpy(), minlength=len(KINDS))
             counts += np.bincount(micro.target_kinds, minlength=len(KINDS))
         if self.together and len(mine) < math.ceil(len(micro_batches) / world):
@@ -209,7 +237,7 @@ def _isolation(adapted: Adapted, micro: MicroBatch) -> dict[str, Any]:
     """The keyword that keeps the rows of a pack apart, for the attention in force."""
     if not micro.packed:
         return {}
-    if adapted.backend == "unsloth" and adapted.device.type == "cuda":
+    if adapted.by_unsloth:
         return {"packed_seq_lengths": torch.tensor(micro.lengths, dtype=torch.int32, device=adapted.device)}
     return {"row_layout": RowLayout(micro.lengths, adapted.device)}
 

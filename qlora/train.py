@@ -134,8 +134,6 @@ def _run(
     settings: QloraSettings, folder: RunFolder, processes: Processes, backend: tuple[str, str], console: Console,
     on_sample: OnSample | None, cut: bool,
 ) -> RunSummary:  # fmt: skip
-    import torch
-
     from qlora import checkpoint, optimizer, setup
     from qlora.adapter import add_adapter
     from qlora.base import device_and_dtype, find_base, load_model, load_tokenizer
@@ -181,6 +179,7 @@ def _run(
         checkpoint.load(last, adapted, optim)
         state = checkpoint.state_of(last)
         done, stepper.micro_tokens = state["step"], min(stepper.micro_tokens, state["micro_tokens"])
+        stepper.loss_scale.load(state.get("loss_scale", {}))
     setup.refuse_two_folders(folder, processes, done)  # and all have read what the first one writes below
     if processes.first:
         folder.write_inputs(settings, tokenizer, base, data.held_out)
@@ -205,11 +204,8 @@ def _run(
             rate = optimizer.learning_rate(step, steps, options)
             optimizer.set_learning_rate(optim, rate)
             seed = setup.step_seed(options.seed, step)
-            result = stepper.gradient(rows, seed=seed)
-            processes.add_up(adapted.trainable().values())
-            processes.add_up_result(result)
-            norm = torch.nn.utils.clip_grad_norm_(adapted.trainable().values(), options.max_grad_norm).item()
-            setup.refuse_nan(result.loss, norm, step, [data.rows[row] for row in rows], last)
+            result, norm = stepper.clipped_gradient(rows, seed=seed)
+            setup.refuse_nan(result.loss, norm, step, [data.rows[row] for row in rows], last, adapted.dtype)
             optim.step()
 
             done = step + 1
@@ -235,7 +231,7 @@ def _run(
             if done % options.save_every == 0 or done == steps or stopping:
                 if processes.first:
                     with setup.disk_errors(folder.path):
-                        state = {"micro_tokens": stepper.micro_tokens}
+                        state = {"micro_tokens": stepper.micro_tokens, "loss_scale": stepper.loss_scale.state()}
                         checkpoint.save(folder.checkpoints, done, adapted, optim, state, keep=options.keep_checkpoints)
                 last = folder.checkpoints / f"step-{done}"
             if stopping:

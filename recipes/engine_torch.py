@@ -103,8 +103,8 @@ class TorchEngine:
         self.n_ctx = n_ctx
         self.stop_flag = AbortFlag()
         self.chat_template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
-        # Unsloth's own forward pass for a GPU takes no cache of transformers; there everything is read again each time.
-        self.cached = not (adapted.backend == "unsloth" and adapted.device.type == "cuda")
+        # Unsloth's own forward pass takes no cache of transformers; there everything is read again each time.
+        self.cached = not adapted.by_unsloth
         # Published embeddings are padded to a round number; the rows beyond the tokenizer stand for nothing.
         self._padding = max(0, adapted.head.weight.shape[0] - self.vocabulary.size)
 

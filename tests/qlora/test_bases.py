@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from qlora.base import choose_backend, find_base, load_model, load_tokenizer
+from qlora.base import choose_backend, device_and_dtype, find_base, load_model, load_tokenizer
 from qlora.settings import TrainSettings
 from runtime.errors import InputError, ModelError, TrainError
 
@@ -73,6 +74,80 @@ def test_the_backend_is_chosen_with_a_reason(monkeypatch: pytest.MonkeyPatch) ->
     assert choose_backend("auto") == ("peft", "unsloth is not installed")
     with pytest.raises(TrainError, match="unsloth, which is not installed"):
         choose_backend("unsloth")
+
+
+def test_auto_is_peft_on_a_gpu_too_and_says_why_and_unsloth_stays_one_key_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object())
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    backend, reason = choose_backend("auto")
+    assert backend == "peft"
+    assert "has not been proved on a GPU by benchmarks/qlora_gpu.py; train.backend=unsloth takes it" in reason
+    assert choose_backend("unsloth") == ("unsloth", "asked for")
+
+
+def test_unsloth_is_refused_for_an_architecture_it_has_no_packed_forward_pass_for(copy: Path) -> None:
+    found = find_base(str(copy))
+    other = replace(found, config={**found.config, "architectures": ["Olmo2ForCausalLM"]})
+    with pytest.raises(TrainError, match=r"is a Olmo2ForCausalLM, for which unsloth has no forward pass"):
+        load_model(other, load_tokenizer(found), TrainSettings(), "unsloth")
+
+
+def hub_cache(base: Path, folder: Path, name: str) -> Path:
+    """A base as the hub's cache holds it: its weights are a link to a blob of that name."""
+    blobs, snapshot = folder / "models--org--tiny" / "blobs", folder / "models--org--tiny" / "snapshots" / "1"
+    blobs.mkdir(parents=True)
+    shutil.copytree(base, snapshot)
+    shutil.move(snapshot / "model.safetensors", blobs / name)
+    (snapshot / "model.safetensors").symlink_to(blobs / name)
+    return snapshot
+
+
+def test_the_hash_of_a_base_from_the_hub_is_the_name_of_its_blob(
+    base: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runtime.files import sha256_file
+
+    expected = sha256_file(base() / "model.safetensors")
+    by_sha256, by_git = (hub_cache(base(), tmp_path / str(len(name)), name) for name in (expected, "0" * 40))
+    assert find_base(str(by_git)).sha256() == expected
+    monkeypatch.setattr("qlora.base.sha256_file", lambda path: pytest.fail(f"{path} was read"))
+    assert find_base(str(by_sha256)).sha256() == expected
+
+
+def test_the_weights_in_another_format_beside_the_usual_ones_are_not_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def fetch(_name: str, **options: Any) -> str:
+        asked.update(options)
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    with pytest.raises(InputError, match="could not be fetched"):
+        find_base("org/tiny")
+    files = ["config.json", "model-00001-of-00002.safetensors", "consolidated.safetensors", "tokenizer.json"]
+    from huggingface_hub.utils import filter_repo_objects
+
+    kept = list(
+        filter_repo_objects(files, allow_patterns=asked["allow_patterns"], ignore_patterns=asked["ignore_patterns"])
+    )
+    assert kept == ["config.json", "model-00001-of-00002.safetensors", "tokenizer.json"]
+
+
+def test_a_gpu_without_bfloat16_computes_in_float16_whatever_is_said_of_emulation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 0)
+    for supported in (True, False):  # without unsloth and with it
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *_args, answer=supported, **_options: answer)
+        for capability, expected in (
+            ((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((8, 9), torch.bfloat16), ((12, 0), torch.bfloat16),
+        ):  # fmt: skip
+            monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_args, answer=capability: answer)
+            assert device_and_dtype(TrainSettings())[1] is expected
+    assert device_and_dtype(TrainSettings(compute_dtype="float32"))[1] is torch.float32
 
 
 def test_linear_layers_are_in_4_bits_and_the_embedding_is_not(base: Callable[..., Path]) -> None:
