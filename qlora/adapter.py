@@ -110,10 +110,9 @@ class _SelectRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         (slots,) = ctx.saved_tensors
-        is_row = slots[None, :] == torch.arange(ctx.count, device=slots.device)[:, None]
-        # Autocast would make the product one of bfloat16 again.
-        with torch.autocast(slots.device.type, enabled=False):
-            return (is_row.float() @ grads[0].float()).to(ctx.dtype), None, None
+        wide = grads[0].float()
+        is_row = (slots[None, :] == torch.arange(ctx.count, device=slots.device)[:, None]).float()
+        return torch.stack([(wide * of_row[:, None]).sum(0) for of_row in is_row]).to(ctx.dtype), None, None
 
 
 def _embedding_factor(layer: Any) -> float:

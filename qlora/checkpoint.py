@@ -81,7 +81,32 @@ def load(checkpoint: Path, adapted: Adapted, optimizer: torch.optim.Optimizer) -
     with torch.no_grad():
         for name, parameter in adapted.trainable().items():
             parameter.copy_(saved[name])
-    optimizer.load_state_dict(torch.load(checkpoint / OPTIMIZER, map_location=adapted.device, weights_only=True))
+    # By way of the host: what is loaded straight to a GPU comes back as ordinary memory that says it is paged, and
+    # bitsandbytes ends the process when it tries to move pages that are none.
+    state = torch.load(checkpoint / OPTIMIZER, map_location="cpu", weights_only=True)
+    optimizer.load_state_dict(_plain(state))
+    if getattr(optimizer, "is_paged", False):
+        _page(optimizer)
+
+
+def _plain(value: Any) -> Any:
+    """`value` with new tensors in place of its own, without the attributes that bitsandbytes has put on them."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value
+
+
+def _page(optimizer: Any) -> None:
+    """Put the moments of a paged optimizer where it puts them itself: into memory that may move to the host."""
+    for parameter, state in optimizer.state.items():
+        for name in ("state1", "state2"):
+            pages = optimizer.get_state_buffer(parameter, dtype=state[name].dtype)
+            pages.copy_(state[name])
+            state[name] = pages
 
 
 def _all(folder: Path) -> list[Path]:

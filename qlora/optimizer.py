@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from qlora.settings import TrainSettings
-from runtime.errors import TrainError
 
 if TYPE_CHECKING:
     import torch
@@ -14,22 +13,10 @@ if TYPE_CHECKING:
     from qlora.adapter import Adapted
 
 
-def refuse_without_gpu(settings: TrainSettings, device: torch.device) -> None:
-    """Refuse an optimizer that this machine cannot run, before anything is loaded.
-
-    Raises:
-        TrainError: it needs a GPU, and there is none.
-    """
-    if settings.optimizer != "adamw" and device.type != "cuda":
-        raise TrainError(
-            f"train.optimizer {settings.optimizer} needs an NVIDIA GPU, and there is none here",
-            "nothing was trained",
-            "set train.optimizer=adamw",
-        )
-
-
 def build(adapted: Adapted, settings: TrainSettings) -> torch.optim.Optimizer:
     """The recipe's optimizer over two groups: adapters, and token rows.
+
+    On a CPU a paged optimizer is the same one without pages: its state lies in the host's memory as it is.
 
     Token rows are never decayed: decay would pull the control tokens towards the origin, away from all other rows.
     """
@@ -44,12 +31,13 @@ def build(adapted: Adapted, settings: TrainSettings) -> torch.optim.Optimizer:
         import torch
 
         return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-    import bitsandbytes
+    from bitsandbytes import optim
 
+    paged = adapted.device.type == "cuda"
     classes = {
-        "adamw_8bit": bitsandbytes.optim.AdamW8bit,
-        "paged_adamw_8bit": bitsandbytes.optim.PagedAdamW8bit,
-        "paged_adamw_32bit": bitsandbytes.optim.PagedAdamW32bit,
+        "adamw_8bit": optim.AdamW8bit,
+        "paged_adamw_8bit": optim.PagedAdamW8bit if paged else optim.AdamW8bit,
+        "paged_adamw_32bit": optim.PagedAdamW32bit if paged else optim.AdamW32bit,
     }
     optimizer: torch.optim.Optimizer = classes[settings.optimizer](groups, lr=settings.learning_rate)
     return optimizer

@@ -149,7 +149,6 @@ def _run(
     from qlora.trackers import Trackers
 
     options = settings.train
-    optimizer.refuse_without_gpu(options, device_and_dtype(options)[0])
     if cut:
         setup.refuse_cut(settings.lora)
     base = find_base(settings.base, untested=options.untested_architecture)
