@@ -190,7 +190,8 @@ def add_adapter(
     peft_model.config.use_cache = False
     peft_model.train()
     adapted = Adapted(peft_model, backend)
-    refuse_unlike_meant(adapted, tied=bool(peft_model.config.tie_word_embeddings), dtype=device_and_dtype(train)[1])
+    one_matrix = bool(peft_model.config.get_text_config().tie_word_embeddings)
+    refuse_unlike_meant(adapted, tied=one_matrix, dtype=device_and_dtype(train)[1])
     if not adapted.by_unsloth:
         fuse(peft_model, adapted.dtype)
         fuse_blocks(peft_model)

@@ -22,8 +22,6 @@ from runtime.files import sha256_file
 if TYPE_CHECKING:
     import torch
 
-UNSLOTH_ARCHITECTURES = frozenset({"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"})
-"""Those that unsloth computes with its own packed forward pass; for others it takes another path, untested here."""
 BLOCKSIZE = 64
 """Weights that share one NF4 scale (arXiv 2305.14314, section 3)."""
 ROWS_AT_A_TIME = 4096
@@ -369,10 +367,10 @@ def _load_transformers(base: BaseModel, settings: TrainSettings, device: torch.d
 
 
 def _load_unsloth(base: BaseModel, settings: TrainSettings, device: torch.device, dtype: torch.dtype) -> Any:
-    architecture = base.config["architectures"][0]
-    if architecture not in UNSLOTH_ARCHITECTURES:
+    architecture = tested(base.config)
+    if architecture is None or not architecture.has_unsloth:
         raise TrainError(
-            f"{base.name} is a {architecture}, for which unsloth has no forward pass that keeps packed rows apart",
+            f"unsloth has no forward pass that keeps packed rows apart for a {architecture_of(base.config)}",
             "nothing was trained",
             "set train.backend=peft",
         )
