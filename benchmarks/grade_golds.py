@@ -27,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runtime.grade import equivalent  # noqa: E402
+from runtime.grade import equivalent, last_boxed  # noqa: E402
 
 NEIGHBOURS = 20
 RANDOM_PAIRS = 2000
@@ -37,8 +37,9 @@ _ROOT = re.compile(r"\\sqrt\{([^{}]*)\}")
 
 def exact_forms(gold: str) -> list[str]:
     """Forms that say the same whatever the gold is: itself, boxed, as mathematics."""
+    box = rf"\boxed{{{gold}}}" if last_boxed(rf"\boxed{{{gold}}}") is not None else gold  # damaged golds have no box
     bare = gold.strip().strip("$") if gold.count("$") in (0, 2) else gold
-    return [gold, rf"\\boxed{{{gold}}}".replace("\\\\", "\\"), f"${bare}$" if "$" not in bare else gold]
+    return [gold, box, f"${bare}$" if "$" not in bare else gold]
 
 
 def rewritten(gold: str) -> list[str]:

@@ -5,7 +5,7 @@
 For each published file: the paper's cell, strict, default and lenient accuracy. `--differences` lists every answer on
 which the default grader and strict grading differ, with the reason. Then: MATH golds against themselves and against the
 box of their solution, 2,000 random pairs of different golds, and gradings per minute of one core beside math-verify's
-in the same run (processor time of this process and its workers; no verdict is cached, a text is read once).
+in the same run (processor time; no verdict is cached, a text is read once).
 
 Exit code 1 where a cell is off: strict on GSM8K and SVAMP exactly as published, default within one point.
 """
@@ -17,7 +17,6 @@ import json
 import logging
 import os
 import random
-import resource
 import sys
 import time
 from collections import Counter
@@ -28,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from runtime.evaluate.results import read_attempts, strict_differences  # noqa: E402
-from runtime.grade import algebra, equivalent, last_boxed, warm_up  # noqa: E402
+from runtime.grade import equivalent, last_boxed, warm_up  # noqa: E402
 from runtime.grade.compare import _cached_read, _equivalent  # noqa: E402
 
 PAPER = {
@@ -97,16 +96,6 @@ def golds(data: Path) -> dict[str, Any]:
     }
 
 
-def _processor_seconds() -> float:
-    own = time.process_time()
-    workers = 0.0
-    for worker in algebra._idle:
-        fields = Path(f"/proc/{worker._process.pid}/stat").read_text().rpartition(")")[2].split()
-        workers += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own + workers + ended.ru_utime + ended.ru_stime
-
-
 def speed(data: Path) -> dict[str, Any]:
     """Gradings a minute on all published answers, ours and math-verify's."""
     from math_verify import parse, verify
@@ -120,14 +109,14 @@ def speed(data: Path) -> dict[str, Any]:
     _equivalent.cache_clear()
     _cached_read.cache_clear()
     worst, slowest = 0.0, ("", "")
-    before = _processor_seconds()
+    before = time.process_time()
     for pair in pairs:
         started = time.monotonic()
         # Past the verdict cache: a repeated pair costs what it costs.
         _equivalent.__wrapped__(*pair, False)
         if (taken := time.monotonic() - started) > worst:
             worst, slowest = taken, pair
-    ours = _processor_seconds() - before
+    ours = time.process_time() - before
     sample = random.Random(3).sample(pairs, 300)
     started = time.process_time()
     for answer, gold in sample:

@@ -9,7 +9,7 @@ from typing import Any
 
 from recipes.doctor.finding import KNOWN_GOOD, Finding, package
 
-RUNTIME = ("llama-cpp-python", "pydantic", "rich", "prompt_toolkit", "ipython", "sympy", "math-verify")
+RUNTIME = ("llama-cpp-python", "pydantic", "rich", "prompt_toolkit", "ipython", "sympy")
 
 
 def solving() -> Iterator[Finding]:

@@ -227,7 +227,7 @@ def grader_hash() -> str:
 
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for package in ("mathcoder-toolkit", "llama-cpp-python", "sympy", "math-verify", "latex2sympy2_extended"):
+    for package in ("mathcoder-toolkit", "llama-cpp-python", "sympy", "mpmath"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

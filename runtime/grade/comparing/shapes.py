@@ -218,12 +218,20 @@ def _assignments(left: Answer, right: Answer, lenient: bool) -> bool | None:
         one, other = _as_equation(left), _as_equation(right)
         return _relations(one, other) if one and other else left.name == right.name and None
     assignment, other_side = (left, right) if isinstance(left, Assignment) else (right, left)
+    if isinstance(other_side, Relation) and isinstance(assignment, Assignment) and _is_set(assignment.value):
+        # x in [2, 7] and 2 <= x <= 7
+        names = set().union(*map(values.variables, other_side.sides))
+        return names == {assignment.name} and bool(regions.equal(assignment.value, other_side))
     if isinstance(other_side, Relation):
         equation = _as_equation(assignment)  # type: ignore[arg-type]
         return _relations(equation, other_side) if equation else False
     if isinstance(left, Assignment):
         return same(left.value, right, lenient=lenient)
     return same(left, right.value, lenient=lenient)  # type: ignore[union-attr]
+
+
+def _is_set(answer: Answer) -> bool:
+    return isinstance(answer, (Group, Union, Difference)) or (isinstance(answer, Listing) and answer.kind == "set")
 
 
 def _as_equation(assignment: Assignment) -> Relation | None:

@@ -300,7 +300,9 @@ class Parser:
         """A variable, or a product of up to three; longer runs are words."""
         if len(text) > _LONGEST_PRODUCT_OF_LETTERS:
             raise Unreadable
-        if text[-1] in _FUNCTION_NAMES and (applied := self.applied()):
+        # Nobody multiplies by (0): I(0) and V(0) are values, too.
+        zero = self.tokens[self.position + 1 : self.position + 2] == [Token("number", "0")]
+        if (zero or text[-1] in _FUNCTION_NAMES) and (applied := self.applied()):
             symbol: Expression = Symbol(f"{text[-1]}({applied})")
             for letter in reversed(text[:-1]):
                 symbol = Call("mul", (Symbol(letter), symbol))
@@ -326,6 +328,8 @@ class Parser:
 
     def subscripted(self, name: str) -> Expression:
         """A name with its subscript, which is part of the name."""
+        while self.peek("'"):
+            name += self.take().text
         if not self.peek("_"):
             return Symbol(name)
         self.take()
@@ -367,11 +371,7 @@ class Parser:
             self.take()
             index = self.sum()
             self.expect("]")
-        if self.peek("("):
-            self.take()
-            inner = self.bracket("(")
-        else:
-            inner = self.argument()
+        inner = self.bracket(self.take().text) if self.peek("(") else self.argument()
         return Call("sqrt", (inner,)) if index is None else Call("root", (inner, index))
 
     def function_arguments(self, name: str) -> tuple[Expression, ...]:

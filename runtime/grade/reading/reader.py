@@ -177,7 +177,10 @@ def _read_value(tokens: list[Token]) -> Answer:
     """One answer; what a score or a date would look like is computed here, as in `x = 3-2`."""
     membership = _split(tokens, _operator(r"\in"))
     if len(membership) == 2 and len(membership[0]) <= 4:
-        return _read_one(membership[1])
+        name = assigned_name(membership[0])
+        if name is None:
+            raise Unreadable
+        return Assignment(name, _read_one(membership[1]))
     relations = _split(tokens, lambda token: token.kind == "operator" and token.text in _RELATIONS)
     if len(relations) > 1:
         return _read_relation(tokens, relations)

@@ -40,6 +40,7 @@ _SUBSTITUTIONS = [
         (r">=", r"\\ge "),
         (r"\\neq(?![a-zA-Z])|!=", r"\\ne "),
         (r"\*\*", "^"),
+        (r"\^\s?\{\s?\\prime\s?\}|\^\s?\\prime(?![a-zA-Z])", "'"),
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])", r"\\deg "),
         (r"\\(?:mathrm|textrm|mbox|hbox)(?=\s*\{)", r"\\text"),
         (r"\\operatorname\s*\{\s*([ei])\s*\}|\\text\s*\{\s*(e)\s*\}(?=\s*\^)", r"{\1\2}"),

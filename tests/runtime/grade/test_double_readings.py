@@ -130,6 +130,12 @@ DIFFERENT = [
     ("no solution", "no"),
     ("0x11", "0"),
     ("midnight", "12"),
+    # A value of a function is no product, a member of a set has its name.
+    ("I(0)", "0"),
+    ("2I(0)", "I(0)"),
+    (r"y \in [2,7]", r"x \in [2,7]"),
+    (r"-x \in [2,7]", r"x \in [2,7]"),
+    (r"y' + ry = 0", "0"),
 ]  # fmt: skip
 
 EQUAL = [
@@ -192,6 +198,10 @@ EQUAL = [
     ("1 gallon", "4 quarts"),
     ("1e3", "1000"),
     ("2 dozen", "24"),
+    (r"x \in [2,7]", "[2,7]"),
+    (r"x \in [2,7]", r"2 \le x \le 7"),
+    (r"y^{\prime} = 2y", "y' = 2 y"),
+    (r"y' + \frac{r}{V} y = c", r"c = \frac{ry}{V} + y'"),
     ("5 in2", "5 square inches"),
 ]  # fmt: skip
 
