@@ -81,8 +81,11 @@ def preload(options: dict[str, Any]) -> Any:
     sys.set_int_max_str_digits(0)  # Python 3.9 wrote the models' training data; the time limit bounds the conversion.
     sys.path[:] = options["path"]
     sys.argv = [""]
-    import numpy  # noqa: F401
+    import numpy
     import sympy  # noqa: F401
+
+    if int(numpy.__version__.partition(".")[0]) >= 2:
+        numpy.set_printoptions(legacy="1.25")  # -3.0, which every model expects, and not np.float64(-3.0)
 
     assert _SPEC is not None
     assert _SHELL_CODE is not None
