@@ -55,6 +55,25 @@ def for_screen(text: str) -> str:
     return _bound_combining(text)
 
 
+def indented(text: str, marker: str) -> str:
+    """`text` with a space before each line that a reader would take for one that begins with `marker`.
+
+    What hides a marker from a simple look does not hide it here: carriage returns that begin a line, control
+    characters, zero-width ones and those of direction.
+    """
+    if marker not in _visible(text):
+        return text
+    lines = _LINES.split(text)  # lines and what ends them, in turn
+    return "".join(" " + line if _visible(line).startswith(marker) else line for line in lines)
+
+
+def _visible(text: str) -> str:
+    return _DIRECTION.sub("", _INVISIBLE.sub("", _CONTROLS.sub("", text)))
+
+
+_LINES = re.compile("(\r\n|\r|\n)")
+
+
 def for_model(text: str, limit: int) -> str:
     """`text` for an execution block: cut to `limit` characters, head and tail, without what a reader cannot see.
 

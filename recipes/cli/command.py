@@ -205,10 +205,10 @@ def positive_int(text: str) -> int:
 
 def say_weaker_tier() -> None:
     """One line where code ran in a weaker sandbox than the strongest, with the reason."""
-    from runtime.sandbox import for_screen, weaker_tier
+    from runtime.sandbox import weaker_tier
 
     if note := weaker_tier():
-        say(f"{for_screen(note)}; mathcoder doctor says more")
+        say(f"{note}; mathcoder doctor says more")
 
 
 def say(message: str, *, style: str = "dim") -> None:

@@ -239,6 +239,8 @@ def _has_notice(line: Mapping[str, Any]) -> bool:
     """
     from runtime.sandbox import NOTICE
 
+    if isinstance(line.get("notices"), dict):  # What a block shows may be the cell's own print.
+        return bool(line["notices"])
     outputs = (block["content"] for block in line["blocks"] if block["type"] == "execution")
     return any(text.startswith(NOTICE) for output in outputs for text in output.split("\n"))
 

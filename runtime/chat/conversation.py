@@ -111,7 +111,8 @@ class Conversation:
         finally:
             solver.dialect = plain
         if prefix:
-            solution = replace(solution, blocks=[*prefix, *solution.blocks])
+            stopped = [index + len(prefix) for index in solution.stopped]
+            solution = replace(solution, blocks=[*prefix, *solution.blocks], stopped=stopped)
         self._keep(question, solution)
         return solution
 
@@ -168,7 +169,8 @@ class Conversation:
     def run(self, code: str) -> CellResult:
         """Run the user's own code in the session; it becomes part of the transcript, not of what the model reads."""
         result = self.sandbox.run(code)
-        turn = Turn("", [Block("code", code), Block("execution", result.output)], None, result.status)
+        facts = {"stopped": [1] if result.is_stopped else []}
+        turn = Turn("", [Block("code", code), Block("execution", result.output)], None, result.status, facts=facts)
         if result.images:
             turn.images[0] = list(result.images)
         self.turns.append(turn)
@@ -282,6 +284,7 @@ class Conversation:
             "seconds": round(solution.seconds, 3),
             "seed": solution.seed,
             "detail": solution.detail,
+            "stopped": list(solution.stopped),
             **more,
         }
         turn = Turn(question, solution.blocks, solution.answer, solution.status, dict(self._images), facts)
@@ -292,13 +295,17 @@ class Conversation:
         self.log.turn(turn)
 
     def _recording(self, on_event: OnEvent | None, *, log: bool = True) -> OnEvent:
+        stopped: list[bool] = []
+
         def take(event: Event) -> None:
             if isinstance(event, Execution):
+                stopped[:] = [True] if event.is_stopped else []
                 if event.images:
                     self._images[self._executions] = list(event.images)
                 self._executions += 1
             elif isinstance(event, BlockEnded) and log:
-                self.log.write("block", block=event.block.as_dict())
+                told = bool(stopped) and event.block.type == "execution"
+                self.log.write("block", block=event.block.as_dict(), stopped=told)
             if on_event is not None:
                 on_event(event)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import itertools
 import json
 import os
 import re
@@ -114,6 +115,8 @@ def read_log(path: Path) -> Recorded:
     result = Recorded()
     open_question: str | None = None
     open_blocks: list[Block] = []
+    stopped: list[int] = []
+    told = False
     if not text.strip():
         raise _no_transcript(path)
     for number, event in _events(text, path):
@@ -128,7 +131,11 @@ def read_log(path: Path) -> Recorded:
             result.cells += cells_of(turn)
         elif kind == "question":
             open_question, open_blocks = str(event.get("text", "")), []
+            stopped, told = [], False
         elif kind == "block":
+            if event.get("stopped"):
+                stopped.append(len(open_blocks))
+            told = told or "stopped" in event
             open_blocks += _blocks([event.get("block")])
         elif kind == "undo" and result.turns:
             removed = cells_of(result.turns.pop())
@@ -140,7 +147,8 @@ def read_log(path: Path) -> Recorded:
         elif kind == "model":
             result.model = str(event.get("name", ""))
     if open_question:
-        unfinished = Turn(open_question, open_blocks, None, "interrupted")
+        facts = {"stopped": stopped} if told else {}
+        unfinished = Turn(open_question, open_blocks, None, "interrupted", facts=facts)
         result.turns.append(unfinished)
         result.cells += cells_of(unfinished)
     return result
@@ -149,13 +157,16 @@ def read_log(path: Path) -> Recorded:
 def cells_of(turn: Turn) -> list[str]:
     """The code blocks of a turn that ran to their end, and so can be run again to restore what they defined.
 
-    A cell that was stopped, by its time limit or by Ctrl-C, would only have to be stopped again.
+    A cell that was stopped, by its time limit or by Ctrl-C, would only have to be stopped again. The sandbox has said
+    so at the time; only transcripts of version 0.1 have nothing but the text, which may be the cell's own print.
     """
-    pairs = zip(turn.blocks, turn.blocks[1:], strict=False)
+    told = turn.facts.get("stopped")
     return [
         first.content
-        for first, second in pairs
-        if first.type == "code" and second.type == "execution" and not _STOPPED.search(second.content)
+        for index, (first, second) in enumerate(itertools.pairwise(turn.blocks), start=1)
+        if first.type == "code"
+        and second.type == "execution"
+        and not (index in told if isinstance(told, list) else _STOPPED.search(second.content))
     ]
 
 

@@ -19,7 +19,7 @@ from runtime.chat.log import ChatLog, Recorded, event_line, turn_as_json
 from runtime.errors import InputError
 from runtime.files import atomic_path
 from runtime.lce import Block
-from runtime.sandbox import Limits, Sandbox, for_screen, weaker_tier
+from runtime.sandbox import Limits, Sandbox, weaker_tier
 from runtime.settings import SolverSettings
 from runtime.show.images import ImageShower, Protocol, protocol_of
 from runtime.show.panels import SolutionView, answer_text, can_animate, clean, duration, make_console
@@ -133,7 +133,7 @@ class Chat:
             self.say(f"the context is full: the model no longer saw {turns}; /clear begins anew")
         if solution.cells and (note := weaker_tier()) and not self._told_of_tier:
             self._told_of_tier = True
-            self.say(f"{for_screen(note)}; mathcoder doctor says more")
+            self.say(f"{clean(note)}; mathcoder doctor says more")
         if solution.cells:
             self.say(f"{duration(solution.seconds)}, {solution.cells} cell{'s' if solution.cells != 1 else ''}")
         else:

@@ -68,6 +68,7 @@ def result_line(
         "tokens": told["tokens"],
         "cells": told["cells"],
         "failed_cells": told["failed_cells"],
+        "notices": told["notices"],
         "ms": told["ms"],
         "seed": told["seed"],
     }

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..text import for_model, for_screen
     from .host.launchers import weaker_tier
     from .host.report import Report, probe
     from .host.tiers import UNSAFE_WARNING
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
     from .session import NOTICE, Sandbox, warm
 
 _HOMES = {
-    "CellResult": "limits",
-    "Limits": "limits",
-    "NOTICE": "session",
-    "Report": "host.report",
-    "Sandbox": "session",
-    "UNSAFE_WARNING": "host.tiers",
-    "probe": "host.report",
-    "warm": "session",
-    "weaker_tier": "host.launchers",
+    "CellResult": ".limits",
+    "Limits": ".limits",
+    "NOTICE": ".session",
+    "Report": ".host.report",
+    "Sandbox": ".session",
+    "UNSAFE_WARNING": ".host.tiers",
+    "for_model": "..text",
+    "for_screen": "..text",
+    "probe": ".host.report",
+    "warm": ".session",
+    "weaker_tier": ".host.launchers",
 }
 
 __all__ = [
@@ -37,6 +40,8 @@ __all__ = [
     "Limits",
     "Report",
     "Sandbox",
+    "for_model",
+    "for_screen",
     "probe",
     "warm",
     "weaker_tier",
@@ -48,6 +53,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    value = getattr(importlib.import_module(_HOMES[name], __name__), name)
     globals()[name] = value
     return value

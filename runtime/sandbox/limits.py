@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .protocol import INTERRUPTED
+
 Status = Literal["ok", "error", "timeout", "killed"]
 
 
@@ -54,3 +56,8 @@ class CellResult:
     """PNG bytes of the figures shown. Made by untrusted code: the signature is checked, nothing else."""
     notices: tuple[str, ...] = ()
     """What the sandbox itself has to say (time-out, lost state, cut output); in `output` too, after `[sandbox] `."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the cell did not run to its end: its limits, an interrupt or the death of its process stopped it."""
+        return self.status in ("timeout", "killed") or INTERRUPTED in self.notices

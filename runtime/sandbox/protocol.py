@@ -22,6 +22,8 @@ MAX_CODE = 1_000_000
 """Characters of source in one cell; a model writes a thousand. Beyond this, parsing alone would eat the time limit."""
 MAX_ORDER = 16 * MAX_CODE
 """Bytes of a frame towards the worker: JSON may need twelve bytes for one character."""
+INTERRUPTED = "the cell was interrupted"
+"""Notice of a cell that was stopped on request."""
 MAX_IMAGES = 8
 MAX_IMAGE = 4 << 20
 """Bytes of one PNG."""

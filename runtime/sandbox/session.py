@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from ..errors import CellNotRunError
 from ..lce import EMPTY_EXECUTION
+from ..text import indented
 from . import protocol
 from .host import launchers
 from .limits import CellResult, Limits
@@ -188,9 +189,7 @@ def _not_run(cause: str, *, lost: bool) -> CellNotRunError:
 def _result(answer: dict[str, Any]) -> CellResult:
     notices = tuple(str(notice) for notice in answer["notices"])
     output = str(answer["output"]).rstrip("\n")
-    if NOTICE.strip() in output:
-        # Nothing a cell prints can pass for a word of the sandbox itself.
-        output = "\n".join(" " + line if line.startswith(NOTICE.strip()) else line for line in output.split("\n"))
+    output = indented(output, NOTICE.strip())  # Nothing a cell prints can pass for a word of the sandbox itself.
     output = "\n".join([*([output] if output else []), *(NOTICE + notice for notice in notices)])
     images = [base64.b64decode(image) for image in answer["images"]]
     return CellResult(output or EMPTY_EXECUTION, answer["status"], float(answer["seconds"]), images, notices)

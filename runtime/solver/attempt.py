@@ -93,6 +93,8 @@ class Attempt:
         self.prompt_tokens = self._generated = self._execution_tokens = 0
         self._cells = self._failed = 0
         self._execution_seconds = 0.0
+        self._notices: dict[int, list[str]] = {}
+        self._stopped: list[int] = []
         self._failures: dict[tuple[str, str], int] = {}
         self.code = ""
         self.repeats = 0
@@ -158,10 +160,15 @@ class Attempt:
             output = self._on_execution(self.code, output)
         output = self._shortened(output)
         block = Block("execution", output)
+        if result is not None and result.notices:
+            self._notices[len(self._reader.blocks)] = list(result.notices)
+        is_stopped = result is not None and result.is_stopped
+        if is_stopped:
+            self._stopped.append(len(self._reader.blocks))
         self._reader.blocks.append(block)
         if self._emit is not None:
             images = tuple(result.images) if result is not None else ()
-            self._emit(Execution(self.code, output, status, seconds, images))
+            self._emit(Execution(self.code, output, status, seconds, images, is_stopped))
             self._emit(BlockEnded(block))
         if status not in ("ok", "disabled"):
             key = (self.code.strip(), output)
@@ -250,6 +257,8 @@ class Attempt:
             },
             detail=self._detail,
             repeats=self.repeats,
+            notices=self._notices,
+            stopped=self._stopped,
         )
 
 

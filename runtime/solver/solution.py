@@ -55,6 +55,8 @@ class Execution:
     status: str
     seconds: float
     images: tuple[bytes, ...] = ()
+    is_stopped: bool = False
+    """Whether the cell did not run to its end."""
 
 
 Event = BlockStarted | TextPiece | BlockEnded | Execution
@@ -84,6 +86,9 @@ class Solution:
         seconds: wall-clock seconds in all.
         seed: seed of this solution's sampler.
         detail: why it ended, where the status needs words.
+        notices: what the sandbox itself said of a cell (time-out, lost variables, cut output), by the index of its
+            execution block. The block shows it, too, but what a cell printed may look the same.
+        stopped: indices of execution blocks whose cells did not run to their end.
         repeats: how often the cache had to be given up and read again (batches that share a small context).
     """
 
@@ -100,6 +105,8 @@ class Solution:
     ms: dict[str, float] = field(default_factory=lambda: {"decode": 0.0, "execution": 0.0, "wall": 0.0})
     detail: str = ""
     repeats: int = 0
+    notices: dict[int, list[str]] = field(default_factory=dict)
+    stopped: list[int] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, with blocks in the hub schema; ready for JSON."""
@@ -112,6 +119,8 @@ class Solution:
             "evaluated": self.evaluated,
             "reused": self.reused,
             "repeats": self.repeats,
+            "notices": {str(index): notices for index, notices in self.notices.items()},
+            "stopped": list(self.stopped),
             "cells": self.cells,
             "failed_cells": self.failed_cells,
             "ms": {key: round(value, 3) for key, value in self.ms.items()},

@@ -18,6 +18,8 @@ from . import kernel, landlock, seccomp
 from .reduced import on_linux
 
 OPEN_FILES, LEAST_FILES = 256, 96
+_ACCESS_NONE = 3
+"""Access mode that Linux has for opening devices, neither to read nor to write (open(2))."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -129,6 +131,8 @@ def prove(options: dict[str, Any], scratch: str) -> list[str]:
     expect("Python's own files could be written to", lambda: open(os.__file__, "a").close())
     expect("a signal could be sent", lambda: os.kill(os.getpid(), 0))
     expect("a device could be opened", lambda: os.open("/dev/tty", os.O_RDWR))
+    expect("a file could be opened without a right to it", lambda: os.open(os.__file__, _ACCESS_NONE))
+    expect("a device could be opened without a right to it", lambda: os.open("/dev/null", _ACCESS_NONE))
     expect("a program could be started", lambda: os.execv("/bin/true", ["true"]))
     try:
         with open(os.path.join(scratch, ".probe"), "w") as handle:

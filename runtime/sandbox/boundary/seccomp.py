@@ -190,9 +190,15 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
     def no_bits(index: int, bits: int) -> list[Instruction]:
         return [_argument(index), Instruction(_JUMP_ANY_BIT, 0, 1, bits), denied]
 
-    def truncating_read(index: int) -> list[Instruction]:
-        # O_RDONLY with O_TRUNC empties a file without the right to write it, as far as Landlock before ABI 3 sees.
+    def opening(index: int) -> list[Instruction]:
+        # Access mode 3 opens for neither reading nor writing, and so needs no right of Landlock's: devices open, and
+        # O_TRUNC empties files. O_RDONLY with O_TRUNC does that without the right to write, as far as Landlock before
+        # ABI 3 sees.
         return [
+            _argument(index),
+            Instruction(_AND, 0, 0, _O_ACCMODE),
+            Instruction(_JUMP_EQUAL, 0, 1, _O_ACCMODE),
+            denied,
             _argument(index),
             Instruction(_AND, 0, 0, _O_TRUNC | _O_ACCMODE),
             Instruction(_JUMP_EQUAL, 0, 1, _O_TRUNC),
@@ -214,8 +220,8 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
         ((203, 122), only(0, (0,), denied)),  # sched_setaffinity
         # setpriority: PRIO_PROCESS, of this process. A group or a user has processes outside, the app among them.
         ((141, 140), [*zero(0), *only(1, (0,), denied)]),
-        ((2, None), truncating_read(1)),
-        ((257, 56), truncating_read(2)),
+        ((2, None), opening(1)),
+        ((257, 56), opening(2)),
     ]
     if not reduced:
         checks += [((90, None), no_bits(1, _SETID)), ((91, 52), no_bits(1, _SETID)), ((268, 53), no_bits(2, _SETID))]

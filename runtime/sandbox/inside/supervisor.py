@@ -193,7 +193,7 @@ class Supervisor:
             status = "timeout"
             self.line.notices.append(f"the cell was stopped after {self.limits['cell_seconds']:g} s")
         elif interrupted == "interrupt" and status == "error":
-            self.line.notices.append("the cell was interrupted")
+            self.line.notices.append(protocol.INTERRUPTED)
         return status, images
 
     def _fall(self, wait_status: int | None, reason: str | None, output: OutputBuffer) -> tuple[str, list[str]]:

@@ -43,12 +43,12 @@ def shared() -> Iterator[Sandbox]:
         (
             "import numpy as np; print([np.float64(0.5), np.int64(2), np.bool_(True)], {np.int64(1): np.float64(2)})",
             "[0.5, 2, True] {1: 2.0}",
-        ),  # noqa: E501
+        ),
         ("import numpy as np; np.roots([1, -3, 2]), max(np.array([1.5, 2.5]))", "(array([2., 1.]), 2.5)"),
         (
             "import numpy as np; np.set_printoptions(precision=3); np.float64(2.5), np.array([1 / 3])",
             "(2.5, array([0.333]))",
-        ),  # noqa: E501
+        ),
         ("import fractions; fractions.Fraction(1, 3)", "Fraction(1, 3)"),
         ("from math import factorial\nlen(str(factorial(2000)))", "5736"),
         ("import asyncio\nasync def f(): return 7\nprint(asyncio.run(f()))", "7"),
