@@ -367,13 +367,6 @@ def _load_transformers(base: BaseModel, settings: TrainSettings, device: torch.d
 
 
 def _load_unsloth(base: BaseModel, settings: TrainSettings, device: torch.device, dtype: torch.dtype) -> Any:
-    architecture = tested(base.config)
-    if architecture is None or not architecture.has_unsloth:
-        raise TrainError(
-            f"unsloth has no forward pass that keeps packed rows apart for a {architecture_of(base.config)}",
-            "nothing was trained",
-            "set train.backend=peft",
-        )
     from unsloth import FastLanguageModel
 
     model, _ = FastLanguageModel.from_pretrained(

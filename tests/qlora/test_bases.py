@@ -88,7 +88,7 @@ def test_auto_is_peft_on_a_gpu_too_and_says_why_and_unsloth_stays_one_key_away(m
 def test_unsloth_is_refused_for_an_architecture_it_has_no_packed_forward_pass_for(copy: Path) -> None:
     found = find_base(str(copy))
     other = replace(found, config={**found.config, "architectures": ["Olmo2ForCausalLM"]})
-    with pytest.raises(TrainError, match=r"unsloth has no forward pass .* for a Olmo2ForCausalLM"):
+    with pytest.raises(TrainError, match="whose kernels were not tested with a Olmo2ForCausalLM"):
         load_model(other, load_tokenizer(found), TrainSettings(), "unsloth")
 
 
