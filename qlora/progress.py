@@ -67,7 +67,7 @@ class Progress:
         if not self.console.is_terminal and (due or time.monotonic() - self._last_line > 60):
             self._last_line = time.monotonic()
             line = f"step {entry['step']}/{self.steps}  {numbers}  {self._left(entry['step'])}"
-            self.console.print(line.rstrip(), highlight=False, soft_wrap=True)
+            self.console.print(line.rstrip(), highlight=False, soft_wrap=not self.console.is_terminal)
 
     def _left(self, step: int) -> str:
         """Time left at the speed of this call so far (the bar has a column of its own for it)."""
@@ -76,7 +76,7 @@ class Progress:
 
     def say(self, message: str, style: str = "") -> None:
         """A line that stays."""
-        self.console.print(message, style=style, highlight=False, soft_wrap=True)
+        self.console.print(message, style=style, highlight=False, soft_wrap=not self.console.is_terminal)
 
 
 def numbers_of(entry: dict[str, Any]) -> str:

@@ -253,7 +253,7 @@ def announce(
         f"peak      {peak.flops / 1e12:,.2f} TFLOP/s ({peak.source}), which MFU is held against",
     ]
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
     for row, tokens in data.too_long[:5]:
         console.print(f"  dropped: {row.place} has {tokens:,} tokens", style="yellow", highlight=False)
     for bad in data.bad[:5]:

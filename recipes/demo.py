@@ -87,7 +87,7 @@ def demo(out: Path, *, fast: bool = False, problems: int | None = None) -> int:
     Raises:
         MathCoderError: a step cannot be done on this machine; the message says what to do.
     """
-    from runtime.show.panels import make_console
+    from runtime.show.console import make_console
 
     scale = FAST if fast else FULL
     if problems is not None:
@@ -394,7 +394,7 @@ def _bar(story: Story, label: str, total: int) -> Iterator[Callable[[int], None]
     """A progress bar that leaves nothing behind; silent where the screen cannot redraw."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from runtime.show.panels import can_animate
+    from runtime.show.console import can_animate
 
     if not can_animate(story.console):
         yield lambda _count: None

@@ -115,7 +115,7 @@ class HeldOutSample:
         return lines
 
     def _say(self, text: str, style: str = "") -> None:
-        self.console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(text, style=style, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
 
 
 def choose(prepared: Prepared, count: int) -> list[tuple[Row, str]]:

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from recipes.cli.command import Parser, filled, help_width, missing_library, paint, wants_colour
+from recipes.cli.command import Parser, filled, help_width, missing_library, paint, show_message, wants_colour
 from recipes.cli.outputs import prepare_outputs, silence_output
 from runtime.errors import InputError, MathCoderError
-from runtime.text import for_screen
 
 VERBS: dict[str, str] = {
     "doctor": "check this machine: what is installed, what works, what to do about the rest",
@@ -174,8 +173,7 @@ def _machine(error: OSError | MemoryError) -> str:
 
 
 def _complain(message: str) -> None:
-    message = for_screen(message)
-    print(paint(f"mathcoder: {message}", "red", wants_colour(sys.stderr)), file=sys.stderr)
+    show_message(f"mathcoder: {message}", "red")
 
 
 def _stay_offline_and_quiet() -> None:

@@ -118,7 +118,7 @@ def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
 def _choose(resume: Recorded | None) -> str | None:
     """First use: say what there is and offer the packaged model. None where nobody can answer."""
     from recipes.cli.models import NANO, find, how_to_get_one, resolve, size_text
-    from runtime.show.panels import make_console
+    from runtime.show.console import make_console
 
     found = find()
     names = [item.name for item in found]
@@ -132,7 +132,7 @@ def _choose(resume: Recorded | None) -> str | None:
         console.print(
             f"  {item.name}  {size_text(item.size)}  certificate: {item.certificate}", style="bold", markup=False
         )
-    console.print(how_to_get_one(), style="note", markup=False, soft_wrap=True)
+    console.print(how_to_get_one(), style="note", markup=False, soft_wrap=not console.is_terminal)
     if not found:
         return None
     default = NANO if NANO in names else names[0]

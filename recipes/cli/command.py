@@ -84,11 +84,11 @@ def _broken(line: str, width: int) -> list[str]:
     return [first, *pieces] if first else pieces
 
 
-def help_width() -> int:
-    """Columns of help texts: those of the terminal, never more than people like to read."""
+def help_width(stream: IO[str] | None = None) -> int:
+    """Columns of texts on `stream` (standard output): those of the terminal, never more than people like to read."""
     named = os.environ.get("COLUMNS", "")
     try:
-        columns = int(named) if named.isdigit() else os.get_terminal_size(sys.stdout.fileno()).columns
+        columns = int(named) if named.isdigit() else os.get_terminal_size((stream or sys.stdout).fileno()).columns
     except (ValueError, OSError):
         return 100
     return min(100, max(40, columns))
@@ -213,4 +213,16 @@ def say_weaker_tier() -> None:
 
 def say(message: str, *, style: str = "dim") -> None:
     """One line of progress on standard error; what a terminal would act on is taken out of it."""
-    print(paint(for_screen(message), style, wants_colour(sys.stderr)), file=sys.stderr, flush=True)
+    show_message(message, style)
+
+
+def show_message(message: str, style: str) -> None:
+    """Print on standard error, broken between words where it is a terminal, with nothing in it that drives one."""
+    text = for_screen(message)
+    if getattr(sys.stderr, "isatty", lambda: False)():
+        width = help_width(sys.stderr)
+        lines = (
+            textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")
+        )
+        text = "\n".join("\n".join(pieces) for pieces in lines)
+    print(paint(text, style, wants_colour(sys.stderr)), file=sys.stderr, flush=True)

@@ -85,7 +85,7 @@ def _show_parser() -> Parser:
 
 def _show(args: argparse.Namespace) -> int:
     from qlora.show import show_row
-    from runtime.show.panels import make_console
+    from runtime.show.console import make_console
 
     rows = _rows(args.source)
     if not 0 <= args.row < len(rows):

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from runtime.show.panels import make_console
+    from runtime.show.console import make_console
 
     console = make_console()
     # Wide enough for all names but the longest, and never more than a third of the screen.

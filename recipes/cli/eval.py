@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
     from runtime.evaluate.run import run_eval
-    from runtime.show.panels import make_console
+    from runtime.show.console import make_console
 
     if not args.data:
         raise InputError("--data is missing", "nothing was evaluated", "name question sets, e.g. --data gsm8k,svamp")
@@ -126,7 +126,7 @@ def _grade(args: argparse.Namespace) -> int:
         return 0
     from rich.table import Table
 
-    from runtime.show.panels import make_console
+    from runtime.show.console import make_console
 
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("set")
@@ -140,7 +140,7 @@ def _grade(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     from runtime.evaluate.run import compare_files
-    from runtime.show.panels import make_console
+    from runtime.show.console import make_console
 
     outcome = compare_files(args.compare, strict=args.strict, console=None if args.json else make_console())
     if args.json:
@@ -150,7 +150,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _inspect(args: argparse.Namespace) -> int:
     from runtime.evaluate.run import inspect_file
-    from runtime.show.panels import is_interactive, make_console
+    from runtime.show.console import make_console
+    from runtime.show.panels import is_interactive
 
     ask = None
     if is_interactive() and not args.json:

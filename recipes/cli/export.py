@@ -73,12 +73,11 @@ def run(args: argparse.Namespace) -> int:
     require_training("export")
     if args.adapter_only:
         return _adapter_only(args)
-    from rich.console import Console
-
     from export.pipeline import export
+    from runtime.show.console import make_console
 
     settings = settings_of(args)
-    console = Console(stderr=True, highlight=False)
+    console = make_console(stderr=True)
     summary = export(args.run, settings, args.out, console=console)
     if args.json:
         facts = {
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(facts, indent=2))
     elif summary.files:
         first = summary.files.get(summary.picked or "", next(iter(summary.files.values())))
-        console.print(f"Next: [bold]mathcoder chat {first}[/]", soft_wrap=True)
+        console.print(f"Next: [bold]mathcoder chat {first}[/]", soft_wrap=not console.is_terminal)
     return 0 if summary.ok else 1
 
 
@@ -187,11 +186,12 @@ def _check(path: Path, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(report.as_dict(), indent=2, default=str))
         return 0 if report.ok else 1
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from runtime.show.console import make_console
+
+    console = make_console()
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")

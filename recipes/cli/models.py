@@ -62,10 +62,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([item.as_dict() for item in found], indent=2))
         return 0
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from runtime.show.console import make_console
+
+    console = make_console()
     if not found:
         console.print("No GGUF file was found.")
     else:

@@ -39,13 +39,12 @@ the way to validate one. The exit code is 1 where the run does not fit.""",
 def run(args: argparse.Namespace) -> int:
     """Plan and print."""
     require_training("plan")
-    from rich.console import Console
-
     from qlora.devices import announce_gpus
     from qlora.plan import plan
+    from runtime.show.console import make_console
 
     recipe = recipe_of(args)
-    screen = Console(stderr=True)  # standard output is for the plan
+    screen = make_console(stderr=True)  # standard output is for the plan
     announce_gpus(None, 1, lambda text: screen.print(text, style="yellow", markup=False))
     found = plan(recipe.qlora(), measure=args.measure)
     if args.json:
@@ -59,7 +58,7 @@ def _show(found: Plan, folder: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from runtime.show.panels import make_console
+    from runtime.show.console import make_console
 
     console = make_console()
     table = Table(box=None, show_header=False, pad_edge=False)

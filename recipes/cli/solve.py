@@ -173,7 +173,8 @@ def _solve(
     preferences: Preferences,
 ) -> int:
     from runtime.sandbox import Sandbox
-    from runtime.show.panels import SolutionView, make_console
+    from runtime.show.console import make_console
+    from runtime.show.panels import SolutionView
     from runtime.solver import Solver
 
     warn_unsafe(args.unsafe_exec)
@@ -206,7 +207,8 @@ def _vote(
     preferences: Preferences,
 ) -> int:
     """Several samples at once, then the vote."""
-    from runtime.show.panels import answer_text, make_console, show_solution
+    from runtime.show.console import make_console
+    from runtime.show.panels import answer_text, show_solution
     from runtime.solver.batch import Item, solve_batch, with_samples
     from runtime.solver.vote import vote
 

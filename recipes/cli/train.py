@@ -94,9 +94,9 @@ def _run(args: argparse.Namespace) -> int:
     recipe = recipe_of(args)
     require_training("train")
     # Progress goes to standard error: standard output is for the summary.
-    from rich.console import Console
+    from runtime.show.console import make_console
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     out = args.out or recipe.run_folder
     settings = recipe.qlora()
     from qlora.train import train
@@ -124,5 +124,7 @@ def _run(args: argparse.Namespace) -> int:
         console.print(f"Stopped at step {summary.steps} of {summary.total_steps}. The same command goes on from there.")
         return 130
     quant = ",".join(recipe.export.quant)
-    console.print(f"Next: [bold]mathcoder export {out} --quant {quant}[/]", highlight=False, soft_wrap=True)
+    console.print(
+        f"Next: [bold]mathcoder export {out} --quant {quant}[/]", highlight=False, soft_wrap=not console.is_terminal
+    )
     return 0

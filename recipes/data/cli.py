@@ -98,7 +98,8 @@ def show_counts(title: str, counts: Mapping[str, int]) -> None:
     """A title and one count a line."""
     from rich.text import Text
 
-    from runtime.show.panels import clean, make_console
+    from runtime.show.console import make_console
+    from runtime.show.panels import clean
 
     console = make_console()
     console.print(Text(clean(title if counts or not title.endswith(":") else f"{title} none")))
@@ -110,7 +111,8 @@ def show_lines(lines: list[str], limit: int) -> None:
     """The first `limit` lines, shortened, safe for the terminal, and how many more there are."""
     from rich.text import Text
 
-    from runtime.show.panels import clean, make_console
+    from runtime.show.console import make_console
+    from runtime.show.panels import clean
 
     console = make_console()
     for line in lines[:limit]:
@@ -401,7 +403,8 @@ def _show_table(title: str, facts: Mapping[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from runtime.show.panels import clean, make_console
+    from runtime.show.console import make_console
+    from runtime.show.panels import clean
 
     table = Table(box=None, show_header=False, pad_edge=False, title=Text(clean(title)), title_justify="left")
     table.add_column(style="dim", no_wrap=True)

@@ -21,8 +21,9 @@ from runtime.files import atomic_path
 from runtime.lce import Block
 from runtime.sandbox import Limits, Sandbox, weaker_tier
 from runtime.settings import SolverSettings
+from runtime.show.console import can_animate, make_console
 from runtime.show.images import ImageShower, Protocol, protocol_of
-from runtime.show.panels import SolutionView, answer_text, can_animate, clean, duration, make_console
+from runtime.show.panels import SolutionView, answer_text, clean, duration
 
 if TYPE_CHECKING:
     from runtime.engine import Engine

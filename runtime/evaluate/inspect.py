@@ -47,7 +47,7 @@ def inspect_file(
         raise InputError(f"cannot show {show!r}", "nothing was shown", f"it is one of {', '.join((*SHOW, *FAILURES))}")
     from rich.theme import Theme
 
-    from runtime.show.panels import STYLES, make_console
+    from runtime.show.console import STYLES, make_console
 
     attempts = read_attempts(path)
     console = console or make_console()

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,9 +19,9 @@ from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
-from rich.theme import Theme
 
 from runtime.lce import EMPTY_EXECUTION, Block
+from runtime.show.console import can_animate
 from runtime.show.latex import formula, readable
 
 if TYPE_CHECKING:
@@ -46,46 +46,6 @@ WHY = {
     "error": "It could not be solved.",
 }
 """Status of a solution in words."""
-
-STYLES = {
-    "text": "none",
-    "text.border": "dim",
-    "code.border": "blue",
-    "execution": "none",
-    "execution.border": "yellow",
-    "execution.failed": "red",
-    "answer": "bold",
-    "answer.border": "green",
-    "note": "dim",
-    "warning": "yellow",
-    "markdown.code": "cyan",
-}
-"""Names of the styles our panels use, for a console of another make."""
-
-
-def make_console(
-    *, theme: str = "auto", stderr: bool = False, file: IO[str] | None = None, terminal: bool | None = None
-) -> Console:
-    """A console for a terminal, dark or light, that honours NO_COLOR, TERM=dumb and COLUMNS.
-
-    `terminal` says whether `file` is one, where it cannot tell itself.
-    """
-    console = Console(theme=Theme(STYLES), highlight=False, stderr=stderr, file=file, force_terminal=terminal)
-    console.code_theme = "ansi_light" if is_light(theme) else "ansi_dark"  # type: ignore[attr-defined]
-    return console
-
-
-def is_light(theme: str) -> bool:
-    """Whether to use colours for a light background; `auto` asks COLORFGBG, which some terminals set."""
-    if theme != "auto":
-        return theme == "light"
-    background = os.environ.get("COLORFGBG", "").rpartition(";")[2]
-    return background in ("7", "15")
-
-
-def can_animate(console: Console) -> bool:
-    """Whether panels may be redrawn in place."""
-    return console.is_terminal and not console.is_dumb_terminal
 
 
 def clean(text: str) -> str:

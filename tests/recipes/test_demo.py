@@ -12,7 +12,7 @@ from recipes.demo import Story, _clear, _end, _follows_execution, _table, demo
 from recipes.nano.exam import Paper
 from recipes.nano.problems import held_out
 from runtime.errors import InputError
-from runtime.show.panels import make_console
+from runtime.show.console import make_console
 from runtime.solver import Solution
 
 

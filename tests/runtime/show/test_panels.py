@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 from rich.console import ConsoleDimensions
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 
 from runtime.lce import EMPTY_EXECUTION, Block
 from runtime.sandbox import Limits, Sandbox
+from runtime.show.console import is_light, make_console
 from runtime.show.images import decode_indexed, decode_rgb, half_blocks, iterm, kitty, protocol_of, sixel
 from runtime.show.panels import (
     SolutionView,
@@ -19,8 +24,6 @@ from runtime.show.panels import (
     block_renderables,
     duration,
     execution_panel,
-    is_light,
-    make_console,
     shortened,
     show_solution,
     text_panel,
@@ -257,3 +260,17 @@ def test_a_terminal_made_narrower_while_a_block_is_written_keeps_no_remains_of_i
         view.on_event(TextPiece("code", "\nd = 4"))
     redrawn = screen.getvalue()[before:].partition("╭")[0]
     assert redrawn.count("\x1b[1A") == drawn * factor - 1
+
+
+def test_whatever_is_drawn_no_text_in_it_drives_the_terminal() -> None:
+    hostile = "a\x1b]0;owned\x07b\x9b31m\x08c\u202ed"
+    screen = io.StringIO()
+    console = make_console(file=screen, terminal=True)
+    table = Table(hostile, title=hostile)
+    table.add_row(hostile, Text(hostile))
+    for item in (table, Panel(hostile, title=hostile), Text(hostile), hostile):
+        console.print(item)
+    console.print(hostile, style="bold", markup=False)
+    told = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue())
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", told)
+    assert told.count("owned") >= 7
