@@ -384,9 +384,10 @@ def apart(found: str, right: str) -> float:
 def one_side(spec: dict[str, Any]) -> int:
     """Compute what `spec` says; a line of JSON at the end."""
     if spec.get("backend") == "unsloth":
-        from qlora.train import import_unsloth_first
+        from qlora.quiet import quiet_libraries
 
-        import_unsloth_first()
+        with quiet_libraries():
+            import unsloth  # noqa: F401  (before what it rewrites)
     found = SIDES[spec["do"]](spec)
     print("\n" + json.dumps(found))
     return 0
