@@ -6,7 +6,7 @@ ToRA and Qwen2.5-Math's tool-integrated style, so that the solver is of use with
 from __future__ import annotations
 
 import codecs
-import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
@@ -20,6 +20,9 @@ from runtime.solver.modes import printed_answer
 
 _FENCE = "```"
 _CODE_LANGUAGES = ("python", "py", "python3")
+_LONGEST_FENCE = 40
+"""Characters; a longer line names no language, and is text."""
+_OPENING: dict[str, BlockType] = {f"{_FENCE}python": "code", f"{_FENCE}output": "execution"}
 
 
 @dataclass(frozen=True)
@@ -87,39 +90,50 @@ class FencedReader:
         self._listener = listener
         self._decode = codecs.getincrementaldecoder("utf-8")("replace")
         self._open: BlockType | None = None
-        self._content = ""
-        self._line = ""
-        self._flushed = 0
+        self._content: list[str] = []
+        self._held = ""
+        """The open line as long as it may still become a fence."""
+        self._is_plain = False
+        """Whether the open line has turned out to be no fence."""
         self._line_ended = False
         self.blocks: list[Block] = []
         self.opened = 0
         self.block_tokens = 0
 
     def attach(self, sequence: Sequence) -> None:
-        """See the protocol. Nothing is forbidden: fences are ordinary text."""
+        """Restrict nothing: fences are ordinary text."""
 
     def push(self, token: int, piece: bytes) -> Signal:
-        """See the protocol."""
+        """Take the next token; what it means for the loop."""
         if token >= 0 and self._is_end(token):
             self.end()
             return "end"
         self.block_tokens += 1
         text = self._decode.decode(piece)
-        for number, character in enumerate(text):
-            if signal := self._take(character):
+        position = 0
+        while position < len(text):
+            if self._is_plain:
+                # To the end of the line at once: a server may send a megabyte without one.
+                end = text.find("\n", position) + 1
+                self._is_plain = not end
+                self._write(text[position : end or len(text)])
+                position = end or len(text)
+                continue
+            position += 1
+            if signal := self._take(text[position - 1]):
                 # What the token holds beyond the closing fence is in the model's context, but in no block.
-                self._line_ended = text[number + 1 :].startswith("\n")
+                self._line_ended = text[position:].startswith("\n")
                 return signal
         return None
 
     def execution(self, output: str) -> list[Segment]:
-        """See the protocol. The closing fence of the code has been read already; its newline may not have been."""
+        """A fenced output block. The closing fence of the code was read; its newline may not have been."""
         start = "" if self._line_ended else "\n"
         return [Segment("execution", f"{start}{_FENCE}output\n{output}\n{_FENCE}\n", False)]
 
     def imagine(self) -> list[Segment]:
-        """See the protocol. The model writes up to the closing fence."""
-        self._open, self._content, self.block_tokens = "execution", "", 0
+        """The opening fence of an output block, which the model then writes up to the closing one."""
+        self._open, self._content, self.block_tokens = "execution", [], 0
         start = "" if self._line_ended else "\n"
         return [Segment("execution", f"{start}{_FENCE}output\n", False)]
 
@@ -127,73 +141,74 @@ class FencedReader:
         """Add one character; says so when it completes a code block, or ends a chain of thought."""
         if character == "\n":
             return self._take_line_end()
-        self._line += character
-        if self._open in ("code", "execution") and self._line.rstrip() == _FENCE:
+        self._held += character
+        inside = self._open in ("code", "execution")
+        if inside and self._held == _FENCE:
             kind = self._open
             self._close()
             return "code" if kind == "code" else None
-        if not self._line.startswith(_FENCE[: len(self._line)]):
-            self._flush("")
+        if not self._held.startswith(_FENCE[: len(self._held)]) or len(self._held) > _LONGEST_FENCE:
+            self._is_plain = True
+            self._let_go("")
         return None
 
     def _take_line_end(self) -> Signal:
-        line = self._line
-        if self._open not in ("code", "execution") and line.startswith(_FENCE):
-            language = line[3:].strip().lower()
+        language = self._held[3:].strip().lower() if self._held.startswith(_FENCE) else None
+        if language is not None and self._open not in ("code", "execution"):
             if self._no_code and language == "output":
-                self._line = ""
+                self._held = ""
                 self.end()
                 return "end"
             if not self._no_code and language in _CODE_LANGUAGES:
                 if self._open == "text":
                     self._close()
-                self._line, self._flushed = "", 0
+                self._held = ""
                 self._begin("code")
                 return None
-        self._flush("\n")
-        self._line, self._flushed = "", 0
+        self._let_go("\n")
         return None
 
-    def _flush(self, end: str) -> None:
+    def _let_go(self, end: str) -> None:
         """The line is no fence: what of it was held back is content."""
-        text, self._flushed = self._line[self._flushed :] + end, len(self._line)
-        if self._open is None:
-            if not text.strip():
-                # White space between blocks belongs to none.
-                return
-            self._begin("text")
+        text, self._held = self._held + end, ""
         self._write(text)
 
     def _write(self, text: str) -> None:
+        if self._open is None:
+            # White space between blocks belongs to none.
+            text = text.lstrip()
+            if not text:
+                return
+            self._begin("text")
         assert self._open is not None
-        self._content += text
+        self._content.append(text)
         if self._listener is not None:
             self._listener.wrote(self._open, text)
 
     def _begin(self, kind: BlockType) -> None:
-        self._open, self._content, self.block_tokens = kind, "", 0
+        self._open, self._content, self.block_tokens = kind, [], 0
         self.opened += 1
         if self._listener is not None:
             self._listener.opened(kind)
 
     def _close(self) -> None:
         assert self._open is not None
-        content = self._content.strip() if self._open == "text" else self._content.rstrip("\n")
-        block = Block(self._open, content)
-        self._open, self._content, self._line, self._flushed = None, "", "", 0
+        content = "".join(self._content)
+        block = Block(self._open, content.strip() if self._open == "text" else content.rstrip("\n"))
+        self._open, self._content, self._held, self._is_plain = None, [], "", False
         self.blocks.append(block)
         if self._listener is not None:
             self._listener.closed(block)
 
     def cut(self) -> None:
-        """See the protocol."""
-        if len(self._line) > self._flushed:
-            self._flush("")
+        """Close the open block with what it holds."""
+        if self._held:
+            self._let_go("")
         if self._open is not None:
             self._close()
 
     def end(self) -> None:
-        """See the protocol."""
+        """Close the open block: the model is done."""
         self.cut()
 
 
@@ -206,27 +221,36 @@ def fenced(blocks: Iterable[Block]) -> str:
     return "\n".join(parts)
 
 
-_FENCED = re.compile(r"^```(python|output)\n(.*?)\n```$", re.M | re.S)
-
-
 def unfenced(markdown: str) -> list[Block]:
-    """The blocks that `fenced` made Markdown of, as far as it tells: an output block counts only right after code."""
-    blocks: list[Block] = []
-    end = 0
+    """The blocks that `fenced` made Markdown of, as far as it tells: an output block counts only right after code.
 
-    def text(content: str) -> None:
+    One pass over the lines, so that many fences without an end cost no more than other lines.
+    """
+    lines = markdown.split("\n")
+    closing = [number for number, line in enumerate(lines) if line == _FENCE]
+    blocks: list[Block] = []
+    begin = position = 0
+
+    def text(until: int) -> None:
+        content = "\n".join(lines[begin:until])
         if content.strip():
             blocks.append(Block("text", content.strip("\n")))
 
-    for found in _FENCED.finditer(markdown):
-        between = markdown[end : found.start()]
-        after_code = bool(blocks) and blocks[-1].type == "code" and not between.strip()
-        if found[1] == "output" and not after_code:
+    while position < len(lines):
+        kind = _OPENING.get(lines[position])
+        # The content has one line at least.
+        found = bisect_left(closing, position + 2) if kind else len(closing)
+        if kind is None or found == len(closing):
+            position += 1
             continue
-        text(between)
-        blocks.append(Block("code" if found[1] == "python" else "execution", found[2]))
-        end = found.end()
-    text(markdown[end:])
+        end = closing[found]
+        after_code = bool(blocks) and blocks[-1].type == "code" and not "".join(lines[begin:position]).strip()
+        if kind == "code" or after_code:
+            text(position)
+            blocks.append(Block(kind, "\n".join(lines[position + 1 : end])))
+            begin = end + 1
+        position = end + 1
+    text(len(lines))
     return blocks
 
 
