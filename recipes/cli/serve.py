@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from recipes.cli.command import Parser, say
+from recipes.cli.command import Parser, positive_int, say
 
 
 def parser() -> Parser:
@@ -28,7 +28,8 @@ can connect, and only with the key, which is printed at the start (or comes from
     result.add_argument("model", nargs="?", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
     result.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="a loopback address")
     result.add_argument("--port", type=int, default=8080, metavar="N", help="0 takes a free one")
-    result.add_argument("--waiting", type=int, default=8, metavar="N", help="requests that may wait")
+    result.add_argument("--slots", type=positive_int, default=4, metavar="N", help="requests solved together")
+    result.add_argument("--waiting", type=int, default=8, metavar="N", help="further requests that may wait")
     result.add_argument(
         "--allow-remote",
         action="store_true",
@@ -42,9 +43,7 @@ can connect, and only with the key, which is printed at the start (or comes from
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
-    from runtime.sandbox import Sandbox
-    from runtime.serve.server import SolverServer
-    from runtime.solver import Solver
+    from runtime.serve import SolverServer
 
     preferences = person(args)
     settings, limits = solver_settings(args, preferences), cell_limits(preferences)
@@ -52,20 +51,22 @@ def run(args: argparse.Namespace) -> int:
     engine = load_engine(args, model, preferences)
     key = os.environ.get("MATHCODER_KEY") or None
     try:
-        with Sandbox(limits) as sandbox:
-            server = SolverServer(
-                Solver(engine, sandbox, settings),
-                model_name=Path(str(model)).stem,
-                host=args.host,
-                port=args.port,
-                key=key,
-                waiting=args.waiting,
-                allow_remote=args.allow_remote,
-            )
-            print(server.url, flush=True)
-            say(f"key: {server.key}" if key is None else "key: from MATHCODER_KEY")
-            say("Ctrl-C stops the server")
-            server.serve_forever()
+        server = SolverServer(
+            engine,
+            settings,
+            limits=limits,
+            model_name=Path(str(model)).stem,
+            host=args.host,
+            port=args.port,
+            key=key,
+            slots=args.slots,
+            waiting=args.waiting,
+            allow_remote=args.allow_remote,
+        )
+        print(server.url, flush=True)
+        say(f"key: {server.key}" if key is None else "key: from MATHCODER_KEY")
+        say("Ctrl-C stops the server")
+        server.serve_forever()
     finally:
         engine.close()
     return 0

@@ -1,450 +1,342 @@
 """The solver as an OpenAI-compatible chat endpoint on loopback.
 
-One question is solved at a time, the others wait in a bounded queue. Answers are Markdown: text, fenced Python, and the
-output of the cells in fenced `output` blocks, streamed as they are written.
+Several questions are solved together, the others wait in a bounded queue. Answers are Markdown: text, fenced Python,
+and the output of the cells in fenced `output` blocks, streamed as they are written.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
-import json
-import queue
+import itertools
 import secrets
-import select
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
-from runtime.errors import InputError, MathCoderError
-from runtime.lce import Block
-from runtime.settings import MAX_SEED, SolverSettings
-from runtime.solver import BlockEnded, BlockStarted, Event, Execution, Solution, Solver, TextPiece, check_question
-from runtime.solver.dialects import Turn
-from runtime.solver.dialects.fenced import fenced, unfenced
+from runtime.engine import Engine
+from runtime.engine.base import encode
+from runtime.errors import EngineError, InputError, MathCoderError
+from runtime.files import BadLine, parse_line
+from runtime.serve.answers import DONE, Markdown, event, facts, finish_reason, frame, usage, whole_answer
+from runtime.serve.connections import MOST_CONNECTIONS, BoundedProtocol
+from runtime.serve.requests import RefusedError, is_stream, read_request
+from runtime.serve.worker import Job, Told, Worker
+from runtime.settings import SolverSettings
+from runtime.solver import Solution
+from runtime.solver.attempt import check_room
+from runtime.solver.dialects import choose
+from runtime.solver.item import Item
+
+if TYPE_CHECKING:
+    from runtime.sandbox import Limits
 
 MAX_BODY = 1 << 20
 """Bytes of a request."""
-_ONLY: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "stop": ("", []),
-    "tools": ([],),
-    "functions": ([],),
-    "logprobs": (False,),
-    "response_format": ({"type": "text"},),
-}
-"""What would change the answer and is not done, with the values that ask for nothing: refused, never ignored."""
-_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: int, message: str, kind: str = "invalid_request_error") -> None:
-        self.status, self.message, self.kind = status, message, kind
-        super().__init__(message)
-
-
-@dataclass(eq=False)
-class _Job:
-    question: str
-    history: tuple[Turn, ...]
-    settings: SolverSettings
-    events: queue.SimpleQueue[Event | Solution | MathCoderError] = field(default_factory=queue.SimpleQueue)
-    cancelled: bool = False
+_DRAIN_SECONDS = 2.0
+"""How long an overlong request is read on and dropped, so that its sender hears why before the connection ends."""
+_BODY_SECONDS = 60.0
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class SolverServer:
-    """Serves one solver over HTTP.
+    """Serves an engine over HTTP.
 
     Args:
-        solver: its engine and sandbox are used by one thread only.
+        engine: see `runtime.engine.load`; used by one thread only.
+        settings: what a request does not say itself. Requests share nothing else.
+        limits: bounds of the sandbox sessions; every request gets a session of its own.
         model_name: what `/v1/models` tells.
         host: loopback addresses only, unless `allow_remote`.
         port: 0 for a free one; see `url`.
         key: bearer token clients must send; None makes one, see `key`.
+        slots: requests solved together.
         waiting: requests that may wait; more get status 429.
         allow_remote: bind to any address. Whoever has the key can then run code in the sandbox.
 
     Raises:
         InputError: the address is not loopback, or taken.
+        ModelError: the model lacks the dialect's control tokens.
     """
 
     def __init__(
         self,
-        solver: Solver,
+        engine: Engine,
+        settings: SolverSettings | None = None,
         *,
+        limits: Limits | None = None,
         model_name: str = "mathcoder",
         host: str = "127.0.0.1",
         port: int = 8080,
         key: str | None = None,
+        slots: int = 4,
         waiting: int = 8,
         allow_remote: bool = False,
     ) -> None:
-        if host not in _LOCAL_HOSTS and not allow_remote:
+        if host.strip("[]") not in _LOCAL_HOSTS and not allow_remote:
             raise InputError(
-                f"{host} is no loopback address", "others on the network could run code here", "serve on 127.0.0.1"
+                f"{host} is not a loopback address", "others on the network could run code here", "serve on 127.0.0.1"
             )
-        self.solver = solver
+        self.engine, self.settings = engine, settings or SolverSettings()
         self.model_name = model_name
         self.key = key if key is not None else secrets.token_urlsafe(24)
         self.allow_remote = allow_remote
         self.started = int(time.time())
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=waiting)
-        self._running: _Job | None = None
-        try:
-            self._http = _Http((host, port), self)
-        except OSError as error:
-            raise InputError(
-                f"cannot listen on {host}:{port} ({error.strerror})", "nothing is served", "choose another port"
-            ) from error
-        self.port: int = self._http.server_address[1]
+        self._dialect = choose(self.settings.dialect, engine, self.settings.mode)
+        self._numbers = itertools.count()
+        self._socket = _listening(host.strip("[]"), port)
+        self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{host}:{self.port}/v1"
-        self._worker = threading.Thread(target=self._work, name="solver", daemon=True)
-        self._worker.start()
+        config = uvicorn.Config(
+            self._application(), http=BoundedProtocol, ws="none", lifespan="off", log_config=None, log_level="error",
+            access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=60,
+            timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        self._http = uvicorn.Server(config)
+        try:
+            self._worker = Worker(engine, self.settings, limits, slots=slots, waiting=waiting)
+        except BaseException:
+            self._socket.close()
+            raise
 
     def serve_forever(self) -> None:
         """Serve until `close` is called or Ctrl-C."""
         try:
-            self._http.serve_forever(poll_interval=0.2)
+            self._http.run(sockets=[self._socket])
         finally:
             self.close()
 
     def close(self) -> None:
-        """Stop serving; the running solution is interrupted."""
-        threading.Thread(target=self._http.shutdown, daemon=True).start()
-        self._http.server_close()
-        running = self._running
-        if running is not None:
-            running.cancelled = True
-            self.solver.interrupt()
-        while self._worker.is_alive():
-            try:
-                self._jobs.put(None, timeout=0.1)
-                break
-            except queue.Full:
-                continue
-        self._worker.join(timeout=10)
+        """Stop serving; running solutions are interrupted, and their clients are told."""
+        self._worker.close()
+        self._http.should_exit = True
+        if not self._http.started:
+            self._socket.close()
 
-    # Work
+    def _application(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/health", self._health, methods=["GET"]),
+                Route("/v1/models", self._models, methods=["GET"]),
+                Route("/v1/models/{name:path}", self._model, methods=["GET"]),
+                Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            ],
+            exception_handlers={RefusedError: _refused, HTTPException: _not_here, ClientDisconnect: _gone},
+        )
 
-    def submit(self, job: _Job) -> None:
-        """Queue one job.
+    # What is asked
 
-        Raises:
-            _RefusedError: the queue is full.
-        """
+    def _check(self, request: Request) -> None:
         try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise _RefusedError(429, "too many questions are waiting; try again later", "rate_limit_error") from None
-
-    def cancel(self, job: _Job) -> None:
-        """The client is gone."""
-        job.cancelled = True
-        if self._running is job:
-            self.solver.interrupt()
-
-    def _forward(self, job: _Job) -> Callable[[Event], None]:
-        def forward(event: Event) -> None:
-            job.events.put(event)
-            if job.cancelled:
-                # The client may have gone in the instant before the solver began to listen.
-                self.solver.interrupt()
-
-        return forward
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            if job.cancelled:
-                continue
-            self._running = job
-            try:
-                self.solver.settings = job.settings
-                solution = self.solver.solve(
-                    job.question, history=job.history, on_event=self._forward(job), seed=job.settings.seed
-                )
-                job.events.put(solution)
-            except MathCoderError as error:
-                job.events.put(error)
-            except Exception as error:
-                job.events.put(MathCoderError(f"the solver failed: {error}"))
-            finally:
-                self._running = None
-
-
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, address: tuple[str, int], owner: SolverServer) -> None:
-        self.owner = owner
-        super().__init__(address, _Handler)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no event for the terminal."""
-        del request, client_address
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Http
-    timeout = 60
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """The terminal belongs to whoever started the server."""
-
-    def do_GET(self) -> None:
-        """`/v1/models` and `/health`."""
-        self._answer(self._get)
-
-    def do_POST(self) -> None:
-        """`/v1/chat/completions`."""
-        self._answer(self._post)
-
-    def _answer(self, handle: Any) -> None:
-        try:
-            handle()
-        except _RefusedError as refused:
-            error = {"message": refused.message, "type": refused.kind, "code": refused.status}
-            self.close_connection = True
-            self._json(refused.status, {"error": error})
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True
-
-    def _check(self) -> None:
-        owner = self.server.owner
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
-        if not owner.allow_remote and host not in _LOCAL_HOSTS:
+            host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        except ValueError:
+            raise RefusedError(400, "the Host header is malformed") from None
+        if not self.allow_remote and host not in _LOCAL_HOSTS:
             # A web page whose name was made to point at 127.0.0.1 gets no further than this.
-            raise _RefusedError(403, f"host {host!r} is not served here")
-        sent = self.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if not hmac.compare_digest(sent.encode("utf-8", "replace"), owner.key.encode()):
-            raise _RefusedError(401, "the key is missing or wrong", "authentication_error")
+            raise RefusedError(403, f"host {host!r} is not served here")
+        scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+        is_known = hmac.compare_digest(sent.strip().encode("utf-8", "replace"), self.key.encode())
+        if scheme.lower() != "bearer" or not is_known:
+            raise RefusedError(401, "the key is missing or wrong", "authentication_error", code="invalid_api_key")
+        if len(self._http.server_state.connections) > MOST_CONNECTIONS:
+            raise RefusedError(503, "too many connections are open; close some", "server_error")
 
-    def _get(self) -> None:
-        if self.path == "/health":
-            self._json(200, {"status": "ok"})
+    async def _health(self, request: Request) -> Response:
+        del request
+        return JSONResponse({"status": "ok"})
+
+    def _facts(self) -> dict[str, Any]:
+        return {"id": self.model_name, "object": "model", "created": self.started, "owned_by": "local"}
+
+    async def _models(self, request: Request) -> Response:
+        self._check(request)
+        return JSONResponse({"object": "list", "data": [self._facts()]})
+
+    async def _model(self, request: Request) -> Response:
+        self._check(request)
+        if request.path_params["name"].rstrip("/") != self.model_name:
+            raise RefusedError(404, f"there is no model {request.path_params['name']!r}", code="model_not_found")
+        return JSONResponse(self._facts())
+
+    async def _complete(self, request: Request) -> Response:
+        self._check(request)
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > MAX_BODY:
+            return _overlong(int(length))
+        asked = parse_line(await _body(request))
+        if isinstance(asked, BadLine):
+            raise RefusedError(400, f"the request is {asked.reason}")
+        item = read_request(asked, self.settings, str(next(self._numbers)))
+        stream, with_usage = is_stream(asked)
+        self._check_length(item)
+        events: asyncio.Queue[Told] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def tell(told: Told) -> None:
+            with contextlib.suppress(RuntimeError):  # The loop has ended: nobody listens.
+                loop.call_soon_threadsafe(events.put_nowait, told)
+
+        job = Job(item, tell)
+        if not self._worker.submit(job):
+            raise RefusedError(429, "too many questions are waiting; try again later", "rate_limit_error")
+        if stream:
+            chunks = self._stream(job, events, with_usage=with_usage)
+            headers = {"cache-control": "no-store"}
+            return StreamingResponse(chunks, headers=headers, media_type="text/event-stream")
+        try:
+            last = await _last(request, events)
+        finally:
+            self._worker.cancel(job)
+        if last is None:
+            return _gone(request, ClientDisconnect())
+        return JSONResponse(whole_answer(_solved(last), self.model_name))
+
+    def _check_length(self, item: Item) -> None:
+        """Refuse what the context cannot hold before it waits for its turn."""
+        vocabulary = self.engine.vocabulary
+        if vocabulary is None or item.settings is None:
             return
-        self._check()
-        owner = self.server.owner
-        model = {"id": owner.model_name, "object": "model", "created": owner.started, "owned_by": "local"}
-        path = unquote(self.path.rstrip("/"))
-        if path == "/v1/models":
-            self._json(200, {"object": "list", "data": [model]})
-        elif path == f"/v1/models/{owner.model_name}":
-            self._json(200, model)
-        else:
-            raise _RefusedError(404, f"there is nothing at {self.path}")
+        prompt = self._dialect.prompt(item.question, item.settings.system, item.history)
+        length = len(encode(vocabulary, prompt)) + (vocabulary.bos is not None)
+        if why := check_room(length, self.engine.n_ctx):
+            raise RefusedError(400, why, parameter="messages", code="context_length_exceeded")
 
-    def _post(self) -> None:
-        self._check()
-        if self.path.rstrip("/") != "/v1/chat/completions":
-            raise _RefusedError(404, f"there is nothing at {self.path}")
-        request = self._body()
-        job = _job(request, self.server.owner.solver.settings)
-        self.server.owner.submit(job)
+    # What is answered
+
+    async def _stream(self, job: Job, events: asyncio.Queue[Told], *, with_usage: bool) -> AsyncIterator[bytes]:
+        """The chunks of a streamed answer. Closed early, because the client is gone, it frees the solver."""
+        begin = frame("chat.completion.chunk", self.model_name)
+
+        def chunk(delta: dict[str, Any], finish: str | None = None, **extra: Any) -> bytes:
+            return event({**begin, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **extra})
+
+        markdown = Markdown()
         try:
-            if request.get("stream"):
-                options = request.get("stream_options")
-                self._stream(job, usage=isinstance(options, dict) and options.get("include_usage") is True)
-            else:
-                self._whole(job)
-        except (BrokenPipeError, ConnectionResetError, TimeoutError):
-            self.server.owner.cancel(job)
-            self.close_connection = True
-
-    def _body(self) -> dict[str, Any]:
-        length = self.headers.get("Content-Length")
-        if length is None or not length.isdigit():
-            raise _RefusedError(411, "Content-Length is missing")
-        if int(length) > MAX_BODY:
-            raise _RefusedError(413, f"the request has {length} bytes; at most {MAX_BODY} are read")
-        try:
-            body = json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError) as error:
-            raise _RefusedError(400, f"the request is no JSON: {error}") from error
-        if not isinstance(body, dict):
-            raise _RefusedError(400, "the request is no JSON object")
-        return body
-
-    def _whole(self, job: _Job) -> None:
-        last = self._last(job, lambda event: None)
-        if isinstance(last, MathCoderError):
-            raise _RefusedError(500, str(last), "server_error")
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": fenced(last.blocks)},
-            "finish_reason": _finish_reason(last),
-        }
-        frame = self._frame("chat.completion")
-        self._json(200, {**frame, "choices": [choice], "usage": _usage(last), "mathcoder": _extra(last)})
-
-    def _stream(self, job: _Job, *, usage: bool) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.close_connection = True
-        frame = self._frame("chat.completion.chunk")
-
-        def send(delta: dict[str, Any], finish: str | None = None, **extra: Any) -> None:
-            choice = {"index": 0, "delta": delta, "finish_reason": finish}
-            self._event({**frame, "choices": [choice], **extra})
-
-        send({"role": "assistant", "content": ""})
-        markdown = _Markdown()
-
-        def show(event: Event) -> None:
-            for text in markdown.pieces(event):
-                send({"content": text})
-
-        last = self._last(job, show)
-        if isinstance(last, MathCoderError):
-            self._event({"error": {"message": str(last), "type": "server_error"}})
-        else:
-            send({}, _finish_reason(last), mathcoder=_extra(last))
-            if usage:
-                self._event({**frame, "choices": [], "usage": _usage(last)})
-        self.wfile.write(b"data: [DONE]\n\n")
-
-    def _last(self, job: _Job, show: Callable[[Event], None]) -> Solution | MathCoderError:
-        """What the job ends with; its events are shown on the way.
-
-        Raises:
-            BrokenPipeError: the client has hung up; also while the job waits for its turn, or a cell is silent.
-        """
-        while True:
+            yield chunk({"role": "assistant", "content": ""})
+            while not isinstance(told := await events.get(), (Solution, MathCoderError)):
+                for text in markdown.pieces(told):
+                    yield chunk({"content": text})
             try:
-                event = job.events.get(timeout=0.5)
-            except queue.Empty:
-                if self._hung_up():
-                    raise BrokenPipeError from None
-                continue
-            if isinstance(event, (Solution, MathCoderError)):
-                return event
-            show(event)
-
-    def _hung_up(self) -> bool:
-        """Whether the client has closed its side: it sends nothing while it waits for an answer."""
-        readable, _, _ = select.select([self.connection], [], [], 0)
-        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
-
-    def _event(self, data: dict[str, Any]) -> None:
-        self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
-        self.wfile.flush()
-
-    def _frame(self, kind: str) -> dict[str, Any]:
-        return {
-            "id": f"chatcmpl-{secrets.token_hex(8)}",
-            "object": kind,
-            "created": int(time.time()),
-            "model": self.server.owner.model_name,
-        }
-
-    def _json(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        if status == 429:
-            self.send_header("Retry-After", "5")
-        self.end_headers()
-        self.wfile.write(data)
+                solution = _solved(told)
+            except RefusedError as refused:
+                yield event({"error": refused.error})
+            else:
+                yield chunk({}, finish_reason(solution), mathcoder=facts(solution))
+                if with_usage:
+                    yield event({**begin, "choices": [], "usage": usage(solution)})
+            yield DONE
+        finally:
+            self._worker.cancel(job)
 
 
-class _Markdown:
-    """Events as pieces of the Markdown that `fenced` makes of the finished blocks."""
-
-    def __init__(self) -> None:
-        self._first = True
-
-    def pieces(self, event: Event) -> Iterator[str]:
-        match event:
-            case BlockStarted(type=kind):
-                language = {"code": "```python\n", "execution": "```output\n"}.get(kind, "")
-                yield ("" if self._first else "\n") + language
-                self._first = False
-            case TextPiece(text=text):
-                yield text
-            case Execution(output=output):
-                yield output
-            case BlockEnded(block=Block(type=kind)) if kind != "text":
-                yield "\n```"
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=64)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"cannot listen on {host}:{port} ({why})", "nothing is served", "choose another port"
+        ) from error
 
 
-def _usage(solution: Solution) -> dict[str, int]:
-    prompt, written = solution.tokens["prompt"], solution.tokens["generated"] + solution.tokens["execution"]
-    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
-
-
-def _finish_reason(solution: Solution) -> str:
-    return "stop" if solution.status in ("answered", "no_answer") else "length"
-
-
-def _extra(solution: Solution) -> dict[str, Any]:
-    told = solution.as_dict()
-    return {
-        key: told[key] for key in ("answer", "status", "detail", "tokens", "cells", "failed_cells", "seconds", "seed")
-    }
-
-
-def _job(request: dict[str, Any], settings: SolverSettings) -> _Job:
-    """The job a request asks for.
+async def _body(request: Request) -> bytes:
+    """The body, bounded in length and time.
 
     Raises:
-        _RefusedError: the request makes no sense.
+        RefusedError: it is longer than MAX_BODY, or takes too long to come.
     """
-    messages = request.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise _RefusedError(400, "messages is missing or empty")
-    turns: list[tuple[str, str]] = []
-    for message in messages:
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise _RefusedError(400, "a message is no object with a role")
-        turns.append((message["role"], _text(message.get("content"))))
-    changes: dict[str, Any] = {}
-    if turns[0][0] in ("system", "developer"):
-        changes["system"] = turns.pop(0)[1]
-    if not turns or turns[-1][0] != "user":
-        raise _RefusedError(400, "the last message must be the user's")
-    history: list[Turn] = []
-    earlier = turns[:-1]
-    for (role, question), (answerer, answer) in zip(earlier[::2], earlier[1::2], strict=False):
-        if role != "user" or answerer != "assistant":
-            raise _RefusedError(400, "user and assistant messages must alternate")
-        history.append((question, tuple(unfenced(answer))))
-    if len(earlier) % 2:
-        raise _RefusedError(400, "user and assistant messages must alternate")
-    for name, usual in _ONLY.items():
-        if request.get(name) not in (None, *usual):
-            raise _RefusedError(400, f"{name} is not offered here; leave it out")
-    for name, key in (("temperature", "temperature"), ("top_p", "top_p"), ("max_tokens", "max_tokens")):
-        if request.get(name) is not None:
-            changes[key] = request[name]
-    if request.get("max_completion_tokens") is not None:
-        changes["max_tokens"] = request["max_completion_tokens"]
-    if isinstance(request.get("seed"), int):
-        changes["seed"] = request["seed"] % MAX_SEED + 1
+    body = bytearray()
     try:
-        chosen = SolverSettings.model_validate({**settings.model_dump(), **changes})
-        check_question(turns[-1][1])
-    except ValidationError as error:
-        wrong = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())
-        raise _RefusedError(400, wrong) from error
-    except InputError as error:
-        raise _RefusedError(400, str(error)) from error
-    return _Job(turns[-1][1], tuple(history), chosen)
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise RefusedError(413, f"the request has more than {MAX_BODY:,} bytes")
+    except TimeoutError:
+        raise RefusedError(408, "the request did not come to its end in time") from None
+    return bytes(body)
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
-        return "".join(str(part.get("text", "")) for part in content)
-    raise _RefusedError(400, "only text content is understood")
+def _overlong(length: int) -> Response:
+    """The refusal of a body that is known to be too long. It ends the connection, but not before the client, which is
+    still sending, had time to read it; what comes meanwhile is dropped."""
+    refused = RefusedError(413, f"the request has {length:,} bytes; at most {MAX_BODY:,} are read")
+    answer = JSONResponse({"error": refused.error})
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield bytes(answer.body)
+        await asyncio.sleep(_DRAIN_SECONDS)
+
+    return StreamingResponse(chunks(), 413, {**answer.headers, "connection": "close"})
+
+
+async def _last(request: Request, events: asyncio.Queue[Told]) -> Solution | MathCoderError | None:
+    """What a job ends with; None where the client is gone first."""
+
+    async def until_gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    gone = asyncio.ensure_future(until_gone())
+    try:
+        while True:
+            told = asyncio.ensure_future(events.get())
+            await asyncio.wait({gone, told}, return_when=asyncio.FIRST_COMPLETED)
+            if not told.done():
+                told.cancel()
+                return None
+            if isinstance(last := told.result(), (Solution, MathCoderError)):
+                return last
+    finally:
+        gone.cancel()
+
+
+def _solved(told: Solution | MathCoderError) -> Solution:
+    """The solution, unless it was the machine that failed.
+
+    Raises:
+        RefusedError: status 500 with the reason, 503 where the server ends, 400 where the context is too small.
+    """
+    if isinstance(told, MathCoderError):
+        raise RefusedError(503 if isinstance(told, EngineError) else 500, str(told), "server_error")
+    if told.status == "error":
+        raise RefusedError(500, told.detail, "server_error")
+    if told.status == "context_full" and not told.blocks:
+        raise RefusedError(400, told.detail, parameter="messages", code="context_length_exceeded")
+    return told
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, RefusedError)
+    headers = {"retry-after": "5"} if error.status in (429, 503) else {}
+    if error.status in (408, 413, 503):
+        headers["connection"] = "close"
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return JSONResponse({"error": error.error}, error.status, headers)
+
+
+def _not_here(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = f"there is nothing at {request.url.path}"
+    if error.status_code == 405:
+        what = f"{request.method} is not offered at {request.url.path}"
+    refused = RefusedError(error.status_code, what)
+    return JSONResponse({"error": refused.error}, error.status_code, error.headers)
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    del request, error
+    return Response()  # Nobody is there to read it.

@@ -13,121 +13,22 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runtime.engine import ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError
 from runtime.engine.llama.library import stop_on_sigint
-from runtime.errors import CellNotRunError, MathCoderError, SandboxError
+from runtime.errors import MathCoderError
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solver.attempt import Attempt, check_room
+from runtime.solver.cells import Cells, Lane
 from runtime.solver.dialects import choose
+from runtime.solver.item import Item, with_samples
 from runtime.solver.solution import Event, OnExecution, Solution, failed
 
 if TYPE_CHECKING:
-    from runtime.sandbox import CellResult, Limits, Sandbox
+    from runtime.sandbox import CellResult, Limits
 
-
-_STARTS = 3
-"""Tries to start a session for a cell before its item ends in an error."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One sample of one question.
-
-    Attributes:
-        id: the question's own name in its data set.
-        index: its position there; with `sample` it makes the seed.
-        question: text.
-        gold: the expected answer, carried along.
-        sample: which of several solutions to the same question.
-        seed: seed of the sampler; 0 derives one from the settings, `index` and `sample`.
-    """
-
-    id: str
-    index: int
-    question: str
-    gold: Any = None
-    sample: int = 0
-    seed: int = 0
-
-
-def with_samples(items: Iterable[Item], samples: int) -> Iterator[Item]:
-    """Each item `samples` times, samples of one question side by side so that they share its prompt's cache."""
-    for item in items:
-        for sample in range(samples):
-            yield Item(item.id, item.index, item.question, item.gold, sample, item.seed + sample if item.seed else 0)
-
-
-@dataclass(eq=False)
-class _Lane:
-    """An item on its way."""
-
-    item: Item
-    attempt: Attempt
-    sequence: Sequence
-    number: int
-    """Admission order: the oldest lane is never parked, so that something always finishes."""
-    sandbox: Sandbox | None = None
-    begun: float = 0.0
-
-
-class _Cells:
-    """Sandbox sessions, one a lane, run by threads that wait for them."""
-
-    def __init__(self, limits: Limits | None, threads: int) -> None:
-        self._limits = limits
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="cell")
-        self.done: queue.SimpleQueue[tuple[_Lane, CellResult | None, BaseException | None]] = queue.SimpleQueue()
-        self.running: set[_Lane] = set()
-
-    def run(self, lane: _Lane) -> None:
-        self.running.add(lane)
-        lane.begun = time.monotonic()
-        self._pool.submit(self._work, lane)
-
-    def _work(self, lane: _Lane) -> None:
-        result: CellResult | None = None
-        error: BaseException | None = None
-        for _ in range(_STARTS):
-            try:
-                if lane.sandbox is None:
-                    from runtime.sandbox import Sandbox
-
-                    lane.sandbox = Sandbox(self._limits)
-                result, error = lane.sandbox.run(lane.attempt.code), None
-                break
-            except SandboxError as caught:
-                # The cell was not run: its session's processes were killed while they started, say, and the next try
-                # finds new ones. Only what stays broken is the item's error, and what has lost the item's variables.
-                error = caught
-                if isinstance(caught, CellNotRunError) and caught.lost:
-                    break
-            except BaseException as caught:  # Whatever it is, the loop waits for this lane and decides what it means.
-                error = caught
-                break
-        self.done.put((lane, result, error))
-
-    def release(self, lane: _Lane) -> None:
-        """End a lane's session without waiting for it."""
-        if lane.sandbox is not None:
-            self._pool.submit(lane.sandbox.close)
-
-    def close(self) -> None:
-        for lane in self.running:
-            if lane.sandbox is not None:
-                lane.sandbox.interrupt()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        while True:
-            try:
-                lane, _, _ = self.done.get_nowait()
-            except queue.Empty:
-                break
-            self.running.discard(lane)
-            if lane.sandbox is not None:
-                lane.sandbox.close()
+__all__ = ["Batch", "Item", "solve_batch", "with_samples"]
 
 
 def solve_batch(
@@ -158,7 +59,7 @@ def solve_batch(
         KeyboardInterrupt: Ctrl-C; unfinished items were not yielded and can be solved later.
     """
     settings = settings or SolverSettings()
-    batch = _Batch(engine, settings, limits, slots, on_event, on_execution)
+    batch = Batch(engine, settings, limits, slots, on_event, on_execution)
     try:
         with stop_on_sigint(engine.stop_flag):
             yield from batch.run(iter(items))
@@ -171,68 +72,88 @@ def _processors() -> int:
     return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
 
 
-class _Batch:
+class Batch:
+    """Items on their way: `add` takes one in, each `turn` decodes one step for all and hands out what is finished.
+
+    Args:
+        engine, settings, limits, slots, on_event, on_execution: see `solve_batch`.
+        keep: keep the cache of finished conversations, as far as there are free slots, for the question that follows.
+    """
+
     def __init__(
         self,
         engine: Engine,
         settings: SolverSettings,
         limits: Limits | None,
         slots: int,
-        on_event: Callable[[Item, Event], None] | None,
-        on_execution: OnExecution | None,
+        on_event: Callable[[Item, Event], None] | None = None,
+        on_execution: OnExecution | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
-        self.engine, self.settings = engine, settings
+        self.engine, self.settings, self.slots = engine, settings, slots
         self.dialect = choose(settings.dialect, engine, settings.mode)
         self.on_event, self.on_execution = on_event, on_execution
         self.decoder: Decoder = engine.open(slots)
-        self.cells = _Cells(limits, threads=min(slots, _processors()))
-        self.writing: list[_Lane] = []
-        self.parked: deque[_Lane] = deque()
+        self.cells = Cells(limits, threads=min(slots, _processors()))
+        self.writing: list[Lane] = []
+        self.parked: deque[Lane] = deque()
         self.finished: list[tuple[Item, Solution]] = []
-        self.postponed: Item | None = None
+        self.kept: dict[tuple[str, ...], Sequence] | None = {} if keep else None
+        """Questions of a conversation to the sequence that holds it, the oldest first."""
         self.admitted = 0
-        self.exhausted = False
         self.room = False
         """Whether a lane has finished since a parked one could last come back."""
         engine.stop_flag.clear()
 
     def run(self, items: Iterator[Item]) -> Iterator[tuple[Item, Solution]]:
+        """Solve all of `items`; see `solve_batch`."""
         flag = self.engine.stop_flag
+        postponed: Item | None = None
+        exhausted = False
         while True:
-            self._admit(items)
-            self._collect_cells(wait=not self.writing)
-            if self.writing:
-                self._step()
+            while not exhausted and self.has_room:
+                item = postponed or next(items, None)
+                postponed = None
+                if item is None:
+                    exhausted = True
+                elif self.should_wait(item):
+                    postponed = item
+                    break
+                else:
+                    self.add(item)
+            finished = self.turn()
             stopped = flag.is_set()  # Before what the consumer does, which may clear it.
-            finished, self.finished = self.finished, []
             yield from finished  # Ctrl-C or not: what is done need not be solved again.
             if stopped or flag.is_set():
                 raise KeyboardInterrupt
-            waiting = self.writing or self.cells.running or self.parked
-            if not (finished or waiting) and self.exhausted and self.postponed is None:
+            if not (finished or self.is_busy) and exhausted:
                 return
 
-    # Items in
-
-    def _admit(self, items: Iterator[Item]) -> None:
+    def turn(self) -> list[tuple[Item, Solution]]:
+        """Decode one step, or wait a moment for cells where nothing is to be decoded; returns what is finished."""
         if self.parked and (self.room or not (self.writing or self.cells.running)):
             self.writing.append(self.parked.popleft())
         self.room = False
-        while not self.parked and self._live() < self.decoder.slots:
-            item = self.postponed or next(items, None)
-            self.postponed = None
-            if item is None:
-                self.exhausted = True
-                return
-            if self._should_wait(item):
-                self.postponed = item
-                return
-            self._begin(item)
+        self._collect_cells(wait=not self.writing)
+        if self.writing:
+            self._step()
+        finished, self.finished = self.finished, []
+        return finished
 
-    def _live(self) -> int:
-        return len(self.writing) + len(self.cells.running) + len(self.parked)
+    # Items in
 
-    def _should_wait(self, item: Item) -> bool:
+    @property
+    def is_busy(self) -> bool:
+        """Whether an item is on its way."""
+        return bool(self.writing or self.cells.running or self.parked or self.finished)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another item can be added now."""
+        return not self.parked and len(self.writing) + len(self.cells.running) < self.slots
+
+    def should_wait(self, item: Item) -> bool:
         """One turn is worth waiting for where a lane is just reading what this item begins with: then it is shared."""
         unread = [lane for lane in self.writing if lane.sequence.past < lane.attempt.prompt_tokens]
         if not unread:
@@ -240,8 +161,9 @@ class _Batch:
         alone = self.admitted == len(unread) == 1
         return alone or any(lane.item.index == item.index and lane.item.question == item.question for lane in unread)
 
-    def _begin(self, item: Item) -> None:
-        settings = self.settings
+    def add(self, item: Item) -> None:
+        """Begin an item. One that cannot begin is among the finished of the next turn, with status `error`."""
+        settings = item.settings or self.settings
         seed = item.seed or derived_seed(settings.seed, item.index, item.sample)
         on_event = self.on_event
         try:
@@ -253,13 +175,15 @@ class _Batch:
                 seed=seed,
                 on_event=(lambda event: on_event(item, event)) if on_event is not None else None,
                 on_execution=self.on_execution,
+                history=item.history,
             )
-            sequence = self.decoder.start(attempt.prompt(), settings, seed, share=True)
+            after = self._kept_before(item)
+            sequence = self.decoder.start(attempt.prompt(), settings, seed, share=True, after=after)
         except MathCoderError as error:
             self.finished.append((item, failed(str(error), seed)))
             return
         attempt.begin(sequence)
-        lane = _Lane(item, attempt, sequence, self.admitted)
+        lane = Lane(item, attempt, sequence, self.admitted)
         sequence.owner = lane
         self.admitted += 1
         if why := check_room(sequence.length, self.decoder.n_ctx):
@@ -267,6 +191,34 @@ class _Batch:
             self._finish(lane)
         else:
             self.writing.append(lane)
+
+    def cancel(self, item: Item) -> None:
+        """Forget an item that nobody waits for any more; its running cell is interrupted."""
+        for lane in [*self.writing, *self.parked, *self.cells.running]:
+            if lane.item is not item:
+                continue
+            if lane in self.cells.running:
+                self.cells.abandon(lane)
+            else:
+                (self.writing if lane in self.writing else self.parked).remove(lane)
+                self.cells.release(lane)
+            self.decoder.finish(lane.sequence)
+            self.room = True
+
+    def _kept_before(self, item: Item) -> Sequence | None:
+        """The kept sequence of the conversation that `item` goes on with; the oldest gives its slot up where needed."""
+        if not self.kept:
+            return None
+        found = self.kept.pop(tuple(question for question, _ in item.history), None)
+        if found is None and len(self.writing) + len(self.cells.running) + len(self.kept) >= self.slots:
+            self._give_up_oldest()
+        return found
+
+    def _give_up_oldest(self) -> bool:
+        if not self.kept:
+            return False
+        self.decoder.finish(self.kept.pop(next(iter(self.kept))))
+        return True
 
     # Tokens
 
@@ -288,7 +240,7 @@ class _Batch:
             self.engine.stop_flag.set()
             return
         n_ctx = self.decoder.n_ctx
-        leaving: list[tuple[_Lane, str]] = []
+        leaving: list[tuple[Lane, str]] = []
         for sequence, token, piece in drawn:
             lane = sequence.owner
             action = lane.attempt.push(token, piece)
@@ -307,6 +259,8 @@ class _Batch:
                 self._finish(lane)
 
     def _make_room(self) -> None:
+        if self._give_up_oldest():
+            return
         candidates = sorted([*self.writing, *self.cells.running], key=lambda lane: lane.number)
         candidates = [lane for lane in candidates if lane.sequence.past > 0 or lane in self.writing]
         youngest = candidates[-1]
@@ -323,7 +277,7 @@ class _Batch:
 
     # Cells
 
-    def _execute(self, lane: _Lane) -> None:
+    def _execute(self, lane: Lane) -> None:
         lane.attempt.execution_started()
         if self.settings.runs_cells:
             self.cells.run(lane)
@@ -333,13 +287,14 @@ class _Batch:
     def _collect_cells(self, *, wait: bool) -> None:
         while self.cells.running:
             try:
-                # A time-out, because a queue that is waited on for ever does not let Ctrl-C through.
+                # A time-out: a queue that is waited on for ever lets neither Ctrl-C nor a new item through.
                 lane, result, error = self.cells.done.get(timeout=0.2) if wait else self.cells.done.get_nowait()
             except queue.Empty:
-                if wait and not self.engine.stop_flag.is_set():
-                    continue
                 return
             wait = False
+            if lane not in self.cells.running:
+                self.cells.release(lane)  # Cancelled meanwhile.
+                continue
             self.cells.running.discard(lane)
             if error is not None:
                 if not isinstance(error, Exception):
@@ -352,7 +307,7 @@ class _Batch:
                 continue
             self._append(lane, result, time.monotonic() - lane.begun)
 
-    def _append(self, lane: _Lane, result: CellResult | None, seconds: float) -> None:
+    def _append(self, lane: Lane, result: CellResult | None, seconds: float) -> None:
         segments = lane.attempt.executed(result, seconds)
         if segments is None:
             self._finish(lane)
@@ -366,13 +321,22 @@ class _Batch:
 
     # Items out
 
-    def _finish(self, lane: _Lane) -> None:
+    def _finish(self, lane: Lane) -> None:
         self.finished.append((lane.item, lane.attempt.solution(lane.sequence)))
-        self.decoder.finish(lane.sequence)
+        if self.kept is None:
+            self.decoder.finish(lane.sequence)
+        else:
+            # Feeding it nothing makes a server behind it stop writing.
+            self.decoder.feed(lane.sequence, [])
+            questions = (*(question for question, _ in lane.item.history), lane.item.question)
+            if (older := self.kept.pop(questions, None)) is not None:
+                self.decoder.finish(older)
+            self.kept[questions] = lane.sequence
         self.cells.release(lane)
         self.room = True
 
     def close(self) -> None:
+        """End all sessions and free the context; unfinished items are dropped."""
         self.cells.close()
         for lane in [*self.writing, *self.parked]:
             if lane.sandbox is not None:

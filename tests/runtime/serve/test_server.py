@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,54 +12,95 @@ from typing import Any
 
 import pytest
 
-from runtime.engine.scripted import ReplayEngine
+from runtime.engine.scripted import ReplayDecoder, ReplayEngine
 from runtime.errors import InputError
 from runtime.lce import Block
-from runtime.sandbox import CellResult
+from runtime.sandbox import CellResult, Sandbox
+from runtime.serve.connections import MOST_CONNECTIONS
 from runtime.serve.server import MAX_BODY, SolverServer
-from runtime.settings import SolverSettings
-from runtime.solver import Solver
+from runtime.settings import SamplingSettings, SolverSettings
+from runtime.solver.dialects.lce import BlockFormat
 
 BLOCKS = [Block("text", "We add."), Block("code", "1+1"), Block("text", "2")]
 MARKDOWN = "We add.\n```python\n1+1\n```\n```output\n2\n```\n2"
 
 
-class SlowSandbox:
-    """Answers 2; a cell waits while `gate` is closed."""
+class Cells:
+    """Every cell answers 2; it waits while `gate` is closed."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
-        self.interrupted = 0
+        self.started = self.interrupted = 0
 
-    def run(self, code: str) -> CellResult:
+    def run(self, _: Sandbox, code: str) -> CellResult:
         del code
+        self.started += 1
         self.gate.wait(20)
         return CellResult("2", "ok", 0.0)
 
-    def reset(self) -> None:
-        pass
-
-    def interrupt(self) -> None:
+    def interrupt(self, _: Sandbox) -> None:
         self.interrupted += 1
         self.gate.set()
 
+    def wait_for(self, started: int) -> None:
+        deadline = time.monotonic() + 20
+        while self.started < started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert self.started >= started
+
 
 @pytest.fixture
-def sandbox() -> SlowSandbox:
-    return SlowSandbox()
+def cells(monkeypatch: pytest.MonkeyPatch) -> Cells:
+    """Cells without a process."""
+    cells = Cells()
+    monkeypatch.setattr(Sandbox, "run", lambda self, code: cells.run(self, code))
+    monkeypatch.setattr(Sandbox, "interrupt", lambda self: cells.interrupt(self))
+    return cells
+
+
+def script(question: str) -> list[Block]:
+    if question == "broken":
+        raise KeyError(question)
+    return BLOCKS if question != "fail" else [Block("execution", "x")]
+
+
+class WatchedEngine(ReplayEngine):
+    """Remembers what every sequence was begun with."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(script, end=True, **options)
+        self.begun: list[tuple[str, SamplingSettings, int]] = []
+
+    def open(self, slots: int = 1) -> ReplayDecoder:
+        decoder = super().open(slots)
+        start = decoder.start
+
+        def watched(segments: Any, sampling: Any, seed: int, **rest: Any) -> Any:
+            prompt = list(segments)
+            self.begun.append(("".join(segment.text for segment in prompt), sampling, seed))
+            return start(prompt, sampling, seed, **rest)
+
+        decoder.start = watched  # type: ignore[method-assign]
+        return decoder
 
 
 @pytest.fixture
-def server(sandbox: SlowSandbox) -> Iterator[SolverServer]:
-    def script(question: str) -> list[Block]:
-        return BLOCKS if question != "fail" else [Block("execution", "x")]
+def engine() -> WatchedEngine:
+    return WatchedEngine()
 
-    solver = Solver(ReplayEngine(script, end=True), sandbox, SolverSettings())  # type: ignore[arg-type]
-    server = SolverServer(solver, port=0, key="k", waiting=1)
+
+def served(engine: ReplayEngine, **options: Any) -> SolverServer:
+    server = SolverServer(engine, SolverSettings(), port=0, key="k", **options)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def server(cells: Cells, engine: WatchedEngine) -> Iterator[SolverServer]:
+    server = served(engine, slots=2, waiting=1)
     yield server
-    sandbox.gate.set()
+    cells.gate.set()
     server.close()
 
 
@@ -127,8 +169,10 @@ def test_a_web_page_with_a_rebound_name_is_refused(server: SolverServer) -> None
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        (b"not json", 400, "no JSON"),
-        (b"[]", 400, "no JSON object"),
+        (b"not json", 400, "not valid JSON"),
+        (b"", 400, "not valid JSON"),
+        (b'{"messages": "\xff"}', 400, "not UTF-8"),
+        (b"[]", 400, "not a JSON object"),
         ({}, 400, "messages"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [7]}, 400, "role"),
@@ -138,6 +182,9 @@ def test_a_web_page_with_a_rebound_name_is_refused(server: SolverServer) -> None
         (ask("x" * 200_000), 400, "200,000"),
         (ask("q", temperature=-1), 400, "temperature"),
         (ask("q", max_tokens="many"), 400, "max_tokens"),
+        (ask("q", seed="x"), 400, "seed"),
+        (ask("q", stream="yes"), 400, "stream"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, 400, "alternate"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_told_why(server: SolverServer, body: Any, status: int, said: str) -> None:
@@ -153,12 +200,19 @@ def test_a_stream_tells_its_usage_where_that_is_asked_for(server: SolverServer) 
     assert (last["choices"], last["usage"]) == ([], json.loads(call(server, ask("q"))[1])["usage"])
 
 
-@pytest.mark.parametrize("wish", [{"n": 2}, {"stop": ["x"]}, {"tools": [{}]}, {"response_format": {"type": "json"}}])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        *({"n": 2}, {"stop": ["x"]}, {"tools": [{}]}, {"response_format": {"type": "json"}}, {"logprobs": True}),
+        *({"frequency_penalty": 0.5}, {"logit_bias": {"5": 1}}, {"reasoning_effort": "high"}, {"best_of": 3}),
+    ],
+)
 def test_what_is_not_offered_is_refused_and_not_ignored(server: SolverServer, wish: dict[str, Any]) -> None:
     status, body = call(server, ask("q", **wish))
-    assert status == 400
-    assert next(iter(wish)) in json.loads(body)["error"]["message"]
-    assert call(server, ask("q", n=1, stop=None, tools=[]))[0] == 200
+    error = json.loads(body)["error"]
+    assert (status, error["param"], error["code"]) == (400, next(iter(wish)), "unsupported_parameter")
+    assert next(iter(wish)) in error["message"]
+    assert call(server, ask("q", n=1, stop=None, tools=[], frequency_penalty=0, user="u", best_of=None))[0] == 200
 
 
 def test_a_request_nested_too_deep_is_a_bad_one(server: SolverServer) -> None:
@@ -167,28 +221,26 @@ def test_a_request_nested_too_deep_is_a_bad_one(server: SolverServer) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_hangs_up_while_a_cell_is_silent_frees_the_solver(
-    server: SolverServer, sandbox: SlowSandbox, stream: bool
+    server: SolverServer, cells: Cells, stream: bool
 ) -> None:
-    sandbox.gate.clear()
+    cells.gate.clear()
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     body = json.dumps(ask("q", stream=stream))
     connection.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer k"})
-    deadline = time.monotonic() + 10
-    while not server.solver._in_cell and time.monotonic() < deadline:
-        time.sleep(0.01)
+    cells.wait_for(1)
     connection.close()
-    while not sandbox.interrupted and time.monotonic() < deadline:
+    deadline = time.monotonic() + 20
+    while not cells.interrupted and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert sandbox.interrupted, "the gate stays closed: only the hang-up can have ended the cell"
+    assert cells.interrupted, "the gate stays closed: only the hang-up can have ended the cell"
 
 
-def test_an_earlier_answer_comes_back_as_the_blocks_it_was(server: SolverServer) -> None:
-    seen: list[Any] = []
-    original = server.solver.solve
-    server.solver.solve = lambda question, **kwargs: seen.append(kwargs) or original(question, **kwargs)  # type: ignore
+def test_an_earlier_answer_comes_back_as_the_blocks_it_was(server: SolverServer, engine: WatchedEngine) -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": MARKDOWN}]
     assert call(server, {"messages": [*messages, {"role": "user", "content": "c"}]})[0] == 200
-    assert seen[0]["history"] == (("a", (BLOCKS[0], BLOCKS[1], Block("execution", "2"), BLOCKS[2])),)
+    blocks = [BLOCKS[0], BLOCKS[1], Block("execution", "2"), BLOCKS[2]]
+    expected = BlockFormat().prompt("c", SolverSettings().system, [("a", blocks)])
+    assert engine.begun[-1][0] == "".join(segment.text for segment in expected)
 
 
 def test_a_request_over_the_size_limit_is_not_read(server: SolverServer) -> None:
@@ -206,15 +258,7 @@ def test_what_is_not_there_is_404(server: SolverServer) -> None:
     assert call(server, ask("q"), path="/v1/completions")[0] == 404
 
 
-def test_a_conversation_and_its_system_text_reach_the_solver(server: SolverServer) -> None:
-    seen: dict[str, Any] = {}
-    original = server.solver.solve
-
-    def solve(question: str, **kwargs: Any) -> Any:
-        seen.update(kwargs, question=question, system=server.solver.settings.system)
-        return original(question, **kwargs)
-
-    server.solver.solve = solve  # type: ignore[method-assign]
+def test_a_conversation_and_its_system_text_reach_the_solver(server: SolverServer, engine: WatchedEngine) -> None:
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "a"},
@@ -222,8 +266,24 @@ def test_a_conversation_and_its_system_text_reach_the_solver(server: SolverServe
         {"role": "user", "content": "c"},
     ]
     assert call(server, {"messages": messages, "seed": 5})[0] == 200
-    assert (seen["question"], seen["system"], seen["seed"]) == ("c", "Be brief.", 6)
-    assert seen["history"] == (("a", (Block("text", "b"),)),)
+    expected = BlockFormat().prompt("c", "Be brief.", [("a", [Block("text", "b")])])
+    prompt, _, seed = engine.begun[-1]
+    assert (prompt, seed) == ("".join(segment.text for segment in expected), 6)
+
+
+def test_nothing_that_one_request_asks_for_reaches_the_next(server: SolverServer, engine: WatchedEngine) -> None:
+    system = {"role": "system", "content": "Answer in Latin."}
+    wishes = {"temperature": 1.5, "top_p": 0.3, "max_tokens": 7, "seed": 99}
+    wished = {**ask("q", **wishes), "messages": [system, {"role": "user", "content": "q"}]}
+    before = json.loads(call(server, ask("q"))[1])
+    assert call(server, wished)[0] == 200
+    after = json.loads(call(server, ask("q"))[1])
+    assert (before["choices"], before["usage"]) == (after["choices"], after["usage"])
+    assert before["mathcoder"]["seed"] == after["mathcoder"]["seed"]
+    first, second, third = engine.begun
+    assert first == third
+    assert (second[1].temperature, second[1].top_p, second[2]) == (1.5, 0.3, 100)
+    assert "Latin" in second[0]
 
 
 def test_a_failing_solution_is_no_failing_server(server: SolverServer) -> None:
@@ -234,27 +294,35 @@ def test_a_failing_solution_is_no_failing_server(server: SolverServer) -> None:
     assert call(server, ask("q"))[0] == 200
 
 
-def test_more_requests_than_may_wait_get_429(server: SolverServer, sandbox: SlowSandbox) -> None:
-    sandbox.gate.clear()
+def test_more_requests_than_may_wait_get_429(server: SolverServer, cells: Cells) -> None:
+    cells.gate.clear()
     results: list[int] = []
-    threads = []
-    for count in range(2):
-        thread = threading.Thread(target=lambda: results.append(call(server, ask("q"))[0]))
+    threads = [threading.Thread(target=lambda: results.append(call(server, ask("q"))[0])) for _ in range(4)]
+    for thread in threads:
         thread.start()
-        threads.append(thread)
-        deadline = time.monotonic() + 10
-        # First one runs, second one waits.
-        while (server._running is None or server._jobs.qsize() < count) and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert call(server, ask("q"))[0] == 429
-    sandbox.gate.set()
+    deadline = time.monotonic() + 20
+    while not results and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert results == [429], "two run and one waits"
+    cells.gate.set()
     for thread in threads:
         thread.join()
-    assert results == [200, 200]
+    assert sorted(results) == [200, 200, 200, 429]
 
 
-def test_a_client_that_hangs_up_frees_the_solver(server: SolverServer, sandbox: SlowSandbox) -> None:
-    sandbox.gate.clear()
+def test_two_questions_are_solved_together(server: SolverServer, cells: Cells) -> None:
+    cells.gate.clear()
+    threads = [threading.Thread(target=call, args=(server, ask(f"q{n}"))) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    cells.wait_for(2)  # Neither cell has ended: both are under way.
+    cells.gate.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_client_that_hangs_up_frees_the_solver(server: SolverServer, cells: Cells) -> None:
+    cells.gate.clear()
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     body = json.dumps(ask("q", stream=True))
     connection.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer k"})
@@ -262,24 +330,139 @@ def test_a_client_that_hangs_up_frees_the_solver(server: SolverServer, sandbox: 
     response.read(10)
     response.close()
     connection.close()
-    sandbox.gate.set()
+    cells.gate.set()
     assert call(server, ask("q"))[0] == 200
 
 
+def test_a_refusal_leaves_the_connection_open_for_the_next_request(server: SolverServer) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    headers = {"Authorization": "Bearer k", "Content-Type": "application/json"}
+    for _ in range(20):
+        connection.request("POST", "/v1/chat/completions", json.dumps({"messages": "none"}), headers)
+        response = connection.getresponse()
+        response.read()
+        assert (response.status, response.getheader("Connection")) == (400, None)
+        connection.request("GET", "/v1/models", headers=headers)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 200
+    connection.close()
+
+
+def test_a_query_is_left_aside_and_the_scheme_of_the_key_may_be_in_lower_case(server: SolverServer) -> None:
+    assert call(server, path="/v1/models?limit=2&order=asc")[0] == 200
+    assert call(server, ask("q"), path="/v1/chat/completions?api-version=2026")[0] == 200
+    assert call(server, path="/v1/models", headers={"Authorization": "bearer k"})[0] == 200
+    assert call(server, path="/v1/models", headers={"Authorization": "basic k"})[0] == 401
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_question_over_the_context_is_a_400_with_a_sentence(cells: Cells, stream: bool) -> None:
+    del cells
+    server = served(WatchedEngine(n_ctx=700))
+    status, body = call(server, ask("7 + " * 300 + "7?", stream=stream))
+    error = json.loads(body)["error"]
+    assert (status, error["code"], error["param"]) == (400, "context_length_exceeded", "messages")
+    assert "the context holds 700" in error["message"]
+    server.close()
+
+
+def test_a_solution_that_the_machine_broke_is_a_500_with_the_reason(server: SolverServer) -> None:
+    status, body = call(server, ask("q", model="m"))
+    assert status == 200
+    status, body = call(server, ask("broken"))
+    assert status == 500
+    assert json.loads(body)["error"]["type"] == "server_error"
+    assert call(server, ask("q"))[0] == 200
+
+
+def test_half_a_surrogate_in_a_question_is_answered(server: SolverServer) -> None:
+    assert call(server, rb'{"messages": [{"role": "user", "content": "2 + 3? \ud83d"}]}')[0] == 200
+
+
+def raw(server: SolverServer, data: bytes) -> bytes:
+    """What comes back for bytes that no HTTP client would send."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(data)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: ten\r\n", 400),
+        (b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n", 400),
+        (b"GET /v1/models HTTP/1.1\r\nHost: [::1\r\nAuthorization: Bearer k\r\n", 400),
+        (b"GET /v1/models HTTP/1.1\r\nHost: localhost:port\r\nAuthorization: Bearer k\r\n", 200),
+        (b"GET /v1/models HTTP/1.1\r\nHost: \xff\r\nAuthorization: Bearer k\r\n", 403),
+        (b"nonsense\r\n", 400),
+    ],
+)
+def test_malformed_requests_are_answered(server: SolverServer, head: bytes, status: int) -> None:
+    answer = raw(server, head + b"Connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    assert status == 200 or json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
+
+
+def test_a_body_without_a_length_is_read_up_to_the_bound(server: SolverServer) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\nConnection: close\r\n"
+    body = json.dumps(ask("q")).encode()
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert raw(server, chunked + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)).startswith(b"HTTP/1.1 200")
+    piece = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    assert raw(server, chunked + piece * 17 + b"0\r\n\r\n").startswith(b"HTTP/1.1 413")
+
+
+def test_who_sends_far_too_much_still_hears_why(server: SolverServer) -> None:
+    status, body = call(server, ask("x" * (4 * MAX_BODY)))
+    assert status == 413
+    assert "at most 1,048,576" in json.loads(body)["error"]["message"]
+
+
+def test_too_many_connections_are_refused_and_the_server_goes_on(server: SolverServer) -> None:
+    idle = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(MOST_CONNECTIONS + 2)]
+    try:
+        status, body = call(server, path="/v1/models")
+        assert status == 503
+        assert "connections" in json.loads(body)["error"]["message"]
+    finally:
+        for connection in idle:
+            connection.close()
+    deadline = time.monotonic() + 20
+    while (status := call(server, path="/v1/models")[0]) != 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert status == 200
+
+
+def test_who_is_asked_for_when_the_server_ends_is_told(cells: Cells) -> None:
+    server = served(WatchedEngine())
+    cells.gate.clear()
+    told: list[tuple[int, bytes]] = []
+    thread = threading.Thread(target=lambda: told.append(call(server, ask("q"))))
+    thread.start()
+    cells.wait_for(1)
+    server.close()
+    thread.join(timeout=20)
+    assert told[0][0] == 503
+
+
 def test_only_loopback_is_served_unless_asked_for() -> None:
-    solver = Solver(ReplayEngine(lambda _: BLOCKS), None, SolverSettings(code_execution=False))
     with pytest.raises(InputError, match="loopback"):
-        SolverServer(solver, host="0.0.0.0", port=0)
+        SolverServer(WatchedEngine(), SolverSettings(code_execution=False), host="0.0.0.0", port=0)
 
 
 def test_a_taken_port_is_a_clear_error(server: SolverServer) -> None:
     with pytest.raises(InputError, match="cannot listen"):
-        SolverServer(server.solver, port=server.port)
+        SolverServer(server.engine, port=server.port)
+    with pytest.raises(InputError, match="cannot listen"):
+        SolverServer(server.engine, port=70_000)
 
 
 def test_a_key_is_made_where_none_is_given() -> None:
-    solver = Solver(ReplayEngine(lambda _: BLOCKS), None, SolverSettings(code_execution=False))
-    servers = [SolverServer(solver, port=0) for _ in range(2)]
+    servers = [SolverServer(WatchedEngine(), SolverSettings(code_execution=False), port=0) for _ in range(2)]
     assert len({s.key for s in servers}) == 2
     assert all(len(s.key) >= 24 for s in servers)
     for made in servers:

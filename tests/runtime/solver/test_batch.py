@@ -21,6 +21,7 @@ from runtime.settings import EngineSettings, SolverSettings
 from runtime.solver import BlockEnded, Event, Solution, Solver
 from runtime.solver import batch as batch_module
 from runtime.solver.batch import Item, solve_batch, with_samples
+from runtime.solver.cells import Lane
 from runtime.solver.vote import vote
 
 
@@ -238,13 +239,13 @@ def test_ctrl_c_ends_a_batch_and_what_was_yielded_stands() -> None:
 def interrupted_when_finished(monkeypatch: pytest.MonkeyPatch) -> ReplayEngine:
     """An engine for which Ctrl-C comes in the turn that finishes an item."""
     engine = ReplayEngine(counting)
-    finish = batch_module._Batch._finish
+    finish = batch_module.Batch._finish
 
-    def interrupted(self: batch_module._Batch, lane: batch_module._Lane) -> None:
+    def interrupted(self: batch_module.Batch, lane: Lane) -> None:
         finish(self, lane)
         engine.stop_flag.set()
 
-    monkeypatch.setattr(batch_module._Batch, "_finish", interrupted)
+    monkeypatch.setattr(batch_module.Batch, "_finish", interrupted)
     return engine
 
 
