@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
-from runtime.errors import EngineError, InputError
+from runtime.engine.server.address import read_address
+from runtime.errors import EngineError
 
 if TYPE_CHECKING:
     from runtime.engine import Engine
@@ -95,11 +95,8 @@ class ChatAsker:
         timeout: float = 120.0,
         pauses: Sequence[float] = (1, 2, 4, 8, 16),
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"{url!r} is no http URL", "", "give one such as http://127.0.0.1:8000/v1")
-        self._parts, self._path = parts, (parts.path.rstrip("/") or "/v1") + "/chat/completions"
-        self.url, self.model, self._key = url, model, api_key
+        self._address = read_address(url, api_key)
+        self.url, self.model = self._address.shown, model
         self._sampling = {"temperature": temperature, "max_tokens": max_tokens}
         self._parallel, self._timeout, self._pauses = parallel, timeout, tuple(pauses)
 
@@ -145,13 +142,12 @@ class ChatAsker:
         return Reply(key, error=reason)
 
     def _post(self, body: bytes) -> tuple[int, float | None, bytes]:
-        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout)
+        connection = self._address.connect(self._timeout)
         try:
             headers = {"Content-Type": "application/json"}
-            if self._key:
-                headers["Authorization"] = f"Bearer {self._key}"
-            connection.request("POST", self._path, body, headers)
+            if self._address.authorization:
+                headers["Authorization"] = self._address.authorization
+            connection.request("POST", f"{self._address.path or '/v1'}/chat/completions", body, headers)
             response = connection.getresponse()
             wait = response.getheader("Retry-After") or ""
             return response.status, float(wait) if wait.isdecimal() else None, response.read(8 << 20)

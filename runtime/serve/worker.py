@@ -93,9 +93,9 @@ class Worker:
 
     def _turn(self, batch: Batch) -> None:
         self._admit(batch)
-        for job in [job for job in self._jobs.values() if job.is_cancelled]:
-            batch.cancel(job.item)
-            self._forget(job)
+        for gone in [job for job in self._jobs.values() if job.is_cancelled]:
+            batch.cancel(gone.item)
+            self._forget(gone)
         for item, solution in batch.turn():
             if (job := self._jobs.get(item.id)) is not None:
                 self._forget(job)

@@ -17,7 +17,6 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from runtime.engine.base import BaseDecoder, Opening
 from runtime.engine.llama.library import AbortFlag
@@ -30,8 +29,9 @@ from runtime.engine.protocol import (
     StoppedError,
     Vocabulary,
 )
+from runtime.engine.server.address import read_address
 from runtime.engine.server.stream import Stream, reason, with_retry
-from runtime.errors import EngineError, InputError
+from runtime.errors import EngineError
 from runtime.lce import Segment
 from runtime.settings import EngineSettings, SamplingSettings
 
@@ -72,13 +72,9 @@ class EndpointEngine:
         api_key: str | None = None,
         timeout: float = 120.0,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"{url!r} is no http URL", "", "give one such as http://127.0.0.1:8000/v1")
-        self.url = url
-        self._parts = parts
-        self.base = parts.path.rstrip("/") or "/v1"
-        self._key = api_key
+        self._address = read_address(url, api_key)
+        self.url = self._address.shown
+        self.base = self._address.path or "/v1"
         self.timeout = timeout
         self.n_ctx = settings.n_ctx or 4096
         self.stop_flag = AbortFlag()
@@ -127,13 +123,13 @@ class EndpointEngine:
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection, not yet opened."""
-        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        return kind(self._parts.hostname or "", self._parts.port, timeout=self.timeout)
+        return self._address.connect(self.timeout)
 
     def headers(self) -> dict[str, str]:
         """Headers of every request, the key among them."""
         headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-        return {**headers, "Authorization": f"Bearer {self._key}"} if self._key else headers
+        key = self._address.authorization
+        return {**headers, "Authorization": key} if key else headers
 
     def _request(self, method: str, path: str) -> tuple[int, bytes]:
         connection = self.connect()

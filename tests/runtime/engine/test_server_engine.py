@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -453,7 +454,7 @@ def test_a_stop_request_ends_a_solution_while_the_server_is_silent() -> None:
 def test_no_server_no_url_and_no_sense_are_clear_errors(model: Path) -> None:
     with pytest.raises(EngineError, match="does not answer"):
         load("served", endpoint="http://127.0.0.1:9/v1")
-    with pytest.raises(InputError, match="no http URL"):
+    with pytest.raises(InputError, match="not an http URL"):
         load("served", endpoint="localhost:8000")
     with pytest.raises(InputError, match="lora and endpoint"):
         load(model, endpoint="http://127.0.0.1:9/v1", lora="x.gguf")
@@ -514,3 +515,17 @@ def test_the_real_server_is_refused_for_the_block_format(real_server: tuple[str,
     with pytest.raises(ModelError, match=r"does not take and return token ids.*status \d\d\d"):
         Solver(engine, Sandbox())
     engine.close()
+
+
+def test_user_and_password_of_a_url_are_sent_and_never_shown() -> None:
+    with Server(calculator) as server:
+        url = server.url.replace("//", "//ann:s%40cret@") + "?token=hidden"
+        engine = load("m", endpoint=url)
+        solution = Solver(engine, None, FENCED.model_copy(update={"code_execution": False})).solve("q")
+        assert solution.blocks
+        assert server.headers[-1]["Authorization"] == "Basic YW5uOnNAY3JldA=="
+        assert engine.facts()["endpoint"] == server.url
+    for wrong in (url.replace("http", "ftp"), url.replace("127.0.0.1", "[127"), url):
+        with pytest.raises((InputError, EngineError)) as caught:
+            load("m", endpoint=wrong)
+        assert not {"cret", "hidden", "ann"} & set(re.findall("cret|hidden|ann", str(caught.value)))
