@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -89,6 +90,7 @@ def export(
     from export.plan import refuse_unless_it_fits, size_export
 
     settings = settings or ExportSettings()
+    refuse_beside_unsloth(settings)
     out = Path(out_dir) if out_dir is not None else Path(run_dir) / "export"
     clock = Clock(console)
     with clock.stage("look") as report:
@@ -126,6 +128,26 @@ def export(
         summary = _conclude(job, certificate, clock)
         shutil.rmtree(job.work, ignore_errors=True)
     return summary
+
+
+def refuse_beside_unsloth(settings: ExportSettings) -> None:
+    """Refuse to compare with models of transformers where unsloth has put its own parts into them.
+
+    They stay for the life of the process: a model loaded later, on the CPU, would ask the GPU for its positions.
+
+    Raises:
+        ExportError: unsloth has been imported, there is a GPU, and a model is to be computed with.
+    """
+    if "unsloth" not in sys.modules or (settings.certify.rows == 0 and settings.imatrix is None):
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        raise ExportError(
+            "unsloth was imported in this process and has replaced parts of transformers",
+            "the certificate would not be one of the plain model, so nothing was started",
+            "export in a process of its own (`mathcoder export RUN`), or train with train.backend=peft",
+        )
 
 
 @contextmanager

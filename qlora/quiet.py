@@ -9,6 +9,8 @@ import os
 import warnings
 from collections.abc import Iterator
 
+from runtime.files import cache_folder
+
 ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -16,6 +18,9 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "true",
     "UNSLOTH_DISABLE_STATISTICS": "1",
     "BITSANDBYTES_NOWELCOME": "1",
+    # torch.compile of each decoder layer, again for every shape of a padded batch: a minute before the first step.
+    # Packed rows are left alone by it.
+    "UNSLOTH_BLOCK_COMPILE": "0",
 }
 
 
@@ -23,6 +28,8 @@ def no_telemetry() -> None:
     """Set what the libraries read when they are imported; what the user has set stays."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    # Else into the folder that the command was called from.
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache_folder() / "unsloth_compiled"))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
     summary = train(settings, "runs/mine")
 
 A run that was stopped, by Ctrl-C, by a kill or by a power cut, goes on from its last checkpoint when `train` is called
-again with the same settings, and ends with the same weights, bit for bit on one machine, as if it had not been.
+again with the same settings, and ends with the same weights as if it had not been: on a CPU bit for bit, on a GPU but
+for the order of its sums (`train.deterministic` takes most of that away).
 """
 
 from __future__ import annotations
@@ -105,6 +106,15 @@ def train(
         TrainError: no memory or disk space left, a loss that is no number (the last checkpoint is kept), or a GPU that
             torch cannot use and a base too large for a processor.
     """
+    from qlora.determinism import deterministic
+
+    with deterministic(settings.train.deterministic):
+        return _join_and_run(settings, Path(out_dir), console, fresh, on_sample)
+
+
+def _join_and_run(
+    settings: QloraSettings, out_dir: Path, console: Console | None, fresh: bool, on_sample: OnSample | None
+) -> RunSummary:
     no_telemetry()
     from rich.console import Console
 
@@ -113,12 +123,13 @@ def train(
     from qlora.processes import is_cut, join
     from qlora.runfolder import RunFolder
 
-    folder = RunFolder(Path(out_dir))
+    folder = RunFolder(out_dir)
     cut = is_cut(settings.train)
     backend, reason = choose_backend(settings.train.backend, cut=cut)
+    # First the place of this process: unsloth's import starts CUDA on whatever GPU is the current one.
+    processes = join()
     if backend == "unsloth":
         import_unsloth_first()
-    processes = join()
     console = console or Console()
     if not processes.first:
         console = Console(quiet=True)

@@ -178,7 +178,10 @@ def _rows(story: Story, scale: Scale, out: Path) -> Path:
 def _settings(rows: Path, scale: Scale) -> QloraSettings:
     from recipes.schema import load_recipe
 
-    overrides = [] if scale.max_steps is None else [f"train.max_steps={scale.max_steps}"]
+    # peft on a GPU too: a model this small gains nothing from unsloth's kernels, would wait a minute for them to be
+    # compiled, and is exported in this same process.
+    overrides = ["train.backend=peft"]
+    overrides += [] if scale.max_steps is None else [f"train.max_steps={scale.max_steps}"]
     return load_recipe("nano", overrides, data=str(rows)).qlora()
 
 

@@ -294,3 +294,63 @@ def test_recipe_keys_train_or_say_why_not(
     expected |= {"execution"} if settings.data.train_on_execution else set()
     expected -= {"code"} if settings.data.blocks == "text" else {"text"} if settings.data.blocks == "code" else set()
     assert set(summary.first_loss) == expected
+
+
+def test_a_deterministic_run_tells_torch_so_and_takes_it_back(
+    base: Callable[..., Path], rows_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is put back
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    seen: list[bool] = []
+
+    def look(_snapshot: Snapshot) -> dict[str, float]:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        seen.append(torch.is_deterministic_algorithms_warn_only_enabled())
+        seen.append(not torch.backends.cuda.mem_efficient_sdp_enabled())
+        seen.append(os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8")
+        return {}
+
+    settings = recipe(base(), rows_file, max_steps=1, sample_every=1, deterministic=True)
+    run(settings, tmp_path, on_sample=look)
+    assert seen == [True] * 4
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cuda.mem_efficient_sdp_enabled()
+    # It changes the order of sums and not what is computed: a run may go on without it.
+    assert run(recipe(base(), rows_file, max_steps=1, sample_every=1), tmp_path)[0].status == "finished"
+
+
+def test_a_process_takes_its_gpu_before_unsloth_starts_cuda_on_one(
+    base: Callable[..., Path], rows_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qlora.processes import Processes
+
+    order: list[str] = []
+
+    def join() -> Processes:
+        order.append("join")
+        return Processes()
+
+    def unsloth() -> None:
+        order.append("unsloth")
+        raise TrainError("far enough")
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: object())
+    monkeypatch.setattr("qlora.processes.join", join)
+    monkeypatch.setattr("qlora.train.import_unsloth_first", unsloth)
+    with pytest.raises(TrainError, match="far enough"):
+        run(recipe(base(), rows_file, backend="unsloth"), tmp_path)
+    assert order == ["join", "unsloth"]
+
+
+def test_what_unsloth_compiles_goes_to_our_cache_and_not_where_the_command_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qlora.quiet import no_telemetry
+
+    monkeypatch.setenv("MATHCODER_CACHE", str(tmp_path))
+    for name in ("UNSLOTH_COMPILE_LOCATION", "UNSLOTH_BLOCK_COMPILE"):
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    no_telemetry()
+    assert os.environ["UNSLOTH_COMPILE_LOCATION"] == str(tmp_path / "unsloth_compiled")
+    assert os.environ["UNSLOTH_BLOCK_COMPILE"] == "0"

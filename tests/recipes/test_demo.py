@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recipes.demo import Story, _clear, _end, _follows_execution, _table, demo
+from recipes.demo import FAST, FULL, Story, _clear, _end, _follows_execution, _settings, _table, demo
 from recipes.nano.exam import Paper
 from recipes.nano.problems import held_out
 from runtime.errors import InputError
@@ -86,3 +86,8 @@ def test_the_end_keeps_the_figures_and_says_what_to_run_next(tmp_path: Path) -> 
     assert isinstance(told.console.file, io.StringIO)
     assert "mathcoder chat" in told.console.file.getvalue()
     assert "mathcoder train" in told.console.file.getvalue()
+
+
+def test_the_demo_trains_by_peft_on_every_machine_since_it_exports_in_the_same_process(tmp_path: Path) -> None:
+    for scale in (FULL, FAST):
+        assert _settings(tmp_path / "rows.jsonl", scale).train.backend == "peft"
