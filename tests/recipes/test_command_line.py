@@ -211,3 +211,16 @@ def test_bash_completes_a_recipe(tmp_path: Path) -> None:
     )
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.strip() == "mathcoder-cl-7b"
+
+
+def test_a_message_on_a_terminal_is_broken_between_words() -> None:
+    pexpect = pytest.importorskip("pexpect", reason="driving a terminal needs pexpect (the dev extra)")
+    word = "unbroken-word"
+    child = pexpect.spawn(
+        sys.executable, ["-m", "recipes", "solve", f"{' '.join([word] * 12)}.gguf", "q"],
+        cwd=str(ROOT), dimensions=(24, 80), encoding="utf-8", timeout=60, env={**os.environ, "NO_COLOR": "1"},
+    )  # fmt: skip
+    child.expect(pexpect.EOF)
+    lines = child.before.replace("\r", "").split("\n")
+    assert max(map(len, lines)) <= 80
+    assert sum(line.count(word) for line in lines) == 12
