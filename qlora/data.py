@@ -149,8 +149,10 @@ def _refuse_unusable(result: RowSet, max_bad_percent: float) -> None:
         more = f"; and {len(result.bad) - 5} more" if len(result.bad) > 5 else ""
         raise DataError(
             f"{len(result.bad)} of {total} rows of {result.source} are bad ({percent:.1f} %): {listed}{more}",
-            f"refused, since at most {max_bad_percent:g} % may be bad",
-            "correct the rows, or raise data.max_bad_percent",
+            f"refused, since at most {max_bad_percent:g} % may be bad" if result.rows else "there is nothing to use",
+            "correct the rows"
+            + (", or raise data.max_bad_percent in the recipe" if result.rows else "")
+            + " (`mathcoder data check` lists the bad ones, `mathcoder data convert` reads other formats)",
         )
 
 

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from recipes.cli.command import Parser, nearest
+from recipes.cli.command import Parser, nearest, say
 from runtime.errors import InputError
 
 SOURCE = "a .jsonl, .jsonl.gz or .parquet file, a folder, a hub id, `nano`"
@@ -87,7 +87,10 @@ def _show(args: argparse.Namespace) -> int:
     from qlora.show import show_row
     from runtime.show.console import make_console
 
-    rows = _rows(args.source)
+    # A person who looks wants to see what is there; training is where bad rows count.
+    rows = _rows(args.source, max_bad_percent=100.0)
+    if rows.bad:
+        say(f"{len(rows.bad):,} bad rows are not counted; `mathcoder data check` lists them")
     if not 0 <= args.row < len(rows):
         raise InputError(f"there is no row {args.row}", "", f"{args.source} has rows 0 to {len(rows) - 1}")
     tokenizer = None

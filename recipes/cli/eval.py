@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -21,9 +22,14 @@ def parser() -> Parser:
         "eval",
         "Measure a model on question sets, or work with results that exist.",
         details=f"""\
-Sets: gsm8k, math, svamp (from the hub), mathematics, simuleq, or files: a .jsonl with `question` and `gold` on
-each line, also as name=path. The folder given with --out holds every solution, the facts of the run and the
-report; a run that was stopped goes on with the same call.
+Sets: gsm8k, math, svamp (from the hub; needs the `train` extra and a network), or files: a .jsonl with `question`
+and `gold` on each line, also as name=path. The paper's mathematics and simuleq are in no hub data set and need a
+file. The folder given with --out holds every solution, the facts of the run and the report; a run that was stopped
+goes on with the same call.
+
+--grade reads .jsonl files, one object a line: `gold`, and what is to be graded: `answer` or `prediction` (a text), or
+`blocks` or `completion` (a whole solution, whose answer is found as in our own). `set` or `dataset` names the set,
+else the file does.
 
 Modes:
 {modes}""",
@@ -36,7 +42,7 @@ Modes:
         ],
         see_also=["solve", "export"],
         usage="mathcoder eval MODEL --data A,B --out DIR [options]\n"
-        "       mathcoder eval --grade FILE [--strict] [--json]\n"
+        "       mathcoder eval --grade FILE ... [--strict] [--json]\n"
         "       mathcoder eval --compare FILE FILE ... [--strict] [--json]\n"
         "       mathcoder eval --inspect FILE [--show KIND] [--limit N] [--json]",
     )
@@ -49,7 +55,7 @@ Modes:
     result.add_argument("--slots", type=positive_int, default=8, metavar="N", help="solutions written together")
     result.add_argument("--fresh", action="store_true", help="begin again where DIR holds a run")
     result.add_argument("--no-plots", action="store_true", help="write no PNG plots")
-    result.add_argument("--grade", type=Path, metavar="FILE", help="grade the answers in a .jsonl file")
+    result.add_argument("--grade", type=Path, nargs="+", metavar="FILE", help="grade the answers in .jsonl files")
     result.add_argument("--strict", action="store_true", help="grade plain numbers only, within 1e-6")
     result.add_argument("--compare", type=Path, nargs="+", metavar="FILE", help="results files side by side")
     result.add_argument("--inspect", type=Path, metavar="FILE", help="walk through the solutions of a results file")
@@ -118,9 +124,9 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _grade(args: argparse.Namespace) -> int:
-    from runtime.evaluate.run import grade_file
+    from runtime.evaluate.results import accuracy_table, read_attempts
 
-    table = grade_file(args.grade, strict=args.strict)
+    table = accuracy_table(itertools.chain.from_iterable(map(read_attempts, args.grade)), strict=args.strict)
     if args.json:
         print(json.dumps(table, indent=2))
         return 0
@@ -133,7 +139,9 @@ def _grade(args: argparse.Namespace) -> int:
     for heading in ("n", "correct", "accuracy"):
         shown.add_column(heading, justify="right")
     for name, row in table.items():
-        shown.add_row(name, str(row["n"]), str(row["correct"]), f"{row['accuracy']:.2f}")
+        shown.add_row(
+            name, str(row["n"]), str(row["correct"]), "-" if row["accuracy"] is None else f"{row['accuracy']:.2f}"
+        )
     make_console().print(shown)
     return 0
 

@@ -56,6 +56,7 @@ answer, or where an item of a batch ends in an error.""",
     result.add_argument("--examples", action="store_true", help="print problems that the model is known to solve")
     result.add_argument("--questions", metavar="FILE", help="solve every question of a file; - for standard input")
     result.add_argument("--out", type=Path, metavar="FILE", help="with --questions: keep results in this .jsonl file")
+    result.add_argument("--fresh", action="store_true", help="with --out: begin again where the file holds results")
     result.add_argument(
         "--samples", type=positive_int, metavar="K", help="solutions that vote on an answer (default 1)"
     )
@@ -136,6 +137,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--json and --answer-only exclude each other")
     if args.questions is None and args.out is not None:
         raise InputError("--out keeps the results of --questions", "", "for one solution use --to FILE")
+    if args.fresh and args.out is None:
+        raise InputError("--fresh is for --out", "there is no file to begin again", "name one with --out FILE.jsonl")
     if args.questions is not None:
         for name, value in (("a question", args.question), ("--to", args.to)):
             if value is not None:

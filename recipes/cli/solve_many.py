@@ -136,7 +136,7 @@ def solve_many(
         "slots": args.slots,
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    with ResultsFile(args.out, facts) as results:
+    with ResultsFile(args.out, facts, fresh=args.fresh) as results:
         pending = list(results.pending(items))
         if len(pending) < len(items):
             say(f"{args.out} holds {len(items) - len(pending)} of {len(items)} results; going on")

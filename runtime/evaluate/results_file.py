@@ -153,7 +153,7 @@ class ResultsFile:
                 raise InputError(
                     f"{self.path} was begun with other facts: {'; '.join(changed)}",
                     "mixing both in one file would measure neither",
-                    "continue with the same call, choose another output, or begin again (eval: --fresh)",
+                    "continue with the same call, choose another output, or begin again: --fresh, or remove the file",
                 )
         write_json(meta, now)
 

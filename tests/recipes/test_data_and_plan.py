@@ -45,6 +45,10 @@ def test_a_row_is_shown_and_counted(rows: str, tmp_path: Path, capsys: pytest.Ca
     assert "<|execution|>" in shown
     assert re.search(r"execution +\d+ +no", shown)
     assert main(["data", "show", str(good), "--row", "5"]) == 2
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text(good.read_text("utf-8") + '{"no": "row"}\n' * 3, encoding="utf-8")
+    assert main(["data", "show", str(mixed)]) == 0, "a person who looks wants to see what is there"
+    assert "3 bad rows" in capsys.readouterr().err
 
 
 def test_every_action_of_data_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:

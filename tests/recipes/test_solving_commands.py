@@ -168,7 +168,27 @@ def test_a_results_file_is_continued_and_never_repeats(
     assert sorted(ids) == ["q0", "q1", "q2"]
     facts = json.loads((tmp_path / "r" / "results.meta.json").read_text(encoding="utf-8"))
     assert facts["data"]["questions"] == 3
+    capsys.readouterr()
     assert main([*call, "--temperature", "0.5"]) == 2, "another setting is another run"
+    told = capsys.readouterr().err
+    assert "temperature was 0.0, now 0.5" in told
+    assert "--fresh" in told
+    assert main([*call, "--temperature", "0.5", "--fresh"]) == 0
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_several_files_are_graded_at_once_and_the_help_says_what_they_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = {"a": {"gold": "3", "answer": "3.0"}, "b": {"gold": "4", "prediction": "5", "dataset": "other"}}
+    for name, line in lines.items():
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    assert main(["eval", "--grade", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl"), "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert {name: (row["n"], row["correct"]) for name, row in table.items()} == {"a": (1, 1), "other": (1, 0)}
+    assert main(["eval", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"`{key}`" in told for key in ("gold", "answer", "prediction", "blocks", "completion"))
 
 
 def test_bad_question_files_name_their_lines(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
