@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from export.settings import ExportSettings
 from qlora.settings import LAYOUT_KEYS, DataSettings, LoraSettings, QloraSettings, TrainSettings
 from recipes.cli.places import built_in
+from recipes.yaml_text import load_yaml
 from runtime.errors import InputError, RecipeError
 from runtime.sandbox import Limits
 from runtime.settings import SolverSettings
@@ -205,27 +206,12 @@ def _short(value: Any) -> str:
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        content = load_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise RecipeError(f"{path} is no valid YAML: {reason}", "nothing was started") from None
+        raise RecipeError(f"{path} is not valid YAML: {reason}", "nothing was started") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path} holds {type(content).__name__}, not a mapping of settings", "nothing was started")
     return content
@@ -256,7 +242,7 @@ def _override(content: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise InputError(f"{override!r} is no key=value", "", "write e.g. train.epochs=2")
     try:
-        value = yaml.load(text, Loader=_Loader)
+        value = load_yaml(text)
     except yaml.YAMLError:
         value = text
     path = _full_key(key, keys()).split(".")

@@ -153,19 +153,25 @@ def _recipe_section(run: Path) -> dict[str, Any]:
     """The `export` section of the recipe in a run folder; nothing where there is none."""
     import yaml
 
+    from recipes.yaml_text import load_yaml
+
     recipe = run / "recipe.yaml"
     if not recipe.is_file():
         return {}
     try:
-        content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+        content = load_yaml(recipe.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{recipe} is no valid YAML: {' '.join(str(error).split())}", "nothing was exported") from None
+        raise InputError(
+            f"{recipe} is not valid YAML: {' '.join(str(error).split())}", "nothing was exported"
+        ) from None
     section = content.get("export") if isinstance(content, dict) else None
     return dict(section) if isinstance(section, dict) else {}
 
 
 def _set(values: dict[str, Any], override: str) -> None:
     import yaml
+
+    from recipes.yaml_text import load_yaml
 
     key, equals, text = override.partition("=")
     if not equals or not key:
@@ -176,7 +182,10 @@ def _set(values: dict[str, Any], override: str) -> None:
         inner = section.get(part)
         section[part] = dict(inner) if isinstance(inner, dict) else {}
         section = section[part]
-    section[last] = yaml.safe_load(text)
+    try:
+        section[last] = load_yaml(text)
+    except yaml.YAMLError:
+        section[last] = text
 
 
 def _check(path: Path, *, as_json: bool) -> int:

@@ -92,8 +92,10 @@ def gather() -> tuple[dict[str, Any], dict[str, str]]:
 def _read(file: Path) -> dict[Any, Any]:
     import yaml
 
+    from recipes.yaml_text import load_yaml
+
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(
             f"the settings file {file} cannot be read: {' '.join(str(error).split())}",

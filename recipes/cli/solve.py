@@ -12,14 +12,13 @@ from recipes.cli.command import Parser, positive_int, say, say_weaker_tier
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from recipes.cli.preferences import Preferences
     from runtime.engine import Engine
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
     from runtime.solver import Solution
-
-VOTE_TEMPERATURE = 0.7
-"""Samples that vote must differ, so a greedy setting is replaced by this (and said)."""
 
 
 def parser() -> Parser:
@@ -190,10 +189,13 @@ def _solve(
         with view:
             solution = solver.solve(question, on_event=_collecting(view.on_event, images), seed=args.seed)
             view.finish(solution)
+        if solution.is_supported is False:
+            _mark(console, quiet=args.json)
         solver.close()
     say_weaker_tier()
     if args.json:
-        print(json.dumps({"question": question, **solution.as_dict(), "model": engine.facts()}, indent=2, default=str))
+        told = {**solution.as_dict(), "supported": solution.is_supported}
+        print(json.dumps({"question": question, **told, "model": engine.facts()}, indent=2, default=str))
     elif args.answer_only:
         _print_answer(solution)
     if args.to is not None:
@@ -213,7 +215,7 @@ def _vote(
     from runtime.show.console import make_console
     from runtime.show.panels import answer_text, show_solution
     from runtime.solver.batch import Item, solve_batch, with_samples
-    from runtime.solver.vote import vote
+    from runtime.solver.vote import VOTE_TEMPERATURE, vote
 
     if args.unsafe_exec:
         raise InputError("--unsafe-exec and --samples exclude each other")
@@ -247,9 +249,19 @@ def _vote(
         console = make_console(theme=preferences.theme)
         show_solution(console, chosen.blocks, chosen.answer, chosen.status, chosen.detail)
         console.print(f"{outcome.votes} of {count} solutions agree", style="note")
+        if chosen.is_supported is False:
+            _mark(console)
     if args.to is not None:
         _export(args, question, chosen, {})
     return exit_code(chosen)
+
+
+def _mark(console: Console, *, quiet: bool = False) -> None:
+    """Say that nothing computed shows the answer; a program reads it from `supported`."""
+    from runtime.solver.support import UNSUPPORTED
+
+    if not quiet:
+        console.print(UNSUPPORTED, style="note")
 
 
 def exit_code(solution: Solution) -> int:

@@ -105,8 +105,8 @@ def solve_many(
     samples: int,
 ) -> int:
     """Solve `questions`; exit code 1 where an item ended in an error."""
-    from recipes.cli.solve import VOTE_TEMPERATURE
     from runtime.solver.batch import solve_batch, with_samples
+    from runtime.solver.vote import VOTE_TEMPERATURE
 
     if samples > 1 and settings.temperature == 0:
         say(f"samples that vote must differ: temperature {VOTE_TEMPERATURE} instead of 0")

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlora.data import problem_of, question_of
-from recipes.data.answer import answer_problem
 from recipes.data.journal import default_sessions, journaled
 from recipes.data.rows import beside, files_of, read_lines, sha256_of, solutions_of, write_lines
 from recipes.data.verdict import EQUAL, Verdict, judge
 from runtime.files import Line
 from runtime.lce import Block
+from runtime.solver.support import answer_problem
 
 if TYPE_CHECKING:
     from runtime.sandbox import Limits

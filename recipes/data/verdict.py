@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from recipes.data.answer import answer_problem, boxes_in
 from recipes.data.outputs import agreement, is_timeout, is_traceback
 from recipes.data.rows import solutions_of, why_no_row
 from runtime.lce import Block
+from runtime.solver.support import answer_problem, boxes_in
 
 if TYPE_CHECKING:
     from runtime.sandbox import CellResult, Limits

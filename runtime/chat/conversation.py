@@ -15,7 +15,7 @@ from runtime.sandbox import CellResult, Limits, Sandbox
 from runtime.settings import MAX_SEED, SolverSettings, derived_seed
 from runtime.show.notebook import Turn
 from runtime.solver import BlockEnded, Event, Execution, OnEvent, Solution, Solver
-from runtime.solver.vote import Vote
+from runtime.solver.vote import VOTE_TEMPERATURE, Vote
 from runtime.solver.vote import vote as majority
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from runtime.solver.dialects import Dialect
     from runtime.solver.dialects import Turn as HistoryTurn
 
-VOTE_TEMPERATURE = 0.7
-"""Samples that vote must differ; this is used where the conversation itself is greedy."""
 ROOM = 1024
 """Tokens kept free for the next solution when older turns have to go."""
 

@@ -69,7 +69,6 @@ def finish_reason(solution: Solution) -> str:
 
 def facts(solution: Solution) -> dict[str, Any]:
     """What OpenAI's shape has no place for."""
-    told = solution.as_dict()
-    return {
-        key: told[key] for key in ("answer", "status", "detail", "tokens", "cells", "failed_cells", "seconds", "seed")
-    }
+    told = {**solution.as_dict(), "supported": solution.is_supported}
+    keys = ("answer", "supported", "status", "detail", "tokens", "cells", "failed_cells", "seconds", "seed")
+    return {key: told[key] for key in keys}

@@ -257,6 +257,7 @@ class Attempt:
             },
             detail=self._detail,
             repeats=self.repeats,
+            runs_cells=self.settings.runs_cells,
             notices=self._notices,
             stopped=self._stopped,
         )

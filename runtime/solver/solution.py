@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from runtime.lce import Block, BlockType
@@ -90,6 +91,7 @@ class Solution:
             execution block. The block shows it, too, but what a cell printed may look the same.
         stopped: indices of execution blocks whose cells did not run to their end.
         repeats: how often the cache had to be given up and read again (batches that share a small context).
+        runs_cells: whether code was run in this mode, so that executions are results.
     """
 
     blocks: list[Block]
@@ -107,6 +109,16 @@ class Solution:
     repeats: int = 0
     notices: dict[int, list[str]] = field(default_factory=dict)
     stopped: list[int] = field(default_factory=list)
+    runs_cells: bool = False
+
+    @cached_property
+    def is_supported(self) -> bool | None:
+        """Whether an executed result shows the answer; None where there is no answer, or no code is run at all."""
+        if self.answer is None or not self.runs_cells:
+            return None
+        from runtime.solver.support import is_supported
+
+        return is_supported(self.answer, self.blocks)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, with blocks in the hub schema; ready for JSON."""

@@ -109,7 +109,7 @@ def test_a_path_into_the_source_tree_works_from_elsewhere(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a: [", "no valid YAML"),
+        ("a: [", "not valid YAML"),
         ("- a\n- b\n", "holds list"),
         ("name: a\nname: b\n", "stands twice"),
         ("", "holds NoneType"),

@@ -12,13 +12,13 @@ import pytest
 from rows_factory import good_row, read, row, write
 
 import recipes.data.journal as journal_module
-from recipes.data.answer import answer_problem
 from recipes.data.check import check, repair
 from recipes.data.outputs import agreement
 from recipes.data.rows import read_lines
 from runtime.errors import InputError
 from runtime.lce import Block
 from runtime.sandbox import Limits
+from runtime.solver.support import answer_problem
 
 QUICK = Limits(cell_seconds=20.0, output_chars=100_000)
 

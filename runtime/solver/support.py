@@ -2,7 +2,8 @@ r"""Is the answer a solution ends in the one it worked out?
 
 A final answer has to be one of the solution's `\boxed{}` (or a part of one, since a box may hold `x = 3, y = 4`), or,
 where nothing is boxed, a value that the solution holds. And no number may come from nowhere: what is boxed or answered
-has to stand in an execution or in a text outside of boxes, if only rounded.
+has to stand in an execution or in a text outside of boxes, if only rounded. `answer_problem` asks this of rows to be
+trained on; `is_supported` asks less, and of executions alone: whether what was computed shows the answer.
 """
 
 from __future__ import annotations
@@ -95,6 +96,37 @@ def _supported(answer: str, boxes: Sequence[str], earlier: Sequence[Block], sour
     whole = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)")
     said += [block.content for block in earlier if block.type == "execution"]
     return bool(_TRUTH.fullmatch(words)) or any(whole.search(text.lower()) for text in said)
+
+
+# What was computed
+
+_LINES = 40
+"""Lines of an execution, from its end, that an answer is compared with as a whole."""
+
+
+def is_supported(answer: str, blocks: Sequence[Block]) -> bool:
+    """Whether an execution shows `answer`: as a whole, or every number in it, if only rounded.
+
+    An answer without numbers has to stand in an execution as words; a bare yes or no may follow from anything that was
+    computed.
+    """
+    outputs = [block.content for block in blocks if block.type == "execution"]
+    if not outputs:
+        return False
+    words = answer.strip().strip(".").lower()
+    if numbers := numbers_in(answer):
+        shown = [number for text in outputs for number in numbers_in(text)]
+        percent = [scaled for number in shown for scaled in (100 * number, number / 100)] if "%" in answer else []
+        if all(_stands_in(number, [*shown, *percent]) for number in numbers):
+            return True
+    elif _TRUTH.fullmatch(words) or (words and any(words in text.lower() for text in outputs)):
+        return True
+    lines = [line.strip() for text in outputs for line in text.splitlines()[-_LINES:]]
+    return any(equivalent(line, answer) for line in dict.fromkeys(lines) if 0 < len(line) <= 200)
+
+
+UNSUPPORTED = "No executed result shows this answer: check it yourself."
+"""What is said, in one line, beside an answer that `is_supported` does not find."""
 
 
 # Where numbers come from
