@@ -17,7 +17,7 @@ from qlora.quiet import quiet_libraries
 from qlora.settings import Backend, TrainSettings
 from qlora.tokens import add_control_tokens, segment_tokenizer
 from runtime.errors import InputError, MathCoderError, ModelError, TrainError
-from runtime.files import sha256_file
+from runtime.files import fetch, sha256_file
 
 if TYPE_CHECKING:
     import torch
@@ -103,25 +103,15 @@ def _from_hub(name: str) -> Path:
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise InputError(f"there is no base model {name}", "nothing was trained", "give a folder or a hub id ORG/NAME")
     with quiet_libraries():
-        from huggingface_hub import snapshot_download
-
-        try:
-            return Path(
-                snapshot_download(
-                    name,
-                    allow_patterns=["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.jinja"],
-                    # Mistral's own format beside transformers': all weights a second time.
-                    ignore_patterns=["consolidated*"],
-                )
-            )
-        except Exception as error:
-            # Not narrower: EntryNotFoundError, RevisionResolutionError and XetDownloadError of huggingface_hub, and the
-            # errors of httpx below it, share no root but Exception; whichever it is, there is no base.
-            raise InputError(
-                f"the base {name} is no folder and could not be fetched ({type(error).__name__})",
-                "nothing was trained",
-                "check the name, the network and, for a gated model, `hf auth login`",
-            ) from error
+        return fetch(
+            name,
+            "model",
+            ["*.json", "*.safetensors", "tokenizer*", "*.txt", "*.jinja"],
+            # Mistral's own format beside transformers': all weights a second time.
+            ignored=["consolidated*"],
+            consequence="nothing was trained",
+            remedy="give a folder that holds the model",
+        )
 
 
 def _check(base: BaseModel, *, untested: bool) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from runtime.errors import DataError, InputError
-from runtime.files import read_lines
+from runtime.files import fetch, read_lines
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
 PREFERRED_FILE = {"MathLLMs/MathCodeInstruct": "train_80k.jsonl"}
@@ -56,27 +55,15 @@ def _files_in(folder: Path, source: str, file: str | None) -> list[Path]:
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
-    # Both are read when huggingface_hub is imported; progress bars of others do not belong on our screen.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*" + suffix for suffix in SUFFIXES]
     preferred = PREFERRED_FILE.get(name)
-    try:
-        folder = snapshot_download(
-            name, repo_type="dataset", revision=revision, allow_patterns=[preferred] if preferred else patterns
-        )
-    except Exception as error:
-        # Not narrower: EntryNotFoundError, RevisionResolutionError and XetDownloadError of huggingface_hub, and the
-        # errors of httpx below it, share no root but Exception; whichever it is, there are no rows.
-        reason = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
-        raise DataError(
-            f"the hub data set {name} could not be fetched ({reason})",
-            "there are no rows to read",
-            "check the name and the network, or download the file and give its path",
-        ) from error
-    return Path(folder)
+    return fetch(
+        name,
+        "dataset",
+        [preferred] if preferred else ["*" + suffix for suffix in SUFFIXES],
+        revision=revision,
+        consequence="there are no rows to read",
+        remedy="download the file and give its path",
+    )
 
 
 def read_sources(files: Sequence[Path], digest: _Hash) -> Iterator[tuple[str, int, Any]]:

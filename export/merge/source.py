@@ -14,7 +14,7 @@ from export.merge.nf4 import Nf4, nf4_of, stored_shape
 from export.merge.tensors import TensorFolder
 from export.settings import ExportSettings
 from runtime.errors import InputError, ModelError
-from runtime.files import sha256_file
+from runtime.files import fetch, sha256_file
 
 _WHOLE_HASH_BYTES = 2_000_000_000
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 20
@@ -132,17 +132,15 @@ def resolve_base(named: str, relative_to: Path) -> Path:
             return candidate
     if named.startswith(("/", ".")) or named.count("/") != 1:
         raise InputError(f"the base model {named} does not exist", "nothing was merged", "restore the folder")
-    from huggingface_hub import snapshot_download
-
-    try:
-        patterns = ["*.json", "*.safetensors", "tokenizer.model", "*.txt", "*.jinja"]
-        return Path(snapshot_download(named, allow_patterns=patterns))
-    except Exception as error:  # the hub client raises a dozen unrelated classes
-        raise InputError(
-            f"the base model {named} is neither a folder nor in reach on the hub ({type(error).__name__})",
-            "nothing was merged",
-            "check the name and the network, or download the model and give its folder",
-        ) from error
+    patterns = ["*.json", "*.safetensors", "tokenizer.model", "*.txt", "*.jinja"]
+    return fetch(
+        named,
+        "model",
+        patterns,
+        ignored=["consolidated*"],
+        consequence="nothing was merged",
+        remedy="download the model and give its folder",
+    )
 
 
 def _build(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import DataError, InputError
-from runtime.files import read_objects
+from runtime.files import prefer_the_cache_where_the_hub_is_out_of_reach, read_objects
 from runtime.text import well_formed_json
 
 _ALTERNATIVE = "give a local .jsonl file with `question` and `gold` instead: --data path/to/{name}.jsonl"
@@ -143,6 +143,7 @@ def _from_hub(name: str) -> QuestionSet:
         raise InputError(
             f"the paper's test questions of {name} are in no hub data set", "nothing was evaluated", remedy
         )
+    prefer_the_cache_where_the_hub_is_out_of_reach()
     try:
         # Not an import statement: the laptop's runtime does without the training libraries unless asked for them.
         datasets = importlib.import_module("datasets")

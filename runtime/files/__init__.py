@@ -2,6 +2,7 @@
 
 from runtime.files.atomic import atomic_path, sha256_file, write_json, write_text
 from runtime.files.cache import cache_folder, home_folder
+from runtime.files.hub import fetch, prefer_the_cache_where_the_hub_is_out_of_reach
 from runtime.files.jsonl import BadLine, Line, bounded_lines, json_line, parse_line, read_lines, read_objects
 from runtime.files.locks import lock, locked
 
@@ -11,11 +12,13 @@ __all__ = [
     "atomic_path",
     "bounded_lines",
     "cache_folder",
+    "fetch",
     "home_folder",
     "json_line",
     "lock",
     "locked",
     "parse_line",
+    "prefer_the_cache_where_the_hub_is_out_of_reach",
     "read_lines",
     "read_objects",
     "sha256_file",
