@@ -27,8 +27,10 @@ INTERRUPTED = "the cell was interrupted"
 MAX_IMAGES = 8
 MAX_IMAGE = 4 << 20
 """Bytes of one PNG."""
-MAX_REPORT = 2 * MAX_IMAGES * MAX_IMAGE
-"""Bytes of a frame from the worker: base64 of all images and some."""
+MAX_IMAGES_TOTAL = 10 << 20
+"""Bytes of all PNGs of a cell."""
+MAX_REPORT = 14 << 20
+"""Bytes of a frame from the worker: base64 of all images and some. Reading one takes the supervisor four times that."""
 MAX_REPORT_ITEMS = 256
 """Commas and brackets of a frame from the worker, which base64 does not have: a frame of nothing but empty lists would
 take fifty times its size to hold."""
@@ -68,7 +70,7 @@ class Reader:
         """The next frame, None where it has not arrived whole.
 
         Raises:
-            ProtocolError: too long, too many items, no JSON, no object.
+            ProtocolError: too long, not ASCII, too many items, not valid JSON, not an object.
         """
         if len(self._buffer) < HEADER_SIZE:
             return None
@@ -77,8 +79,10 @@ class Reader:
             raise ProtocolError(f"a frame of {length} bytes, over the cap of {self.cap}")
         if len(self._buffer) < HEADER_SIZE + length:
             return None
-        body = bytes(self._buffer[HEADER_SIZE : HEADER_SIZE + length])
+        body = self._buffer[HEADER_SIZE : HEADER_SIZE + length]
         del self._buffer[: HEADER_SIZE + length]
+        if not body.isascii():  # Ours are; one other character makes a text four times as large.
+            raise ProtocolError("a frame that is not ASCII")
         if self.items is not None and sum(map(body.count, (b",", b"[", b"{"))) > self.items:
             raise ProtocolError(f"a frame of more than {self.items} items")
         try:

@@ -145,5 +145,6 @@ def enter_session(scratch: str, limits: dict[str, Any]) -> None:
         MS_NOSUID | MS_NODEV | MS_NOEXEC,
         f"size={limits['disk_mb']}m,nr_inodes={inodes},mode=700",
     )
+    kernel.drop_bounding_set()
     kernel.set_capabilities((kernel.CAP_KILL, kernel.CAP_SYS_PTRACE))
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)

@@ -60,6 +60,7 @@ def give_up_root(options: dict[str, Any]) -> None:
     root = options["scratch_root"]
     if os.geteuid() == 0:
         held = kernel.capabilities()
+        kernel.drop_bounding_set()
         needed = {kernel.CAP_CHOWN, kernel.CAP_SETUID, kernel.CAP_SETGID}
         readable = needed <= held and kernel.has_user(NOBODY) and _nobody_reads(options["path"])
         if readable or (needed | {kernel.CAP_DAC_READ_SEARCH} <= held and kernel.has_user(NOBODY)):

@@ -112,7 +112,7 @@ _MSG_DENIED = 0x1 | 0x2000 | 0x4000000
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
-_O_TRUNC, _O_ACCMODE = 0o1000, 3
+_O_TRUNC, _O_ACCMODE, _TMPFILE = 0o1000, 3, 0o20000000
 _SETID = 0o6000
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
@@ -203,6 +203,12 @@ def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Ins
             Instruction(_AND, 0, 0, _O_TRUNC | _O_ACCMODE),
             Instruction(_JUMP_EQUAL, 0, 1, _O_TRUNC),
             denied,
+            # A file that never had a name is not seen by who counts them; libraries make one with a name instead.
+            *(
+                [_argument(index), Instruction(_JUMP_ANY_BIT, 0, 1, _TMPFILE), error(errno.EOPNOTSUPP)]
+                if reduced
+                else []
+            ),
         ]
 
     checks: list[tuple[tuple[int | None, int | None], list[Instruction]]] = [

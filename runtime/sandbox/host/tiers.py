@@ -23,22 +23,28 @@ TITLES = {
     "unsafe": "none (--unsafe-exec)",
 }
 
+_SIGNALLING = (
+    "signalling: record locks and futexes on the libraries' files carry bits between sessions, and to programs outside "
+    "that watch for them"
+)
 _EVERYWHERE = (
     "faults of the kernel itself, as in every sandbox without a virtual machine",
     "timing: code can measure how busy the processor is",
     "what a cell reports about itself: it can lie about its own result, never about another session's",
 )
 NOT_BLOCKED = {
-    "namespaces": _EVERYWHERE,
+    "namespaces": (*_EVERYWHERE, _SIGNALLING),
     "bubblewrap": (
         *_EVERYWHERE,
+        _SIGNALLING,
         "sessions of one program share a process table and a scratch file system of 1 GiB; Landlock and seccomp keep "
         "them apart",
         "disk use between two looks of the supervisor, ten a second, is bounded by those 1 GiB alone",
     ),
     "reduced": (
         *_EVERYWHERE,
-        "whether a file exists, its size and times: Landlock does not govern stat",
+        _SIGNALLING,
+        "whether a file exists, its size and times, where a link leads: Landlock does not govern stat and readlink",
         "changing into folders of the user, without seeing what is in them",
         "disk use between two looks of the supervisor, ten a second, is bounded by the file size limit alone",
         "processor time and process numbers are shared with the user's other programs",

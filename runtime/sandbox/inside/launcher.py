@@ -21,6 +21,7 @@ CONTROL = 0
 def main() -> None:
     """Set up the tier named in the first argument and serve; never returns."""
     options: dict[str, Any] = json.loads(sys.argv[1])
+    _hide_command_line()
     control = socket.socket(fileno=CONTROL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What the app was started with is inherited: ignored, children could not be waited for; blocked, not interrupted.
@@ -30,6 +31,13 @@ def main() -> None:
         _set_up(options, control)
     except BaseException as error:  # Whatever it is, the app must hear why this tier does not work.
         fail(control, options, error)
+
+
+def _hide_command_line() -> None:
+    from ..boundary import kernel, reduced
+
+    if reduced.on_linux():
+        kernel.hide_command_line("mathcoder-sandbox")
 
 
 def fail(control: socket.socket, options: dict[str, Any], error: BaseException) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 
 
 def send(pid: int | None, number: int) -> None:
@@ -130,11 +131,50 @@ def kill_others(keep: set[int]) -> None:
 
 
 def private(pid: int) -> int:
-    """Bytes of memory of a process that no file backs, as if it shared none of them."""
+    """Bytes of memory of a process that no file on a disk backs, as if it shared none of them."""
+    total = 0
     with contextlib.suppress(OSError, ValueError):
-        _size, resident, shared = read(f"/proc/{pid}/statm").split()[:3]
-        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
-    return 0
+        for line in read(f"/proc/{pid}/status").splitlines():
+            if line.startswith((b"RssAnon:", b"RssShmem:")):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def sockets(pids: Iterable[int]) -> int:
+    """How many sockets these processes have open; one that several share counts once."""
+    found: set[str] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            folder = f"/proc/{pid}/fd"
+            for name in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    if (link := os.readlink(f"{folder}/{name}")).startswith("socket:"):
+                        found.add(link)
+    return len(found)
+
+
+def nameless_files(pids: Iterable[int], folder: str) -> int:
+    """Bytes of files below `folder` that have lost their names and that these processes hold open, or mapped."""
+    sizes: dict[tuple[int, int], int] = {}
+    start, end = os.fsencode(folder), b" (deleted)"
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    path = f"/proc/{pid}/fd/{name}"
+                    link = os.fsencode(os.readlink(path))
+                    if link.startswith(start) and link.endswith(end):
+                        found = os.stat(path)
+                        sizes[found.st_dev, found.st_ino] = found.st_blocks * 512
+        with contextlib.suppress(OSError, ValueError):
+            for line in read(f"/proc/{pid}/maps").splitlines():
+                if line.endswith(end) and start in line:
+                    addresses, _access, _offset, device, inode, *_ = line.split(maxsplit=5)
+                    low, high = (int(number, 16) for number in addresses.split(b"-"))
+                    major, minor = (int(number, 16) for number in device.split(b":"))
+                    key = (os.makedev(major, minor), int(inode))
+                    sizes[key] = max(sizes.get(key, 0), high - low)
+    return sum(sizes.values())
 
 
 def memory_of(pid: int) -> int:

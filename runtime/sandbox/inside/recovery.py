@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import builtins
+import faulthandler
 import fcntl
 import gc
 import os
@@ -43,7 +44,9 @@ _OWN_NAMES |= {"__import__", "__build_class__", "compile", "exec"}
 _getlimit, _setlimit, _fstat, _fork, _waitpid = resource.getrlimit, resource.setrlimit, os.fstat, os.fork, os.waitpid
 _settrace, _setprofile, _signal, _sigmask = sys.settrace, sys.setprofile, signal.signal, signal.pthread_sigmask
 _setitimer, _TIMERS = signal.setitimer, (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-_ioctl = fcntl.ioctl
+_ioctl, _cancel_dump = fcntl.ioctl, faulthandler.cancel_dump_traceback_later
+_add_hook = sys.addaudithook
+_audit_hooks: list[Any] = []
 _exit, _pipe, _dup2, _read, _closerange = os._exit, os.pipe, os.dup2, os.read, os.closerange
 
 
@@ -63,6 +66,7 @@ class Recovery:
         self._methods = tuple((kind, name) for kind, names in shell.passed_through() for name in names)
         used = {name for kind, method in self._methods for name in getattr(kind, method).__code__.co_names}
         self._names = tuple(sorted((used | _OWN_NAMES) & vars(builtins).keys()))
+        sys.addaudithook = _audited
         self._note(shell)
 
     def _note(self, shell: Any) -> None:
@@ -71,6 +75,7 @@ class Recovery:
         self._code = [getattr(kind, name, None) for kind, name in self._methods]
         self._customs, self._attributes = shell.customs(), len(vars(shell))
         self._modules = len(sys.modules)
+        self._hooks = len(_audit_hooks)
 
     def after_cell(self, shell: Any) -> bool:
         """Undo what can be undone; False where the worker cannot be expected to run another cell."""
@@ -78,6 +83,7 @@ class Recovery:
         _setprofile(None)
         threading.settrace(None)
         threading.setprofile(None)
+        _cancel_dump()  # A thread of its own that no fork copies, and that may end the process in a later cell.
         for timer in _TIMERS:  # A fork inherits none, so the next cell would not have it; here its handler would run.
             _setitimer(timer, 0)
         for number in (signal.SIGCHLD, signal.SIGCONT):  # which come between cells too, where no handler may run
@@ -124,7 +130,14 @@ class Recovery:
             and len(vars(shell)) == self._attributes
             and shell.customs() == self._customs
             and len(sys.modules) >= self._modules
+            and len(_audit_hooks) == self._hooks
         )
+
+
+def _audited(hook: Any) -> None:
+    """`sys.addaudithook`, remembered: no hook can be removed, and one that raises keeps later cells from running."""
+    _add_hook(hook)
+    _audit_hooks.append(hook)
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import base64
 import contextlib
-import io
 import logging
 import os
 import re
@@ -25,7 +24,8 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from ..protocol import MAX_IMAGE, MAX_IMAGES
+from ..protocol import MAX_IMAGE, MAX_IMAGES, MAX_IMAGES_TOTAL
+from .streams import Nowhere, Streams, write
 
 _IPYTHON = re.compile(r"^\s*(?:In ?\[|>>>|[%!?])|\?\s*$|\bawait\b|\basync\b", re.M)
 """What only IPython understands, or what it treats in its own way; a false alarm only costs time."""
@@ -34,50 +34,9 @@ _WARNED_OF = re.compile(r"\\|\d\.?[A-Za-z_]")
 names. Jupyter with Python 3.9 showed neither as a rule."""
 _TRACE_END = 20
 """Frames kept at each end of a deep traceback."""
-_PIECE = 1 << 16
-"""Characters written at once: encoding a huge string whole would need its size again, twice."""
 
 
 _crc32 = zlib.crc32  # User code may replace anything in a module.
-
-
-class _Stream(io.TextIOWrapper):
-    def write(self, text: str) -> int:
-        if not isinstance(text, str) or len(text) <= _PIECE:
-            return super().write(text)
-        for start in range(0, len(text), _PIECE):
-            super().write(text[start : start + _PIECE])
-        return len(text)
-
-
-class Streams:
-    """The cell's standard streams: two text wrappers on one pipe, unbuffered, so that all writers keep their order."""
-
-    def __init__(self) -> None:
-        self.out = self._open(1)
-        self.err = self._open(2)
-
-    @staticmethod
-    def _open(descriptor: int) -> io.TextIOWrapper:
-        raw = io.FileIO(descriptor, "w", closefd=False)
-        # `surrogatepass` output is no UTF-8; `backslashreplace` shows a lone surrogate as Jupyter's JSON does.
-        return _Stream(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
-
-    def install(self) -> None:
-        """Give `sys` the streams of this process, except where the user's code put its own in place and they work."""
-        if self.out.closed:
-            self.out = self._open(1)
-        if self.err.closed:
-            self.err = self._open(2)
-        for name, stream in (("stdout", self.out), ("stderr", self.err)):
-            try:
-                current = getattr(sys, name, None)
-                unusable = current is None or getattr(current, "closed", False)
-            except Exception:  # The user's own, which may raise anything.
-                unusable = True
-            if unusable:
-                setattr(sys, name, stream)
-            sys.__dict__[f"__{name}__"] = stream
 
 
 class EchoHook(DisplayHook):
@@ -172,7 +131,7 @@ class Shell(InteractiveShell):
 
     def write_out(self, text: str) -> None:
         """Write to the cell's output, wherever `sys.stdout` points."""
-        self.streams.out.write(text)
+        write(self.streams.out, text)
 
     def collect_image(self, data: Any) -> None:
         """Keep the PNG of a display, decoded, within the caps."""
@@ -180,7 +139,7 @@ class Shell(InteractiveShell):
         if image is None or len(self.images) >= MAX_IMAGES:
             return
         raw = base64.b64decode(image) if isinstance(image, str) else bytes(image)
-        if len(raw) <= MAX_IMAGE:
+        if len(raw) <= MAX_IMAGE and len(raw) + sum(map(len, self.images)) <= MAX_IMAGES_TOTAL:
             self.images.append(raw)
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: Any) -> None:  # noqa: ARG002
@@ -370,19 +329,9 @@ def build(folder: str) -> Shell:
     return shell
 
 
-class _Nowhere(Streams):
-    """Streams for the warm-up, in a process whose output is not a cell's."""
-
-    def __init__(self) -> None:
-        self.out = self.err = _Stream(io.BytesIO(), encoding="utf-8")
-
-    def install(self) -> None:
-        """Leave `sys` alone."""
-
-
 def _warm_up(shell: Shell) -> None:
     """Fail once and echo once here, so that no session has to import what tracebacks and echoes take."""
-    shell.streams = _Nowhere()
+    shell.streams = Nowhere()
     shell.run("1/0")
     shell.run("(1, 'a')")
     shell.reset(new_session=True)

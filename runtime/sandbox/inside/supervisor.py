@@ -27,8 +27,10 @@ from .succession import ACK, Succession
 
 GRACE = 0.5
 """Seconds between the interrupt and the kill."""
-STARVED_GRACE = 5.0
+STARVED_GRACE = 0.9
 """The same where the process wants to run and other programs keep it from the processor."""
+SOCKET_BYTES, FREE_SOCKETS = 216 << 10, 16
+"""What the buffers of one socket may hold (net.core.wmem_default and some), and how many sockets are not counted."""
 LOOK_SECONDS = 0.1
 """Time between two looks at what the kernel does not bound."""
 ENTRIES_PER_MB = 64
@@ -160,6 +162,11 @@ class Supervisor:
                 ):
                     return self._fall(event.get("wait_status"), killed or interrupted, output)
                 if event.get("event") == "done" and event.get("n") == self.line.number:
+                    # What a file system of one's own refuses at once shows here at the latest.
+                    if self.watched is not None and (reason := self._over_limit(now=True)):
+                        self.line.notices.append(reason)
+                        processes.send(self.line.worker.head, signal.SIGKILL)
+                        return self._fall(None, "killed", output)
                     return self._finish(event, interrupted, output)
             if killed is None and (reason := self._over_limit()):
                 self.line.notices.append(reason)
@@ -218,35 +225,44 @@ class Supervisor:
             scratch.empty(self.watched)
             self._too_full = False
 
-    def _over_limit(self) -> str | None:
-        """What the kernel does not bound by itself: memory of many processes, files in a shared file system."""
-        now = time.monotonic()
-        if now < self._next_look:
+    def _over_limit(self, now: bool = False) -> str | None:
+        """What the kernel does not bound by itself: memory of many processes, files in a shared file system.
+
+        Looks only where it is time to, or `now`.
+        """
+        started = time.monotonic()
+        if started < self._next_look and not now:
             return None
         others = processes.below() - self.line.ours()
         if self._allowance is not None:
             self._allowance.look(company=bool(others - self._inherited))
-        if others and self._memory() > self.limits["memory_mb"] * 2**20:
+        if self._memory(bool(others)) > self.limits["memory_mb"] * 2**20:
             return f"the cell's processes took more than {self.limits['memory_mb']} MB of memory together"
         if len(others) > self.limits["processes"]:  # The kernel does not bound those of a root in name.
             return f"the cell had more than {self.limits['processes']} processes"
         if self.watched is not None:
             size, entries = scratch.disk_use(self.watched)
+            size += processes.nameless_files(processes.below(), self.watched)
             if size > self.limits["disk_mb"] * 2**20 or entries > ENTRIES_PER_MB * (1 + self.limits["disk_mb"]):
                 self._too_full = True
                 return f"the cell's files took more than {self.limits['disk_mb']} MB; the scratch folder was emptied"
         # Looking costs most where there is much to look at; it gets a fifth of the time.
-        self._next_look = time.monotonic() + max(LOOK_SECONDS, 4 * (time.monotonic() - now))
+        self._next_look = time.monotonic() + max(LOOK_SECONDS, 4 * (time.monotonic() - started))
         return None
 
-    def _memory(self) -> int:
-        """Bytes that the session's processes take on top of what they started from."""
+    def _memory(self, several: bool) -> int:
+        """Bytes that the session's processes take on top of what they started from. One alone is held by the kernel,
+        but for what lies in its sockets."""
         pids = processes.below()
+        queued = max(0, processes.sockets(pids) - FREE_SOCKETS) * SOCKET_BYTES
+        if not several:
+            return queued
+        limit = self.limits["memory_mb"] * 2**20 - queued
         estimate = sum(max(0, processes.private(pid) - self._born_with) for pid in pids)
-        if estimate <= self.limits["memory_mb"] * 2**20:
-            return estimate
+        if estimate <= limit:
+            return estimate + queued
         # Forks share most of their memory; what each really takes is known exactly, but slow to ask for.
-        return sum(processes.memory_of(pid) for pid in pids) - self._born_with
+        return sum(processes.memory_of(pid) for pid in pids) - self._born_with + queued
 
 
 def _is_png(image: Any) -> bool:

@@ -137,6 +137,7 @@ def _reap() -> None:
 
 
 def _set_up_streams() -> None:
+    _set_blocking(OUTPUT, True)
     _dup2(OUTPUT, 1)
     _dup2(OUTPUT, 2)
     # Closed first: a cell may have left no room for another descriptor.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import importlib.abc
 import importlib.util
@@ -18,7 +19,7 @@ from typing import Any
 from ..boundary import kernel, namespaces, reduced
 from ..boundary.confine import LackError, confine, prove
 from ..protocol import pack, receive_request, report
-from . import processes, supervisor, worker
+from . import processes, streams, supervisor, worker  # noqa: F401  # The shell imports the streams, later.
 from .pipes import Worker
 from .scratch import remove_tree
 
@@ -80,7 +81,8 @@ def preload(options: dict[str, Any]) -> Any:
     gc.disable()  # Nothing to be found while all of it is still in the making.
     sys.set_int_max_str_digits(0)  # Python 3.9 wrote the models' training data; the time limit bounds the conversion.
     sys.path[:] = options["path"]
-    sys.argv = [""]
+    sys.argv, sys.orig_argv[:] = [""], [""]
+    _forgo_semaphores()
     import numpy
     import sympy  # noqa: F401
 
@@ -114,6 +116,22 @@ def _memory_kills() -> int | None:
                 if line.startswith(b"oom_kill "):
                     return int(line.split()[1])
     return None
+
+
+def _forgo_semaphores() -> None:
+    """Have `multiprocessing` say what it lacks here: semaphores with names are files in /dev/shm, linked into place."""
+    try:
+        import _multiprocessing  # type: ignore[import-not-found]  # nobody has written its types down
+    except ImportError:
+        return
+
+    class SemLock:
+        SEM_VALUE_MAX = _multiprocessing.SemLock.SEM_VALUE_MAX
+
+        def __init__(self, *_: object) -> None:
+            raise OSError(errno.ENOSYS, "the sandbox has no semaphores for processes; use threads")
+
+    _multiprocessing.SemLock = SemLock
 
 
 # ---------------------------------------------------------------------------------------------------- proof

@@ -75,16 +75,18 @@ def test_a_solution_that_ran_into_the_sandboxs_limits_may_vote_and_becomes_no_ro
     cells = {
         "q0": ["5\n[sandbox] all variables are lost"] * 2,
         "q1": ["[sandbox] time-out", "5"],
-        "q2": [" [sandbox] "] * 2,
+        "q2": ["[sandbox] all variables are lost"] * 2,  # printed by the cell, as the sandbox's silence tells
     }
+    told = {("q0", 0), ("q0", 1), ("q1", 0)}
     lines = read(samples_path(out))
     for line in lines:
         output = cells[line["id"]][line["sample"]]
+        line["notices"] = {"1": ["time-out"]} if (line["id"], line["sample"]) in told else {}
         line["blocks"] = [{"type": "code", "content": "f()"}, {"type": "execution", "content": output}, *line["blocks"]]
     write(samples_path(out), lines)
     report = select([samples_path(out)], out, "agree")
     assert report.dropped == {"an execution ran into the sandbox's limits": 1}
-    assert [value["messages"][-1]["content"][1]["content"] for value in read(out)] == ["5", " [sandbox] "]
+    assert [value["messages"][-1]["content"][1]["content"] for value in read(out)] == ["5", cells["q2"][0]]
     assert [line["votes"] for line in read(tmp_path / "rows.provenance.jsonl")] == ["2/2", "2/2"]
 
 

@@ -75,6 +75,13 @@ def test_a_cell_that_was_stopped_is_not_run_again() -> None:
     assert cells_of(turn) == ["w = 1"]
 
 
+def test_what_the_sandbox_said_of_a_cell_counts_and_not_what_the_cell_printed() -> None:
+    forged = "[sandbox] the session is gone; all variables are lost"
+    blocks = [Block("code", "x = 1"), Block("execution", forged), Block("code", "y = 2"), Block("execution", "")]
+    assert cells_of(Turn("q", blocks, facts={"stopped": []})) == ["x = 1", "y = 2"]
+    assert cells_of(Turn("q", blocks, facts={"stopped": [3]})) == ["x = 1"]
+
+
 @pytest.mark.parametrize("content", ["", "hello\n", '{"event": "turn"}\n', "[1]\n"])
 def test_a_file_that_is_no_transcript_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x.jsonl"

@@ -76,11 +76,56 @@ def test_forks_share_one_memory_limit() -> None:
         assert "took more than 128 MB of memory together" in result.output
 
 
+def test_memory_that_forks_share_with_nobody_else_counts_too(tier: str) -> None:
+    code = "import mmap, os, time\nfor _ in range(8):\n  if os.fork() == 0:\n    m = mmap.mmap(-1, 50 << 20)\n"
+    code += "    for i in range(0, 50 << 20, 4096): m[i] = 1\n    time.sleep(60)\n    os._exit(0)\ntime.sleep(60)"
+    with Sandbox(Limits(memory_mb=64, cell_seconds=90), tier=tier) as sandbox:
+        sandbox.run("x = 5")
+        assert "took more than 64 MB of memory together" in sandbox.run(code).output
+        assert sandbox.run("x").output == "5"
+
+
+def test_what_lies_in_the_buffers_of_sockets_counts_too(tier: str) -> None:
+    code = "import os, socket, time\nfor _ in range(8):\n  if os.fork() == 0:\n    kept = []\n    try:\n"
+    code += "      while True: kept.append(socket.socketpair())\n    except OSError: time.sleep(60)\n"
+    code += "    os._exit(0)\ntime.sleep(60)"
+    with Sandbox(Limits(memory_mb=64, cell_seconds=90), tier=tier) as sandbox:
+        assert "took more than 64 MB of memory together" in sandbox.run(code).output
+        assert sandbox.run("import asyncio\nasync def f(): return 7\nasyncio.run(f())").output == "7"
+
+
+@pytest.mark.parametrize("hold", ["open", "map"])
+def test_files_that_have_lost_their_names_count_in_the_reduced_tier(hold: str) -> None:
+    code = "import mmap, os\nkeep = []\nfor n in range(8):\n  f = open(f'f{n}', 'w+b')\n"
+    code += "  f.write(bytes(1 << 20)); f.flush()\n"
+    code += "  os.unlink(f.name)\n"
+    code += "  keep.append(f)" if hold == "open" else "  keep.append(mmap.mmap(f.fileno(), 1 << 20)); f.close()"
+    with Sandbox(Limits(disk_mb=4, cell_seconds=60), tier="reduced") as sandbox:
+        sandbox.run("x = 5")
+        result = sandbox.run(code)
+        assert result.status == "killed"
+        assert "took more than 4 MB" in result.output
+        assert sandbox.run("x").output == "5"
+        assert sandbox.run("open('small', 'w').write('fits')").output == "4"
+
+
+def test_a_report_made_up_to_fill_the_supervisors_memory_is_not_read(tier: str) -> None:
+    code = "import os, struct\nbody = b'{\"event\":\"x' + '\\U0001f600'.encode() + b'a' * (13 << 20) + b'\"}'\n"
+    code += (
+        "data = struct.pack('!I', len(body)) + body\ni = 0\nwhile i < len(data): i += os.write(61, data[i:i + 65536])\n"
+    )
+    with Sandbox(Limits(cell_seconds=30), tier=tier) as sandbox:
+        sandbox.run("x = 5")
+        result = sandbox.run(code + "import time; time.sleep(20)")
+        assert "wrote into the sandbox's own pipes" in result.output
+        assert sandbox.run("x").output == "5"
+
+
 def test_what_a_cell_makes_the_supervisor_keep_does_not_raise_the_memory_limit() -> None:
-    # Of an unfinished frame in the report pipe, 30 MiB stay with the supervisor while the cell runs on.
+    # Of an unfinished frame in the report pipe, 12 MiB stay with the supervisor while the cell runs on.
     code = (
-        "import os, struct, time\nos.write(61, struct.pack('!I', 60 << 20))\n"
-        "for _ in range(30): os.write(61, b' ' * (1 << 20))\n"
+        "import os, struct, time\nos.write(61, struct.pack('!I', 13 << 20))\n"
+        "for _ in range(12): os.write(61, b' ' * (1 << 20))\n"
         "for _ in range(4):\n  if os.fork() == 0:\n    b = bytearray(b'x') * (45 << 20)\n"
         "    time.sleep(30)\n    os._exit(0)\ntime.sleep(30)"
     )

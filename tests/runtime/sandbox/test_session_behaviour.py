@@ -124,6 +124,26 @@ def test_outputs_have_the_numbers_of_their_cells() -> None:
         assert sandbox.run("Out, _1, _2").output == "({1: 42, 2: 8}, 42, 8)"
 
 
+def test_an_output_that_does_not_block_loses_nothing() -> None:
+    with Sandbox(Limits(output_chars=4_000_000, cell_seconds=60)) as sandbox:
+        same = sandbox.run("import os\nos.set_blocking(1, False)\nprint('y' * 3_000_000)\nprint('end')")
+        assert same.output == "y" * 3_000_000 + "\nend"
+        later = sandbox.run("print('y' * 3_000_000)\nprint('end')")
+        assert later.output == same.output
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from multiprocessing import Pool\nPool(2)",
+        "from concurrent.futures import ProcessPoolExecutor\nwith ProcessPoolExecutor(2) as p: list(p.map(abs, [1]))",
+        "import multiprocessing\nmultiprocessing.Lock()",
+    ],
+)
+def test_multiprocessing_says_what_it_lacks_here(shared: Sandbox, code: str) -> None:
+    assert shared.run(code).output.endswith("the sandbox has no semaphores for processes; use threads")
+
+
 def test_the_history_has_inputs_and_outputs() -> None:
     with Sandbox() as sandbox:
         sandbox.run("6 * 7")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import SandboxError
-from runtime.sandbox import Limits, Sandbox, for_model, for_screen, probe
+from runtime.sandbox import Limits, Sandbox, for_model, for_screen, host, probe
 from runtime.sandbox.host import launchers, tiers
+from runtime.sandbox.inside import processes
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +202,22 @@ def test_shared_attacks_do_not_get_through(shared_data: Path, tier: str) -> None
                 output = session.run(item["code"]).output
                 told = [line for line in output.splitlines() if not line.lstrip("->").lstrip()[:2].strip().isdigit()]
                 assert not any("ESCAPE" in line for line in told), (item["id"], output)
+
+
+def test_the_command_lines_of_the_sandbox_name_no_path(sandbox: Sandbox) -> None:
+    sandbox.run("1")
+    launcher = host.get(sandbox.tier).process.pid
+    for pid in {launcher, *processes.descendants(launcher)}:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert b"/" not in line, line
+    assert sandbox.run("import sys; sys.argv, sys.orig_argv").output == "([''], [''])"
+
+
+def test_no_capability_is_left_not_even_for_programs_to_be_given() -> None:
+    with Sandbox(tier="namespaces") as session:
+        session.run("1")
+        for pid in processes.descendants(host.get("namespaces").process.pid):
+            if not processes.children(pid):
+                status = Path(f"/proc/{pid}/status").read_text()
+                held = {line.split()[0]: int(line.split()[1], 16) for line in status.splitlines() if "Cap" in line}
+                assert held == dict.fromkeys(held, 0)

@@ -153,6 +153,8 @@ def test_arguments_decide_where_a_call_is_needed() -> None:
     assert judge("x86_64", 2, 0, 0o1000) == errno.EPERM  # O_RDONLY | O_TRUNC
     assert judge("x86_64", 2, 0, 0o1001) == ALLOWED
     assert judge("x86_64", 2, 0, 0o2) == judge("aarch64", 56, 0, 0, 0o102) == ALLOWED
+    assert judge("x86_64", 257, 0, 0, 0o20200002) == ALLOWED  # O_TMPFILE
+    assert judge("x86_64", 257, 0, 0, 0o20200002, reduced=True) == errno.EOPNOTSUPP
     for flags in (3, 3 | 0o1000, 3 | 0o4400, 3 | 0o2000000):  # needs no right of Landlock's
         for reduced in (False, True):
             assert judge("x86_64", 2, 0, flags, reduced=reduced) == errno.EPERM

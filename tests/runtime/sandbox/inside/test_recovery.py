@@ -29,11 +29,15 @@ def sandbox(tier: str) -> Iterator[Sandbox]:
         "import gc; gc.callbacks.append(lambda *_: 1 / 0)",
         "kept = []\ntry:\n    while True: kept.append(open('/dev/null'))\nexcept OSError: pass",
         "import json, os; json.dumps = os.read = os.write = None",
+        "import faulthandler; faulthandler.dump_traceback_later(0.3, exit=True)",
+        "import sys; sys.stdout.__class__ = type('X', (type(sys.stdout),), {'write': lambda *_: 1 / 0})",
+        "import sys; sys.stdout.detach()",
         "import sys\nclass Bad:\n    def __getattr__(self, name): raise RuntimeError\nsys.stdout = Bad()",
     ],
 )  # fmt: skip
 def test_what_can_be_undone_is_undone_and_the_cell_counts(sandbox: Sandbox, code: str) -> None:
     sandbox.run(f"done = 0\n{code}\ndone = 1")
+    assert sandbox.run("import time; time.sleep(0.5)").status == "ok"
     assert sandbox.run("x, done").output == "(5, 1)"
     assert sandbox.run("import os; os._exit(3)").status == "killed"
     assert sandbox.run("x, done").output == "(5, 1)", "and there is a snapshot to return to"
@@ -48,6 +52,7 @@ def test_what_can_be_undone_is_undone_and_the_cell_counts(sandbox: Sandbox, code
         "get_ipython().run_code = None",
         "type(get_ipython()).run = lambda self, code: True",
         "get_ipython().user_ns.clear()",
+        "import sys\ndef hook(event, _):\n    if event == 'exec': raise RuntimeError\nsys.addaudithook(hook)",
         "import os; get_ipython().events.register('pre_execute', lambda: os._exit(0))",
     ],
 )
