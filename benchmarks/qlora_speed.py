@@ -108,7 +108,7 @@ def one_side(side: str, args: argparse.Namespace) -> dict[str, Any]:
     from qlora.settings import DataSettings, LoraSettings, TrainSettings
 
     options = TrainSettings(
-        backend="peft", context=args.context, batch_rows=BATCH, learning_rate=RATE, gradient_checkpointing=False,
+        backend="peft", context=args.context, batch_rows=BATCH, learning_rate=RATE, checkpoint_layers=0,
         attention="auto" if side == "ours" else "sdpa",
     )  # fmt: skip
     base = find_base(args.base)
@@ -139,12 +139,12 @@ def ours(_side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: 
 
     from qlora import optimizer
     from qlora.adapter import add_adapter
-    from qlora.setup import micro_tokens
+    from qlora.layout import CPU_TOKENS
     from qlora.step import Stepper
 
     adapted = add_adapter(model, tokenizer, lora, options, "peft", base_name="base")
     optim = optimizer.build(adapted, options)
-    stepper = Stepper(adapted, data, options, micro_tokens(options, adapted.device, data.table.lengths))
+    stepper = Stepper(adapted, data, options, max(CPU_TOKENS, int(data.table.lengths.max())))
     losses, started, before = [], (0.0, 0.0), resident_mb()
     for step in range(steps):
         if step == 1:

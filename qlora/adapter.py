@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qlora.base import by_unsloth, checkpoints, device_and_dtype
+from qlora.base import by_unsloth, device_and_dtype
 from qlora.fused import fuse
 from qlora.fused_blocks import fuse_blocks
+from qlora.gradient_checkpointing import GradientCheckpointing
+from qlora.memory import checkpoint_layers
 from qlora.quiet import quiet_libraries
 from qlora.settings import LoraSettings, TrainSettings
 from qlora.tokens import add_control_tokens
@@ -48,15 +50,17 @@ class Adapted:
         by_unsloth: whether the backbone computes with unsloth's own forward pass (it does on a GPU).
         device: where the decoder layers are.
         dtype: what they compute in.
+        checkpointing: which decoder layers compute again in the backward pass.
         embedding, head: token rows at the two ends; the same parameter where the base ties them.
     """
 
-    def __init__(self, peft_model: Any, backend: str) -> None:
+    def __init__(self, peft_model: Any, backend: str, *, checkpointed: bool = False, offload: bool = False) -> None:
         causal = peft_model.get_base_model()
         self.peft = peft_model
         self.backend = backend
         self.backbone = causal.base_model
         self.by_unsloth = by_unsloth(self.backbone)
+        self.checkpointing = GradientCheckpointing(causal, self.backbone, enabled=checkpointed, offload=offload)
         self.locate()
 
     def locate(self) -> None:
@@ -161,7 +165,9 @@ def add_adapter(
         "bias": "none",
         "trainable_token_indices": rows,
     }
-    checkpointing = checkpoints(train)
+    # Where it will compute: a base that is to be shared among processes still lies in the memory of the host.
+    on_gpu = device_and_dtype(train)[0].type != "cpu"
+    offload = train.offload_checkpoints and on_gpu
     torch.manual_seed(train.seed)
     with quiet_libraries():
         if backend == "unsloth":
@@ -169,15 +175,14 @@ def add_adapter(
 
             peft_model = FastLanguageModel.get_peft_model(
                 model,
-                use_gradient_checkpointing="unsloth" if checkpointing else False,
+                # On a GPU always prepared, and switched layer by layer below.
+                use_gradient_checkpointing="unsloth" if on_gpu else False,
                 random_state=train.seed,
                 **options,
             )
         else:
             from peft import LoraConfig, get_peft_model
 
-            if checkpointing:
-                model.gradient_checkpointing_enable({"use_reentrant": False})
             peft_model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **options))
     for name, parameter in peft_model.named_parameters():
         if "trainable_tokens_delta" in name:
@@ -189,7 +194,8 @@ def add_adapter(
         config.base_model_name_or_path = base_name
     peft_model.config.use_cache = False
     peft_model.train()
-    adapted = Adapted(peft_model, backend)
+    adapted = Adapted(peft_model, backend, checkpointed=backend == "unsloth" and on_gpu, offload=offload)
+    adapted.checkpointing.set(checkpoint_layers(train, adapted.checkpointing.layers, on_gpu=on_gpu))
     one_matrix = bool(peft_model.config.get_text_config().tie_word_embeddings)
     refuse_unlike_meant(adapted, tied=one_matrix, dtype=device_and_dtype(train)[1])
     if not adapted.by_unsloth:

@@ -129,26 +129,26 @@ def _check(base: BaseModel, *, untested: bool) -> None:
         raise ModelError(f"{base.path} lacks {', '.join(missing)}", "the base cannot be loaded", "fetch it again")
 
 
-def choose_backend(requested: Backend, *, cut: bool = False) -> tuple[str, str]:
+def choose_backend(requested: Backend, *, sharded: bool = False) -> tuple[str, str]:
     """The backend to use and the reason, for the screen.
 
     Args:
         requested: what the recipe says.
-        cut: whether the base is cut over processes (`train.fsdp`).
+        sharded: whether processes share the base (`train.fsdp`).
 
     Raises:
         TrainError: unsloth is asked for and not installed, or cannot do what is asked for.
     """
     from importlib.util import find_spec
 
-    if cut and requested == "unsloth":
+    if sharded and requested == "unsloth":
         raise TrainError(
-            "train.backend is unsloth, whose kernels want the whole base, and train.fsdp cuts it over the processes",
+            "train.backend=unsloth needs the whole base in each process, and train.fsdp gives each a shard of it",
             "nothing was trained",
             "set train.backend=peft, or train.fsdp=false",
         )
-    if cut and requested == "auto":
-        return "peft", "its layers can be cut over processes"
+    if sharded and requested == "auto":
+        return "peft", "processes can share its layers"
     installed = find_spec("unsloth") is not None and find_spec("unsloth_zoo") is not None
     if requested == "peft":
         return "peft", "asked for"
@@ -180,6 +180,19 @@ def has_bfloat16() -> bool:
     import torch
 
     return torch.cuda.get_device_capability() >= (8, 0)
+
+
+def import_unsloth_first() -> None:
+    """Unsloth rewrites parts of transformers and peft, and can do so only before others import them."""
+    with quiet_libraries() as said:
+        try:
+            import unsloth  # noqa: F401
+        except Exception as error:  # not narrower: its import patches a dozen libraries and raises what they raise
+            raise TrainError(
+                f"unsloth cannot be imported ({type(error).__name__}: {error})",
+                "nothing was trained",
+                f"set train.backend=peft, or repair the installation {said.getvalue()[-200:]}".strip(),
+            ) from error
 
 
 def device_and_dtype(settings: TrainSettings) -> tuple[torch.device, torch.dtype]:
@@ -369,7 +382,7 @@ def _load_unsloth(base: BaseModel, settings: TrainSettings, device: torch.device
         device_map={"": device},
         # On a card with little room it would go to the host, and half of every step with it.
         offload_embedding=False,
-        use_gradient_checkpointing="unsloth" if checkpoints(settings) else False,
+        use_gradient_checkpointing="unsloth" if device.type != "cpu" else False,
     )
     if not by_unsloth(model):
         # On a CPU unsloth runs transformers' own attention, so ours can take its place; on a GPU it has its own.
@@ -384,13 +397,6 @@ def _load_unsloth(base: BaseModel, settings: TrainSettings, device: torch.device
 def by_unsloth(model: Any) -> bool:
     """Whether unsloth's own forward pass computes `model`, and not transformers' (which it uses on a CPU)."""
     return bool(getattr(model, "_unsloth_fast_path", False))
-
-
-def checkpoints(settings: TrainSettings) -> bool:
-    """Whether activations are computed again in the backward pass rather than kept: on a GPU unless told otherwise."""
-    if settings.gradient_checkpointing is not None:
-        return settings.gradient_checkpointing
-    return device_and_dtype(settings)[0].type != "cpu"
 
 
 def _known_tokens(base: BaseModel) -> int:

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK = 1024
-"""Positions whose logits exist at one time. At V = 32k that is 128 MB in float32."""
+from qlora.memory import CHUNK
 
 
 class _SupervisedLoss(torch.autograd.Function):

@@ -8,7 +8,7 @@ writes the same run folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from qlora.settings import TrainSettings
-    from qlora.step import StepResult
 
 
 @dataclass(frozen=True)
@@ -53,23 +52,27 @@ class Processes:
         for parameter, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
             parameter.grad = part.view_as(parameter).clone()
 
-    def add_up_result(self, result: StepResult) -> None:
-        """Replace sums and counts of a step by those over all processes."""
+    def sums(self, values: Sequence[float]) -> list[float]:
+        """Each of these numbers added up over all processes."""
         if self.world == 1:
-            return
+            return list(values)
         import torch
         import torch.distributed as dist
 
-        kinds = sorted(result.loss_sum)
-        numbers = [*(result.loss_sum[kind] for kind in kinds), *(float(result.count[kind]) for kind in kinds)]
-        values: Tensor = torch.tensor(
-            [*numbers, result.tokens, result.slots, result.micro_batches], dtype=torch.float64, device=_device()
-        )
-        dist.all_reduce(values)
-        total = values.tolist()
-        result.loss_sum = dict(zip(kinds, total, strict=False))
-        result.count = {kind: int(value) for kind, value in zip(kinds, total[len(kinds) :], strict=False)}
-        result.tokens, result.slots, result.micro_batches = (int(value) for value in total[-3:])
+        total: Tensor = torch.tensor(values, dtype=torch.float64, device=_device())
+        dist.all_reduce(total)
+        return [float(value) for value in total.tolist()]
+
+    def least(self, value: int | None) -> int | None:
+        """The smallest of this number in all processes; None where one of them has none."""
+        if self.world == 1:
+            return value
+        import torch
+        import torch.distributed as dist
+
+        told = torch.tensor([-1 if value is None else value], dtype=torch.int64, device=_device())
+        dist.all_reduce(told, dist.ReduceOp.MIN)
+        return int(told.item()) if told.item() >= 0 else None
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` holds in any process: a Ctrl-C that reached one must stop all at the same step."""
@@ -151,8 +154,8 @@ def join() -> Processes:
     return Processes(dist.get_rank(), world)
 
 
-def is_cut(options: TrainSettings) -> bool:
-    """Whether the base is to be cut over the processes that a launcher started; one alone keeps it whole."""
+def is_sharded(options: TrainSettings) -> bool:
+    """Whether the processes that a launcher started are to share the base; one alone keeps it whole."""
     wanted = options.fsdp
     if wanted is None:
         wanted = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")

@@ -1,15 +1,25 @@
-"""The live view of a run: a progress bar with the losses, or plain lines where there is no terminal."""
+"""What a run shows: its beginning in numbers, then a progress bar with the losses, or lines without a terminal."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from runtime.lce import KINDS
+
 if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.progress import TaskID
+
+    from qlora.adapter import Adapted
+    from qlora.base import BaseModel
+    from qlora.peak import Peak
+    from qlora.prepare import Prepared
+    from qlora.settings import TrainSettings
+    from qlora.sharding import ShardedBase
 
 LOSS_KINDS = ("text", "code", "control", "execution")
 
@@ -91,3 +101,45 @@ def numbers_of(entry: dict[str, Any]) -> str:
         f"{rate:,.0f} tokens/s ({useful:,.0f} supervised, {entry['padding']:.0%} padding){use}  "
         f"{entry['memory_gb']:.1f} GB{sampled}"
     )
+
+
+def announce(
+    console: Console, base: BaseModel, data: Prepared, adapted: Adapted, backend: tuple[str, str],
+    options: TrainSettings, steps: int, done: int, world: int, peak: Peak, micro_tokens: int,
+    sharded: ShardedBase | None,
+) -> None:  # fmt: skip
+    """What is about to happen, in numbers."""
+    counts = data.table.tokens_per_kind()
+    carrying = sum(counts[kind] for kind in data.supervised)
+    trained = sum(parameter.numel() for parameter in adapted.trainable().values())
+    dtype = str(adapted.dtype).removeprefix("torch.")
+    form = "NF4, double quantization" if options.quantize else "not quantized"
+    checkpointing = adapted.checkpointing
+    lines = [
+        f"base      {base.name} ({form}; {dtype} on {adapted.device.type}; backend {backend[0]}: {backend[1]})",
+        f"rows      {len(data.rows):,} to train on, {len(data.held_out):,} held out, {len(data.bad):,} bad, "
+        f"{len(data.too_long):,} over {options.context:,} tokens"
+        + "".join(f", {count:,} left out by {name}" for name, count in data.left_out.items()),
+        f"tokens    {counts_line(counts)}; {carrying:,} carry loss",
+        f"trained   {trained:,} parameters: LoRA on all linear layers, and {len(adapted.embedding.ids)} token rows "
+        + ("at both ends (tied)" if adapted.tied else "in the embedding and as many in the head"),
+        f"steps     {steps:,} of {min(options.batch_rows, len(data.rows)):,} rows, warm-up "
+        f"{min(options.warmup_steps, math.ceil(steps / 10))}"
+        + (f"; {world} processes" if world > 1 else "")
+        + (f"; going on after step {done}" if done else ""),
+        f"layout    up to {micro_tokens:,} tokens a pass, "
+        f"{checkpointing.count} of {checkpointing.layers} layers under gradient checkpointing",
+        *([] if sharded is None else [f"shard     {sharded.account()} MB of linear weights in this process"]),
+        f"peak      {peak.flops / 1e12:,.2f} TFLOP/s ({peak.source}), which MFU is held against",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
+    for row, tokens in data.too_long[:5]:
+        console.print(f"  dropped: {row.place} has {tokens:,} tokens", style="yellow", highlight=False)
+    for bad in data.bad[:5]:
+        console.print(f"  bad: {bad}", style="yellow", highlight=False, markup=False)
+
+
+def counts_line(counts: dict[str, int]) -> str:
+    """`prompt 1,234, text ...` in the order of the kinds."""
+    return ", ".join(f"{kind} {counts[kind]:,}" for kind in KINDS)

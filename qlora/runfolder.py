@@ -111,7 +111,7 @@ class RunFolder:
                     break  # the line that was being written when the power went
         return entries
 
-    def cut_log(self, step: int) -> None:
+    def truncate_log(self, step: int) -> None:
         """Drop lines after `step`: they describe steps that a resumed run takes again."""
         kept = [entry for entry in self.log() if entry["step"] <= step]
         write_text(self.log_file, "".join(json.dumps(entry) + "\n" for entry in kept))

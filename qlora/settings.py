@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -50,7 +51,7 @@ class LoraSettings(Settings):
 
     r: int = Field(default=16, ge=1, le=1024, description="rank")
     alpha: float = Field(default=32.0, gt=0, description="scale numerator: alpha / r, or alpha / sqrt(r) with rslora")
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the adapter's inputs set to zero")
     rslora: bool = Field(default=False, description="rank-stabilized scale (arXiv 2312.03732)")
     dora: bool = Field(default=False, description="weight-decomposed adapter (arXiv 2402.09353)")
 
@@ -67,26 +68,32 @@ class TrainSettings(Settings):
     )
     context: int = Field(default=2048, ge=16, description="rows with more tokens are dropped and listed, never cut")
     batch_rows: int = Field(default=64, ge=1, description="rows per optimizer step")
-    micro_tokens: int | None = Field(
-        default=None, ge=16, description="tokens per forward pass; default: measured to suit the device and the base"
+    micro_tokens: Literal["auto"] | Annotated[int, Field(ge=16)] = Field(
+        default="auto", description="tokens per forward pass; auto: what the free memory holds (on a CPU at most 4,096)"
     )
     packing: bool = Field(
         default=True, description="rows one after the other in one sequence, isolated; else padded batches"
     )
-    epochs: float = Field(default=3.0, gt=0)
+    epochs: float = Field(default=3.0, gt=0, description="passes over the rows")
     max_steps: int | None = Field(default=None, ge=1, description="stop after this many steps, whatever `epochs` says")
-    learning_rate: float = Field(default=2e-4, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0, description="of the adapters, after the warm-up")
     token_learning_rate: float | None = Field(
         default=None, gt=0, description="for the new token rows; default: learning_rate"
     )
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_steps: int = Field(default=50, ge=0)
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        default="cosine", description="course of the learning rate after the warm-up"
+    )
+    warmup_steps: int = Field(
+        default=50, ge=0, description="steps in which the learning rate rises from zero, at most a tenth of the run"
+    )
     min_lr_ratio: float = Field(
         default=0.0, ge=0, le=1, description="the schedule ends at this share of the learning rate"
     )
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = "adamw"
+    weight_decay: float = Field(default=0.0, ge=0, description="of the adapters; token rows have none")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="longer gradients are clipped to this norm")
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = Field(
+        default="adamw", description="torch's AdamW, or one of bitsandbytes; paged: its state may move to the host"
+    )
     neftune_alpha: float | None = Field(default=None, gt=0, description="noise on embeddings (arXiv 2310.05914)")
     compute_dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="a GPU: bfloat16, or float16 with a loss scale where it has none; a CPU: float32"
@@ -97,11 +104,18 @@ class TrainSettings(Settings):
     quantize: bool = Field(
         default=True, description="NF4 with double quantization; false trains LoRA on the 16-bit base"
     )
-    gradient_checkpointing: bool | None = Field(default=None, description="default: on for a GPU, off for a CPU")
+    checkpoint_layers: Literal["auto", "all"] | Annotated[int, Field(ge=0)] = Field(
+        default="auto",
+        description="decoder layers that keep only their input and compute again in the backward pass: less memory, "
+        "more time; auto: on a GPU as many as must be, on a CPU none",
+    )
+    offload_checkpoints: bool = Field(
+        default=False, description="keep the inputs of checkpointed layers in the host's memory; peft backend, on a GPU"
+    )
     fsdp: bool | None = Field(
         default=None,
-        description="cut the frozen base over the processes of torchrun or accelerate launch, for a base that one GPU "
-        "cannot hold; default: what `accelerate launch --use_fsdp` says",
+        description="share the frozen base among the processes of torchrun or accelerate launch, for a base that one "
+        "GPU cannot hold; default: what `accelerate launch --use_fsdp` says",
     )
     untested_architecture: bool = Field(
         default=False,
@@ -111,19 +125,34 @@ class TrainSettings(Settings):
     attention: Literal["auto", "rows", "sdpa", "eager"] = Field(
         default="auto", description="attention of the peft backend"
     )
-    seed: int = Field(default=0, ge=0)
-    log_every: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0, description="of the order of the rows, the adapter and dropout")
+    log_every: int = Field(default=1, ge=1, description="steps between lines on the screen")
     save_every: int = Field(default=100, ge=1, description="steps between checkpoints")
-    keep_checkpoints: int = Field(default=2, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1, description="how many of the newest checkpoints are kept")
     sample_every: int = Field(
         default=0, ge=0, description="steps between samples, held-out rows solved with execution; 0: never"
     )
     sample_rows: int = Field(default=8, ge=1, description="held-out rows solved in a sample")
     sample_tokens: int = Field(default=512, ge=1, description="tokens the model may write for one of them")
-    tensorboard: bool = False
+    tensorboard: bool = Field(default=False, description="short for trackers: [tensorboard]")
     trackers: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
         default_factory=list, description="where the numbers of log.jsonl go as well; each has to be installed"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_first_version(cls, value: Any) -> Any:
+        """Recipes of version 0.1 say `gradient_checkpointing` (yes, no, null), and null for `micro_tokens`."""
+        if not isinstance(value, Mapping):
+            return value
+        known = dict(value)
+        if "micro_tokens" in known and known["micro_tokens"] is None:
+            del known["micro_tokens"]
+        if "gradient_checkpointing" in known and "checkpoint_layers" not in known:
+            said = known.pop("gradient_checkpointing")
+            if said is not None:
+                known["checkpoint_layers"] = {True: "all", False: 0}.get(said, said)
+        return known
 
 
 LAYOUT_KEYS = frozenset(
@@ -139,6 +168,8 @@ LAYOUT_KEYS = frozenset(
         "trackers",
         "gradient_checkpointing",
         "deterministic",
+        "checkpoint_layers",
+        "offload_checkpoints",
         "fsdp",
     }
 )

@@ -55,6 +55,15 @@ class StepResult:
         """Mean over all supervised tokens of the step."""
         return sum(self.loss_sum.values()) / self.supervised
 
+    def add_up(self, processes: Processes) -> None:
+        """Replace sums and counts by those over all processes."""
+        kinds = sorted(self.loss_sum)
+        numbers = [*(self.loss_sum[kind] for kind in kinds), *(float(self.count[kind]) for kind in kinds)]
+        total = processes.sums([*numbers, self.tokens, self.slots, self.micro_batches])
+        self.loss_sum = dict(zip(kinds, total, strict=False))
+        self.count = {kind: int(value) for kind, value in zip(kinds, total[len(kinds) :], strict=False)}
+        self.tokens, self.slots, self.micro_batches = (int(value) for value in total[-3:])
+
     def per_kind(self) -> dict[str, float]:
         """Mean loss of each kind that carried loss."""
         return {kind: self.loss_sum[kind] / count for kind, count in self.count.items() if count}
@@ -64,8 +73,9 @@ class Stepper:
     """Accumulates the gradient of a step over its micro-batches.
 
     Attributes:
-        micro_tokens: the limit of tokens per forward pass in force; halved when memory runs out.
-        on_halved: called with the new limit.
+        micro_tokens: the limit of tokens per forward pass in force; halved when memory runs out although every layer
+            is checkpointed already.
+        on_smaller: called after either has changed.
         processes: those that share the micro-batches of a step.
         loss_scale: what losses are multiplied by for the backward pass (float16).
         together: every forward pass is one of all processes, since each holds a part of the base.
@@ -76,7 +86,7 @@ class Stepper:
         self.prepared = prepared
         self.settings = settings
         self.micro_tokens = micro_tokens
-        self.on_halved: Any = None
+        self.on_smaller: Callable[[], None] | None = None
         self.processes = Processes()
         self.loss_scale = LossScale(adapted.dtype)
         self.together = False
@@ -102,7 +112,7 @@ class Stepper:
             result = self.gradient(rows, seed=seed)
             trained = list(self.adapted.trainable().values())
             self.processes.add_up(trained)
-            self.processes.add_up_result(result)
+            result.add_up(self.processes)
             self.loss_scale.unscale(trained)
             norm = torch.nn.utils.clip_grad_norm_(trained, self.settings.max_grad_norm).item()
             if math.isfinite(norm):
@@ -141,7 +151,7 @@ class Stepper:
                 self._refuse_to_halve(rows, message)
             if not self.together and self.processes.any(bool(message)):
                 # All lay out the same step, so all must know.
-                self._halve(rows, message or "in another process")
+                self._take_less(rows, message or "in another process")
             elif result is not None:
                 return result
 
@@ -150,16 +160,21 @@ class Stepper:
         sums, counts = np.zeros(len(KINDS)), np.zeros(len(KINDS), np.int64)
         rank, world = self.processes.rank, self.processes.world
         mine = micro_batches[rank::world]
+        every_loss: list[Tensor] = []
         for turn, micro in enumerate(mine):
             torch.manual_seed((seed + (rank + turn * world) * _GOLDEN) % (1 << 63))
             loss, losses = self.forward(micro)
             (loss * (self.loss_scale.value / total)).backward()
-            sums += np.bincount(micro.target_kinds, weights=losses.cpu().numpy(), minlength=len(KINDS))
-            counts += np.bincount(micro.target_kinds, minlength=len(KINDS))
+            every_loss.append(losses)
         if self.together and len(mine) < math.ceil(len(micro_batches) / world):
             # The others compute one more, for which this process has to give its part of every layer.
             loss, _ = self.forward(min(micro_batches, key=lambda micro: micro.ids.size))
             (loss * 0.0).backward()
+        if mine:
+            # One copy at the end of a step: a copy after each pass would keep the GPU waiting for the next.
+            kinds = np.concatenate([micro.target_kinds for micro in mine])
+            sums += np.bincount(kinds, weights=torch.cat(every_loss).cpu().numpy(), minlength=len(KINDS))
+            counts += np.bincount(kinds, minlength=len(KINDS))
         return StepResult(
             {kind: float(sums[number]) for number, kind in enumerate(KINDS) if kind in self.prepared.supervised},
             {kind: int(counts[number]) for number, kind in enumerate(KINDS) if kind in self.prepared.supervised},
@@ -188,8 +203,13 @@ class Stepper:
         targets = torch.from_numpy(micro.targets).to(device)
         return supervised_loss(hidden, head.weight, head.rows, head.ids, targets)
 
-    def dry_run(self, all_rows: Sequence[Sequence[int]]) -> None:
-        """Try the heaviest micro-batch of all steps, so that memory runs out in the first minute or never."""
+    def dry_run(self, all_rows: Sequence[Sequence[int]], *, optimizer_bytes: int = 0) -> None:
+        """Try the heaviest micro-batch of all steps, so that memory runs out in the first minute or never.
+
+        Args:
+            all_rows: of every step.
+            optimizer_bytes: what the optimizer will take in its first step and has not taken yet.
+        """
         lengths = self.prepared.table.lengths
         heaviest = max(
             all_rows, key=lambda rows: (max(lengths[row] for row in rows), sum(lengths[row] for row in rows))
@@ -197,8 +217,13 @@ class Stepper:
 
         def work() -> bool:
             micro = max(self.micro_batches(heaviest), key=lambda micro: (micro.ids.size, max(micro.lengths)))
+            # In later micro-batches of a step the gradients are there from the beginning, and in later steps the
+            # optimizer's state.
+            gradients = sum(parameter.nbytes for parameter in self.adapted.trainable().values())
+            held = torch.empty(gradients + optimizer_bytes, dtype=torch.uint8, device=self.adapted.device)
             loss, _ = self.forward(micro)
             loss.backward()
+            del held
             return True
 
         self._smaller_until_it_fits(heaviest, work)
@@ -217,20 +242,24 @@ class Stepper:
             f"set train.micro_tokens={max(longest, self.micro_tokens // 2)} and give the same command again",
         )
 
-    def _halve(self, rows: Sequence[int], message: str) -> None:
+    def _take_less(self, rows: Sequence[int], message: str) -> None:
+        checkpointing = self.adapted.checkpointing
         longest = max(int(self.prepared.table.lengths[row]) for row in rows)
-        if self.micro_tokens <= longest:
+        if checkpointing.count < checkpointing.layers:
+            checkpointing.set(checkpointing.raised())
+        elif self.micro_tokens > longest:
+            self.micro_tokens = max(longest, self.micro_tokens // 2)
+        else:
             raise TrainError(
                 f"memory ran out on a single row of {longest} tokens ({message})",
                 "training cannot go on; the last checkpoint is kept",
-                "lower train.context, turn train.gradient_checkpointing on, or take a smaller base",
+                "lower train.context, end what else uses this memory, or take a smaller base",
             )
-        self.micro_tokens = max(longest, self.micro_tokens // 2)
         self._forget_gradients()
         if self.adapted.device.type == "cuda":
             torch.cuda.empty_cache()
-        if self.on_halved is not None:
-            self.on_halved(self.micro_tokens)
+        if self.on_smaller is not None:
+            self.on_smaller()
 
 
 def _isolation(adapted: Adapted, micro: MicroBatch) -> dict[str, Any]:
@@ -238,7 +267,8 @@ def _isolation(adapted: Adapted, micro: MicroBatch) -> dict[str, Any]:
     if not micro.packed:
         return {}
     if adapted.by_unsloth:
-        return {"packed_seq_lengths": torch.tensor(micro.lengths, dtype=torch.int32, device=adapted.device)}
+        # On the CPU: unsloth reads them back as a list.
+        return {"packed_seq_lengths": torch.tensor(micro.lengths, dtype=torch.int32)}
     return {"row_layout": RowLayout(micro.lengths, adapted.device)}
 
 

@@ -66,7 +66,9 @@ class Bench:
             base_name="base",
         )
         self.data = prepare(DataSettings(source=str(rows), held_out_percent=0), self.tokenizer, self.options.context)
-        self.stepper = Stepper(self.adapted, self.data, self.options, self.options.micro_tokens or 4096)
+        self.stepper = Stepper(
+            self.adapted, self.data, self.options, 4096 if train.get("micro_tokens") is None else train["micro_tokens"]
+        )
 
     def randomize_adapter(self, seed: int = 1) -> None:
         """Give the adapter weights that matter: a fresh LoRA adds zero."""

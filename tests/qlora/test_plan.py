@@ -11,9 +11,11 @@ import pytest
 import torch
 from factory import row_of, sum_rows, write_jsonl
 
-from qlora import plan as planning
-from qlora.plan import Shape, memory_of, plan
+from qlora.layout import Rows
+from qlora.memory import memory_of
+from qlora.plan import card_plan, plan
 from qlora.settings import QloraSettings
+from qlora.shape import Shape
 
 SEVEN_B = {
     "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -90,7 +92,7 @@ def test_a_7b_shape_in_4_bits_is_planned_below_8_gb_and_a_16_bit_one_is_not(
 ) -> None:
     shape = Shape.of(SEVEN_B, 32024)
     assert shape.linear_parameters == 6_476_005_376  # the published 6.74 billion, less embeddings and norms
-    settings = recipe(base("llama"), rows_file, gradient_checkpointing=True)
+    settings = recipe(base("llama"), rows_file, checkpoint_layers="all")
     packed = memory_of(shape, settings, 4096, 2, on_gpu=True)
     assert 3.2e9 < packed.weights < 3.5e9
     assert packed.total < 8e9
@@ -101,16 +103,18 @@ def test_a_7b_shape_in_4_bits_is_planned_below_8_gb_and_a_16_bit_one_is_not(
 def test_a_gpu_that_is_too_small_gets_the_change_that_would_make_it_fit(
     base: Callable[..., Path], rows_file: Path
 ) -> None:
-    shape = Shape.of(SEVEN_B, 32024)
-    settings = recipe(base("llama"), rows_file, gradient_checkpointing=False)
-    needed = memory_of(shape, settings, 8192, 2, on_gpu=True).total
-    advice = planning._advice(shape, settings, 8192, 2, 7_000_000_000)
-    assert needed > 7_000_000_000
-    assert "gradient_checkpointing=true" in advice
-    assert planning._advice(shape, settings, 8192, 2, 1_000_000_000).startswith("no setting makes it fit")
+    shape, rows = Shape.of(SEVEN_B, 32024), Rows(2048, 40_000)
+    settings = recipe(base("llama"), rows_file, checkpoint_layers=0, micro_tokens=8192)
+    assert card_plan(shape, settings, 48_000_000_000, rows).fits
+    small = card_plan(shape, settings, 12_000_000_000, rows)
+    assert (small.fits, small.advice) == (False, "train.checkpoint_layers=auto")
+    assert card_plan(shape, settings, 8_000_000_000, rows).advice == (
+        "train.micro_tokens=auto train.checkpoint_layers=auto"
+    )
+    assert card_plan(shape, settings, 1_000_000_000, rows).advice.startswith("no setting makes it fit")
 
 
-def test_a_base_that_no_setting_makes_fit_is_cut_over_as_few_gpus_as_hold_it(
+def test_a_base_that_no_setting_makes_fit_is_shared_by_as_few_gpus_as_hold_it(
     base: Callable[..., Path], rows_file: Path
 ) -> None:
     seventy_b = SEVEN_B | {
@@ -124,14 +128,14 @@ def test_a_base_that_no_setting_makes_fit_is_cut_over_as_few_gpus_as_hold_it(
     assert 34e9 < whole.weights < 37e9  # 68.5 billion weights at 0.516 bytes
     assert half.weights == pytest.approx(whole.weights * (1 / 2 + 2 / 80), rel=1e-3)
     assert replace(whole, weights=0) == replace(half, weights=0)
-    advice = planning._advice(shape, settings, 2048, 2, 24_000_000_000)
+    advice = card_plan(shape, settings, 24_000_000_000, Rows(2048, 40_000)).advice
     assert advice.startswith(("2 GPUs", "4 GPUs"))
     assert "train.fsdp=true" in advice
     assert f"--nproc-per-node {advice[0]} " in advice
 
 
 def test_without_a_gpu_the_plan_counts_the_libraries_of_the_process(base: Callable[..., Path], rows_file: Path) -> None:
-    from qlora.setup import peak_memory
+    from qlora.record import peak_memory
 
     planned = plan(recipe(base("llama"), rows_file)).memory
     parts = sum(size for part, size in planned.items() if part != "total")

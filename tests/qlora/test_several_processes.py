@@ -18,7 +18,7 @@ from test_training_run import recipe, run
 
 from qlora import checkpoint
 from qlora.base import choose_backend
-from qlora.processes import is_cut, speaks_for_all
+from qlora.processes import is_sharded, speaks_for_all
 from qlora.settings import LoraSettings, QloraSettings, TrainSettings
 from recipes.cli import main
 from runtime.errors import TrainError
@@ -111,14 +111,14 @@ def test_two_processes_train_what_one_trains(
 ) -> None:
     folder, _ = both
     _, screen = run(settings_of(name, base, rows_file), tmp_path, on_sample=probe)
-    assert "cut " not in screen  # one process alone keeps the base whole, by the same recipe
+    assert "shard " not in screen  # one process alone keeps the base whole, by the same recipe
     assert_same_run(folder / name, tmp_path)
 
 
 def test_a_cut_base_lies_half_in_each_process_and_the_screen_says_so(both: tuple[Path, str]) -> None:
     _, said = both
     quantized = 2 * (64 * (64 + 32 + 32 + 64) + 3 * 64 * 128) // 2
-    assert said.count(f"cut       {quantized / 2e6:.3g} of {quantized / 1e6:.3g} MB of linear weights") == 3
+    assert said.count(f"shard     {quantized / 2e6:.3g} of {quantized / 1e6:.3g} MB of linear weights") == 3
     assert said.count("; 2 processes") == len(VARIANTS)
 
 
@@ -137,7 +137,7 @@ def test_a_killed_process_is_one_error_and_the_run_goes_on_from_its_checkpoint(
     assert code != 0
     assert f"exitcode  : -{signal.SIGKILL.value}" in said
     assert said.count("another of the 2 processes of this run ended before its time") == 1
-    assert "cut " in said  # `accelerate launch --use_fsdp` says it for a recipe that does not
+    assert "shard " in said  # `accelerate launch --use_fsdp` says it for a recipe that does not
     last = checkpoint.latest(tmp_path / "two" / "checkpoints")
     assert last is not None
     assert last.name == "step-5"
@@ -149,13 +149,13 @@ def test_a_killed_process_is_one_error_and_the_run_goes_on_from_its_checkpoint(
 
 
 def test_what_needs_whole_weights_is_refused_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from qlora.setup import refuse_cut
+    from qlora.checks import refuse_sharded
 
     with pytest.raises(TrainError, match=r"set train\.backend=peft, or train\.fsdp=false"):
-        choose_backend("unsloth", cut=True)
-    assert choose_backend("auto", cut=True)[0] == "peft"
+        choose_backend("unsloth", sharded=True)
+    assert choose_backend("auto", sharded=True)[0] == "peft"
     with pytest.raises(TrainError, match=r"set lora\.dora=false or train\.fsdp=false"):
-        refuse_cut(LoraSettings(dora=True))
+        refuse_sharded(LoraSettings(dora=True))
     for world, launcher, key, cut in (
         ("2", "true", None, True),
         ("2", "true", False, False),
@@ -165,7 +165,7 @@ def test_what_needs_whole_weights_is_refused_before_anything_is_loaded(monkeypat
     ):
         monkeypatch.setenv("WORLD_SIZE", world)
         monkeypatch.setenv("ACCELERATE_USE_FSDP", launcher)
-        assert is_cut(TrainSettings(fsdp=key)) is cut
+        assert is_sharded(TrainSettings(fsdp=key)) is cut
 
 
 def test_of_processes_with_one_mistake_one_speaks(

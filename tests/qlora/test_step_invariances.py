@@ -181,23 +181,25 @@ def test_chunked_supervised_loss_equals_the_plain_one_in_value_and_gradient(chun
         torch.testing.assert_close(got, want)
 
 
-def test_memory_that_runs_out_halves_the_micro_batch_and_keeps_the_gradient(model: Any) -> None:
+def test_memory_that_runs_out_checkpoints_more_layers_then_halves_and_keeps_the_gradient(model: Any) -> None:
     expected = model.gradients(ROWS)
-    said: list[int] = []
-    forward = model.stepper.forward
+    stepper, checkpointing = model.stepper, model.adapted.checkpointing
+    said: list[tuple[int, int]] = []
+    forward = stepper.forward
 
     def limited(micro: Any) -> Any:
         if micro.ids.size > 300:
             raise torch.OutOfMemoryError("tried to allocate")
         return forward(micro)
 
-    model.stepper.forward, model.stepper.on_halved = limited, said.append
+    stepper.forward, stepper.on_smaller = limited, lambda: said.append((checkpointing.count, stepper.micro_tokens))
     try:
         after = model.gradients(ROWS)
     finally:
-        del model.stepper.forward
-        model.stepper.micro_tokens, model.stepper.on_halved = 4096, None
-    assert said == [2048, 1024, 512, 256]
+        del stepper.forward
+        stepper.micro_tokens, stepper.on_smaller = 4096, None
+        checkpointing.set(0)
+    assert said == [(1, 4096), (2, 4096), (2, 2048), (2, 1024), (2, 512), (2, 256)]
     assert_same(expected, after)
 
 
@@ -212,6 +214,7 @@ def test_a_row_that_does_not_fit_alone_is_one_clear_error(model: Any) -> None:
     finally:
         del model.stepper.forward
         model.stepper.micro_tokens = 4096
+        model.adapted.checkpointing.set(0)
 
 
 @settings(max_examples=100, deadline=None)

@@ -275,7 +275,7 @@ def test_two_processes_cannot_train_in_one_folder(base: Callable[..., Path], row
         ({"data": {"blocks": "code"}}, None),
         ({"optimizer": "paged_adamw_8bit"}, None),
         ({"optimizer": "paged_adamw_32bit"}, None),
-        ({"context": 4096}, "knows 2048 positions"),
+        ({"context": 4096}, "exceeds max_position_embeddings=2048"),
         ({"context": 16}, "none is left to train on"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
