@@ -29,11 +29,11 @@ class Thresholds(Settings):
 
     merged_kl: float = Field(default=3e-4, gt=0, description="merged model")
     f16_kl: float = Field(default=3e-4, gt=0, description="F16, BF16 and F32 GGUF")
-    f16_top1: float = Field(default=0.995, ge=0, le=1)
+    f16_top1: float = Field(default=0.995, ge=0, le=1, description="equal most likely tokens, F16, BF16 and F32 GGUF")
     quant_kl: float = Field(default=0.05, gt=0, description="5 bits and more")
-    quant_top1: float = Field(default=0.97, ge=0, le=1)
+    quant_top1: float = Field(default=0.97, ge=0, le=1, description="equal most likely tokens, 5 bits and more")
     low_bit_kl: float = Field(default=0.15, gt=0, description="below 5 bits")
-    low_bit_top1: float = Field(default=0.93, ge=0, le=1)
+    low_bit_top1: float = Field(default=0.93, ge=0, le=1, description="equal most likely tokens, below 5 bits")
     solve_drop: float = Field(default=0.01, ge=0, le=1, description="share of problems a type may lose against F16")
 
 

@@ -35,7 +35,9 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(
+        min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run folder and of the exported files"
+    )
     base: str = Field(min_length=1, description="folder or hub id of the base model, or `nano`")
     data: DataSettings
     train: TrainSettings = TrainSettings()

@@ -51,13 +51,16 @@ class EngineSettings(BaseModel):
 class SamplingSettings(BaseModel):
     """How the next token is drawn. Temperature 0 is greedy and ignores the rest."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     temperature: float = Field(default=0.0, ge=0.0, le=10.0)
+    """0: greedy, the most likely token each time."""
     top_k: int = Field(default=0, ge=0)
-    """0: no limit."""
+    """Draw from the K most likely tokens; 0: no limit."""
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Draw from the most likely tokens that have this probability together."""
     min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Draw from tokens with at least this share of the most likely one's probability."""
     repeat_penalty: float = Field(default=1.0, gt=0.0)
     """1.0: off. Applied over the last 64 tokens of the whole solution."""
     seed: int = Field(default=1, ge=1, le=MAX_SEED)
@@ -78,6 +81,7 @@ class SolverSettings(SamplingSettings):
     max_blocks: int = Field(default=32, ge=1)
     """Text and code blocks the model may write (31 of 18,260 correct released solutions need more than 16)."""
     max_block_tokens: int = Field(default=1024, ge=1)
+    """Tokens the model may write in one block."""
     max_tokens: int = Field(default=3072, ge=1)
     """Tokens the model may write in one solution."""
     max_execution_tokens: int = Field(default=1024, ge=16)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recipes.cli.command import Parser, require_training
 from runtime.errors import MathCoderError
@@ -45,10 +46,25 @@ train.fsdp=true (or accelerate launch --use_fsdp) each GPU also holds only a par
         see_also=["plan", "data", "export"],
     )
     add_recipe_arguments(result)
+    result.add_argument("--keys", action=PrintKeys, help="print every key of a recipe with its default, and stop")
     result.add_argument("--out", type=Path, metavar="DIR", help="run folder (default runs/NAME-HASH8, by the settings)")
     result.add_argument("--fresh", action="store_true", help="start over where the folder holds a run already")
     result.add_argument("--json", action="store_true", help="print a summary of the run as JSON on standard output")
     return result
+
+
+class PrintKeys(argparse.Action):
+    """Prints what a recipe may say; like `--help` it needs no RECIPE."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print, and end the command."""
+        from recipes.keys import as_text
+
+        print(as_text())
+        parser.exit()
 
 
 def add_recipe_arguments(parser: Parser) -> None:

@@ -15,7 +15,7 @@ Status = Literal["ok", "error", "timeout", "killed"]
 class Limits(BaseModel):
     """Bounds of one session. They hold whatever the code does; what was cut or lost is announced in the output."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     cell_seconds: float = Field(default=6.0, gt=0, le=86_400)
     """Wall-clock seconds one cell may take; then it is interrupted, half a second later killed. Time for which a busy
