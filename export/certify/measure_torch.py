@@ -6,40 +6,19 @@ The adapter model is loaded by transformers, bitsandbytes and peft as anyone wou
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.merge.nf4 import import_bitsandbytes
 from export.merge.source import Source
 from export.rows import Samples
+from qlora.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     import numpy as np
 
 Progress = Callable[[str, float], None]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bars and banners of third parties while a model loads."""
-    from transformers.utils import logging as transformers_logging
-
-    level = logging.root.manager.disable
-    shown = transformers_logging.is_progress_bar_enabled()
-    logging.disable(logging.WARNING)
-    transformers_logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-        if shown:
-            transformers_logging.enable_progress_bar()
 
 
 def load_adapter_model(source: Source, *, nf4: bool, rows: int) -> Any:
@@ -67,7 +46,7 @@ def load_adapter_model(source: Source, *, nf4: bool, rows: int) -> Any:
             bnb_4bit_use_double_quant=recorded.double_quant,
             bnb_4bit_compute_dtype=torch.float32,
         )
-    with quiet():
+    with quiet_libraries():
         model = AutoModelForCausalLM.from_pretrained(str(source.base), **options)
         if nf4 and options["dtype"] is not torch.float32:
             for parameter in model.parameters():
@@ -115,7 +94,7 @@ def load_merged_model(folder: Path) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with quiet():
+    with quiet_libraries():
         return AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32).eval()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from export.merge.tensors import TensorFolder
+from qlora.quiet import quiet_libraries
 from runtime.errors import ModelError
 
 if TYPE_CHECKING:
@@ -82,17 +82,13 @@ def import_bitsandbytes() -> Any:
     Raises:
         ModelError: it is not installed.
     """
-    root = logging.getLogger()
-    level = root.manager.disable
-    logging.disable(logging.WARNING)
     try:
-        import bitsandbytes
+        with quiet_libraries():
+            import bitsandbytes
     except ImportError as error:
         raise ModelError(
             "bitsandbytes is not installed",
             "the 4-bit base cannot be reproduced",
             "pip install 'mathcoder-toolkit[train]', or merge into the 16-bit base with merge_into=16bit",
         ) from error
-    finally:
-        logging.disable(level)
     return bitsandbytes

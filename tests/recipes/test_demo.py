@@ -64,7 +64,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="was not written by the demo"):
         _clear(tmp_path)
     assert (tmp_path / "thesis.tex").exists()
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="was not written by the demo"):
         demo(tmp_path, fast=True)
 
 
