@@ -120,12 +120,6 @@ def test_a_shifted_mask_and_loss_on_everything_would_be_noticed(
 
     monkeypatch.setattr("qlora.packing.supervised_mask", shifted)
     assert pairs_of_batch(made, packed=packed) != pairs_of_rows(made)
-    options = made.stepper.settings
-    made.stepper.settings = options.model_copy(update={"packing": packed})
-    try:
-        assert abs(made.stepper.gradient(list(range(len(ROWS)))).loss - reference_loss(made)) > 1e-3
-    finally:
-        made.stepper.settings = options
 
 
 def test_targets_moved_by_one_position_would_be_noticed(made: Any) -> None:
