@@ -8,6 +8,7 @@ from runtime.grade.comparing.shapes import same
 from runtime.grade.comparing.values import context
 from runtime.grade.reading.nodes import Answer
 from runtime.grade.reading.reader import read
+from runtime.grade.reading.sentences import stated
 from runtime.grade.reading.spelling import canonical, clean
 from runtime.grade.strict import strict_equal
 
@@ -62,7 +63,11 @@ def _decide(prediction: str, gold: str, lenient: bool) -> bool:
         return False
     if canonical(left) == canonical(right) or prediction.strip() == gold.strip():
         return True
-    return any(same(one, other, lenient=lenient) for one in _cached_read(left) for other in _cached_read(right))
+    if any(same(one, other, lenient=lenient) for one in _cached_read(left) for other in _cached_read(right)):
+        return True
+    # A prediction may be the sentence that states it.
+    value = stated(prediction)
+    return value is not None and value != prediction and clean(value) != left and _decide(value, gold, lenient)
 
 
 @functools.lru_cache(maxsize=8192)

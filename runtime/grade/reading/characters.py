@@ -18,7 +18,8 @@ _CHARACTERS = {
     "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
     "⌈": r"\lceil ", "⌉": r"\rceil ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℚ": r"\mathbb{Q}", "ℕ": r"\mathbb{N}",
     "ℂ": r"\mathbb{C}", "∑": r"\sum ", "∏": r"\prod ", "∫": r"\int ", "√": r"\sqrt ", "∛": r"\sqrt[3]",
-    "∜": r"\sqrt[4]", "、": ",", "\u2009": r"\,", "\u202f": r"\,", "\u00a0": "~",
+    "∜": r"\sqrt[4]", "、": ",", "\u2009": r"\,", "\u202f": r"\,", "\u00a0": "~", "\u066c": ",",
+    "₹": r"\inr ", "¥": r"\jpy ",
 }  # fmt: skip
 _GREEK = dict(
     zip(

@@ -10,6 +10,7 @@ import re
 _MARKDOWN = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
+        (r"^\s*(?:\*\s+(?=\S)|-\s+(?=[*_`]))", ""),
         (r"`+", " "),
         (r"^\s*(?:#{1,6}|>(?=\s*[-\d$\\*(]))\s*", ""),
         # Emphasis; `2**3` is a power: a digit, letter or bracket touches the stars outside.
@@ -17,8 +18,10 @@ _MARKDOWN = [
         (r"(^|[:=]\s?|[a-z]{2}\s)\*(?=[^\s*])([^*]{1,200})\*(?![\w([{\\*])", r"\1\2"),
         (r"(?<!\w)__(?=[^\s_])([^_]{1,200})__(?!\w)", r"\1"),
         (r"(^|[:=]\s?|[a-z]{2}\s)_(?=[^\s_])([^_]{1,200})_(?=[.\s]|$)", r"\1\2"),
-        (r"^\*\s+(?=\S)", ""),
-        (r"<(b|i|u|em|strong|code|span|p)>([^<>]{0,200})</\1>", r"\2"),
+        (r"^[\u2190-\u21ff\u2234\u2600-\u27bf\u27f6\U0001f000-\U0001faff\ufe0f\s]+|^[=-]>\s*", ""),
+        (r"[\u25a0\u25a1\u220e\u2600-\u27bf\U0001f000-\U0001faff\ufe0f\s]+$", ""),
+        (r"^([\"'])([^\"']{1,200})\1[.,]?$", r"\2"),
+        (r"<(b|i|u|em|strong|code|span|p|div|answer)>([^<>]{0,200})</\1>", r"\2"),
     ]
 ]
 _SIZES = (
@@ -35,13 +38,16 @@ _LATEX = [
         (r"(?<=\d)\\(?:mathrm|text|rm)\s?\{\s?[eE]\s?\}(?=[-+]?\d)", "e"),
         (r"\\(?:kern|mkern|hskip|mskip)\s*-?[\d.]{1,9}\s*(?:pt|em|ex|mm|cm|mu)", " "),
         (rf"\\(?:{'|'.join(_SIZES)})(?![A-Za-z])", " "),
-        (r"^\s*(?:\\(?:therefore|implies|Rightarrow|Longrightarrow|rightarrow|iff)(?![A-Za-z])|[⇒∴→⟹]|[=-]>)\s*", ""),
-        (r"\s*(?:\\(?:blacksquare|square|Box|qed|checkmark)(?![A-Za-z])|[■□∎✓✅])\s*$", ""),
+        (r"^\s*(?:\\(?:therefore|implies|Rightarrow|Longrightarrow|rightarrow|iff)(?![A-Za-z]))\s*", ""),
+        (r"\s*(?:\\(?:blacksquare|square|Box|qed|checkmark)(?![A-Za-z]))\s*$", ""),
+        (r"\\math(?:open|close)\s?\{\}|\\rule\s?\{[^{}]{0,20}\}\s?\{[^{}]{0,20}\}", " "),
+        (r"\\mathrm\s+([ei])(?![A-Za-z])", r"{\1}"),
     ]
 ]
 _ALIGNED = re.compile(rf"\\(?:begin|end)\{{{_ENVIRONMENTS}\}}")
 _BOLD = (
-    "bm|boldsymbol|pmb|mathbf|mathit|mathsf|mathtt|mathnormal|underline|uline|underbar|ensuremath|emph|textbf|textit"
+    "bm|boldsymbol|pmb|mathbf|mathit|mathsf|mathtt|mathnormal|mathcal|mathord|mathrel|mathbin|mathpunct|smash|underline|"
+    "uline|underbar|ensuremath|emph|textbf|textit"
 )
 _UPRIGHT = "mathrm|textrm|textsf|texttt|textsc|textup|textnormal|mbox|hbox|text"
 _POWER_OF_UNIT = re.compile(rf"(\\(?:{_UPRIGHT})\s*\{{[^{{}}]{{0,60}})\^\{{(-?\w)\}}(?=[^{{}}]{{0,60}}\}})")
@@ -79,7 +85,7 @@ def _font(match: re.Match[str]) -> str:
     if _PLAIN_NUMBER.fullmatch(inner):
         return f" {inner} " if content != inner else inner
     upright = command in _UPRIGHT.split("|")
-    if upright and ((inner in ("e", "i") and command == "mathrm") or re.fullmatch(r"\\[A-Za-z]+", inner)):
+    if upright and ((inner in ("e", "i", "j") and command == "mathrm") or re.fullmatch(r"\\[A-Za-z]+", inner)):
         return f"{{{inner}}}"
     if not upright and not _WORD.search(inner):
         return f"{{{content}}}"

@@ -10,8 +10,8 @@ _NAME = re.compile(
     # x, x_1, AB, f(x), f'(x), f^{-1}(x), P(3), f(x,y), f(10)
     r"[A-Za-z]+(_\{?\\?[\w+,-]+\}?)?'{0,2}(\^\{?-1\}?)?(\((?:[a-z]|-?\d+(?:\.\d+)?)(,(?:[a-z]|-?\d+(?:\.\d+)?))*\))?'?"
     r"|\([a-z](,[a-z])+\)|\\frac\{?(?:d|\\partial)\^?2?[a-z]\}?\{(?:d|\\partial)[a-z]\^?2?\}"
-    r"|m?\\angle\{?[A-Z]{1,3}\}?|(?:\\triangle)?\[?[A-Z]{2,6}\]?|\|[A-Z]{2}\|"
-    r"|\\(?:overline|hat|bar|vec|tilde|overrightarrow|widehat|overarc)\{?[A-Za-z]{1,3}\}?(_\w)?|\{[A-Za-z]\}"
+    r"|sigma\^2|m?\\angle\{?[A-Z]{1,3}\}?|(?:\\triangle)?\[?[A-Z]{2,6}\]?|\|[A-Z]{2}\|"
+    r"|\\(?:overline|hat|bar|vec|tilde|overrightarrow|widehat|overarc|d?dot)\{?[A-Za-z]{1,3}\}?(_\w)?|\{[A-Za-z]\}"
     # The sine of an angle; a probability, an expectation, a function of anything.
     r"|(?:sin|cos|tan|cot|sec|csc)\{?(?:[A-Z]|\\?angle[A-Z]{1,3}|theta|alpha|beta|gamma|phi)\}?"
     r"|\(f\\circg\)\(.{1,40}\)"
@@ -27,6 +27,8 @@ def assigned_name(side: list[Token]) -> str | None:
     text = "".join(token.text for token in side)
     if side and _NAME.fullmatch(text):
         return text if len(text) <= 48 else None
+    if side and side[0].text in (r"\lim", r"\int") and len(text) <= 60:
+        return text
     opened = _OF.match(text)
     if opened and len(text) <= 60 and _spans(text[opened.end() - 1 :]):
         return text

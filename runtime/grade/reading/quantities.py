@@ -10,7 +10,7 @@ from runtime.grade.reading.nodes import Answer, Call, Number, Scalar, Unreadable
 from runtime.grade.reading.tokens import Token
 from runtime.grade.reading.units import MAGNITUDES, SHORT, canonical_unit, conversion
 
-_CURRENCIES = {r"\usd": "usd", r"\eur": "eur", r"\gbp": "gbp"}
+_CURRENCIES = {r"\usd": "usd", r"\eur": "eur", r"\gbp": "gbp", r"\inr": "inr", r"\jpy": "jpy"}
 
 
 def compound(items: tuple[Answer, ...]) -> Scalar | None:

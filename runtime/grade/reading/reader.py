@@ -63,9 +63,9 @@ def read(cleaned: str) -> list[Answer]:
     texts += [] if _ZERO_GROUP.search(cleaned) and texts and texts[0] != cleaned else [cleaned]
     if r"\approx" in cleaned:
         texts = [part.strip() for text in texts for part in text.split(r"\approx")]
-    if re.search(r"\*\s*I\b", cleaned):
+    if re.search(r"(?:\*\s*|\d)I\b", cleaned):
         # Sympy's imaginary unit, or somebody's current.
-        texts += [re.sub(r"\bI\b", "i", text) for text in texts]
+        texts += [re.sub(r"(?<![A-Za-z\\])I\b", "i", text) for text in texts]
     if _COMPLEX_J.fullmatch(cleaned) and "j" in cleaned:
         texts += [re.sub(r"(?<![A-Za-z\\])j(?![A-Za-z])", "i", text) for text in texts]
     if len(run := _SPACED_RUN.findall(cleaned)) == 1 and not re.search(r"\d", cleaned.replace(run[0], "", 1)):

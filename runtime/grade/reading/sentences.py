@@ -34,13 +34,14 @@ _FILLER = re.compile(
     re.IGNORECASE,
 )
 _NOT_STATED = re.compile(
-    r"\b(?:not|never|cannot|isn|doesn|wasn|aren|can't|won't|unknown|unclear|impossible|neither|nor|maybe|perhaps|might)\b"
+    r"\b(?:not|never|cannot|isn|doesn|wasn|aren|can't|won't|unknown|unclear|impossible|neither|nor|maybe|perhaps|might|whether)\b"
     r"|n't\b|\?",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
     r"(?:now|let|let's|suppose|assume|if|first|next|compute|calculate|find|consider|given|since|because|when|while|to|"
-    r"we (?:need|have to|must|want|will|can|should)|i (?:need|will|have to)|note|recall|step|solve|using|use|where)\b",
+    r"we (?:need|have to|must|want|will|can|should|know)|i (?:need|will|have to)|note|recall|step|"
+    r"solve|using|use|where)\b",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
@@ -50,12 +51,12 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _VERB = re.compile(
-    r"\b(?:is|are|was|were|equals?|has|have|had|costs?|gets?|got|makes?|made|earns?|earned|needs?|needed|takes?|took|"
+    r"(?:\b(?:it|that|there|he|she)'s|\b(?:is|are|was|were|equals?|has|have|had|costs?|gets?|got|makes?|made|earns?|earned|needs?|needed|takes?|took|"
     r"spends?|spent|saves?|saved|pays?|paid|sells?|sold|buys?|bought|gives?|gave|leaves|left|remains?|owns?|uses?|used|"
     r"weighs?|covers?|contains?|holds?|receives?|received|reads?|runs?|ran|walks?|walked|travels?|travell?ed|ate|eats?|"
     r"becomes?|totals?|works?|worked|drives?|drove|bakes?|baked|collects?|collected|loses?|lost|keeps?|kept|sees?|saw|"
     r"grows?|grew|drinks?|drank|ends? up|comes? to|amounts? to|will be|would be|must be|should be|arrives?|arrived|"
-    r"starts?|started|begins?|began|ends?|ended|finish(?:es|ed)?|lasts?|measures?)\b",
+    r"starts?|started|begins?|began|ends?|ended|finish(?:es|ed)?|lasts?|measures?))\b",
     re.IGNORECASE,
 )
 _NUMERAL = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
@@ -63,16 +64,34 @@ _NUMBER = re.compile(
     rf"{_SPAN}|\d{{1,2}}:\d\d(?:\s?[ap]\.?m\b\.?)?"
     rf"|(?<![\w.,])[-+]?[$€£]?\s?{_NUMERAL}(?:\s\d+/\d+|\s?/\s?\d+|:\d+)?(?:\s?\\?%)?(?![\w]*\d)(?!(?:st|nd|rd|th)\b)"
 )
+_OPTION = re.compile(
+    r"(?:\b(?:option|choice|answer)\s+\(?|\()([A-J])\)?\s+is\s+(?:the\s+)?(?:correct|right|answer)\b", re.IGNORECASE
+)
 _UNLIKE = re.compile(r"\b(?:than|least|most|between|every|each|per|out of|step|case|part|equation|number of)\s*$", re.I)
-_ENGLISH = re.compile(r"(?<![\\A-Za-z])(?!(?:and|or|to|cm|mm|km|pm|am|ln|log|sin|cos|tan|sqrt|pi)\b)[A-Za-z]{2,}")
+_ENGLISH = re.compile(
+    r"(?<![\\A-Za-z])(?!(?:and|arc\w+|sin|cos|tan|cot|sec|csc|log|exp|lcm|gcd|max|min|mod|sqrt|abc|xyz)\b)"
+    r"(?:[A-Za-z]{3,}|(?:so|is|it|we|he|of|in|at|by|an|be|as|my|if|no|on|do|up|us|am)\b)",
+    re.IGNORECASE,
+)
+_QUALIFIER = re.compile(
+    r"(?:(?:at|about|approximately|roughly|exactly|only|now|still|also|therefore|thus|simply|just|equal to|given by)\b"
+    r"[:,]?\s{0,3}){1,3}",
+    re.IGNORECASE,
+)
 _BECAUSE = re.compile(
     r"\s*(?:,?\s(?:because|since|as (?:we|it|the)|which|where|when|so|for the|in (?:total|all)|if)\b|;).*",
     re.DOTALL | re.I,
 )
 _GLUED = re.compile(r"(?<![\\A-Za-z_{])[A-Za-z]?[a-z]+\d|\d(?:we|the|so|then|that)\b")
 _KEEPS_DIGITS = re.compile(r"(?:sqrt|log|ln|sin|cos|tan|pi|base|cm|mm|km|ft|yd|mi|in|x|y|z|theta|alpha|beta|v)\d?")
+_FUNCTION_WORD = re.compile(
+    r"(?<![A-Za-z])(?:so|we|the|is|then|that|thus|has|have|it|this|there|she|he|they)(?![A-Za-z])", re.IGNORECASE
+)
+_WORK = re.compile(
+    r"(?:(?:now|first|next|so|then),?\s)?(?:let's|let us|we (?:need|have to|must|want to|will)|suppose|assume)\s", re.I
+)
 _CUT_OFF = re.compile(
-    r"(?:^|\s)(?:the|an|is|are|was|were|of|and|so|to|that|we|with|for|by|then|has|have|will|if|because|where|equals|from|"
+    r"(?:^|\s)(?:the|an|is|are|was|were|of|and|so|to|that|we|with|for|by|then|has|have|will|if|or|either|because|where|equals|from|"
     r"at|than|our|their|its|get|let|let's|now|thus|hence|therefore)$|(?:[=+*/^_<,(\[{&-]|\\(?:cdot|times|frac|sqrt))$",
     re.IGNORECASE,
 )
@@ -136,20 +155,35 @@ def _announced(text: str) -> str | None:
 def _closing(text: str) -> str | None:
     """The value of the last sentence that is no courtesy."""
     sentences = [sentence.strip() for sentence in _SENTENCE_END.split(text) if sentence.strip()]
-    ends = [match.group() for match in _SENTENCE_END.finditer(text)]
     while len(sentences) > 1 and _FILLER.match(sentences[-1]):
         sentences.pop()
-    if not sentences or (ends and ends[-1] == "?" and text.rstrip().endswith("?")):
+    if not sentences or text.rstrip().endswith("?"):
         return None
     sentence = sentences[-1]
-    if not _ENGLISH.search(sentence) or len(sentence) > 400:
+    # Mathematics that is opened and never closed is cut off.
+    if not _ENGLISH.search(text) or len(sentence) > 400 or _is_glued(sentence) or re.search(r"\\[\[(]", text[-220:]):
         return None
+    chosen = _OPTION.search(sentence)
+    if chosen:
+        return chosen[1]
     sentence = sentence[_lead(sentence) :]
     if _NOT_STATED.search(sentence) or _GOES_ON.match(sentence):
         return None
-    if re.fullmatch(rf"{_SPAN}[.,]?", sentence):
-        return sentence
+    if not _ENGLISH.search(sentence):
+        # A line of mathematics at the end of prose; a system of equations has several.
+        return None if len(sentences) > 1 and _is_equation(sentences[-2]) else _of_line(sentence)
     return _of_equation(sentence) or _of_statement(sentence)
+
+
+def _is_equation(sentence: str) -> bool:
+    return "=" in sentence and not _ENGLISH.search(sentence)
+
+
+def _of_line(line: str) -> str | None:
+    line = line.strip(" :")
+    if re.fullmatch(_SPAN, line) or _NUMBER.fullmatch(line):
+        return line
+    return _of_span(line).strip(" =") if "=" in line else None
 
 
 def _lead(sentence: str) -> int:
@@ -178,7 +212,7 @@ def _of_statement(sentence: str) -> str | None:
     verbs = list(_VERB.finditer(sentence))
     if not verbs:
         return None
-    rest = sentence[verbs[-1].end() :].strip(" :,")
+    rest = _QUALIFIER.sub("", sentence[verbs[-1].end() :].strip(" :,"))
     before = sentence[: verbs[-1].start()]
     if re.search(rf"(?:is|are|was|equals|=)\s+(?:{_NUMBER.pattern})", before):
         return None  # x is 5 and y is 3
@@ -221,6 +255,13 @@ def is_broken(text: str) -> bool:
         return True
     if _CUT_OFF.search(text.rstrip(" .:")) and len(text) > 1:
         return True
-    if len(re.findall(r"(?<!\S)[A-Za-z]{2,}", text)) < 2:
+    if _WORK.match(text) or not re.search(r"\w|[^\x00-\x7f]", text) or re.search(r"\\f?boxed\s*$", text):
+        return True
+    return _is_glued(text)
+
+
+def _is_glued(text: str) -> bool:
+    """Whether a sentence has words and digits run together; `3and5` and `2hours30minutes` only lost their spaces."""
+    if not _FUNCTION_WORD.search(text):
         return False
     return any(not _KEEPS_DIGITS.fullmatch(match.group()) for match in _GLUED.finditer(text))

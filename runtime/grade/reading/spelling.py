@@ -38,7 +38,7 @@ _SUBSTITUTIONS = [
         (r"&gt;", ">"),
         (r"<=", r"\\le "),
         (r">=", r"\\ge "),
-        (r"\\neq(?![a-zA-Z])|!=", r"\\ne "),
+        (r"\\neq(?![a-zA-Z])|(?<![\d)])!=", r"\\ne "),
         (r"\*\*", "^"),
         (r"\^\s?\{\s?\\prime\s?\}|\^\s?\\prime(?![a-zA-Z])", "'"),
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\degree(?![a-zA-Z])", r"\\deg "),
@@ -82,17 +82,22 @@ _LEADING_EQUALS = re.compile(r"^(?:=|:)\s*(?=\S)")
 _HALF_ROW_BREAK = re.compile(r"(?<!\\)\\(?=\s*(?:[-+\d.]|$))")
 _ANNOUNCED = re.compile(
     rf"^(?:(?:so|thus|hence|therefore|finally),?\s{{1,3}})?(?:\\text\s*\{{\s*(?:{ANNOUNCED})\}}"
-    rf"|{ANNOUNCED}|(?:result|solution|value|total|output)\s?:\s?(?=[-\d\\$(]))",
+    rf"|{ANNOUNCED}|(?:result|solution|value|total|output)\s?:\s?(?=[-\d\\$(])"
+    r"|(?:so|thus|hence|therefore|finally),?\s(?=[-\d\\$(]|[A-Za-z]\s?=))",
     re.IGNORECASE,
 )
 _COURTESY = re.compile(r"\.?\s?I hope (?:it|this) is correct\.?$")
-_INTEGER = r"\\in\s?\\mathbb\s?\{?\s?Z\s?\}?|\\in Z\b|\\text\s?\{[^{}]{0,12}integer\s?\}|is (?:an|any) integer"
+_INTEGER = r"\\in\s?(?:\\mathbb\s?)?\{?\s?Z\s?\}?(?![A-Za-z])|\\text\s?\{[^{}]{0,12}integer\s?\}|is (?:an|any) integer"
 _ANY_INTEGER = re.compile(
     r"(?<=\S)\s?[,;]?\s?\(?\s?(?:(?:\\text\s?\{\s?(?:,?\s?(?:where|for|with|any|all|some|every|integers?)\s?){1,4}\}"
-    rf"|(?:(?:where|for|with|any|all|some|every)\s){{1,3}})\s?)?(?:[A-Za-z]\s?(?:{_INTEGER})|integers?\s[A-Za-z])\s?\)?\.?$"
+    rf"|(?:(?:where|for|with|any|all|some|every)\s){{1,3}})\s?)?(?:(?:\\forall\s?)?[A-Za-z]\s?(?:{_INTEGER})|integers?\s[A-Za-z])\s?\)?\.?$"
     r"|(?<=\S)\s?,?\s?\\text\s?\{[^{}]{0,20}\binteger\s?\}\s?[A-Za-z]$"
 )
-_THIN = r"(?:,\s?(?:\\!\s?)+|\{,\}\s?(?:\\!\s?)*|\\text\{,\}|(?:\\[,;: >]|~)\s?|\{\\[,;:]\}|\\_|')"
+_FAMILY = re.compile(
+    r"^\\\{\s?([^{}|]{1,9}(?:[^|]{0,200}?))\s?(?:\\mid|\||:)\s?[A-Za-z]\s?\\in\s?(?:\\mathbb\s?)?\{?\s?Z\s?\}?\s?\\\}$"
+)
+_COUNTED = re.compile(r"(?<=\S)\s?[,;]\s?\(?[A-Za-z]\s?=\s?0,\s?\\pm\s?1,.{0,30}?(?:\\[lc]?dots|\.\.\.)\)?$")
+_THIN = r"(?:,\s?(?:\\!\s?)+|\{,\}\s?(?:\\[!,]\s?)*|\\(?:text|mathord|mbox)\{,\}|(?:\\[,;: >]|~)\s?|\{\\[,;:]\}|\\_|')"
 _THIN_THOUSANDS = re.compile(rf"(?<![\d.])\d{{1,3}}(?:{_THIN}\d{{3}})+(?!\d)")
 _DECIMAL_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{\s*(\d{1,40})\s*\}|(\d))")
@@ -113,7 +118,7 @@ def clean(text: str) -> str:
         text = paired.group(1)
     text = _THIN_THOUSANDS.sub(lambda match: re.sub(r"\D", "", match.group()), text)
     text = _DECIMAL_COMMA.sub(".", text)
-    text = text.replace(r"\$", r"\usd ")
+    text = re.sub(r"\bUS(?=\\?\$)", "", text).replace(r"\$", r"\usd ")
     if text.count("$") == 1:
         text = re.sub(r"\$(?=\s*-?[\d.])", r"\\usd ", text)
     text = text.replace("$", " ")
@@ -127,7 +132,7 @@ def clean(text: str) -> str:
     if "matrix" not in text and "cases" not in text:
         text = _HALF_ROW_BREAK.sub("", text)
     text = " ".join(text.split())
-    text = _ANY_INTEGER.sub("", text)
+    text = _COUNTED.sub("", _FAMILY.sub(r"\1", _ANY_INTEGER.sub("", text)))
     text = _LEADING_EQUALS.sub("", _ANNOUNCED.sub("", text))
     while text.endswith("\\") and not text.endswith("\\\\end"):
         text = text[:-1].rstrip()

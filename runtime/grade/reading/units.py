@@ -37,6 +37,8 @@ _ALIASES = {
     "cent": "cents ¢",
     "eur": "euro euros €",
     "gbp": "£",
+    "inr": "rupee rupees Rs",
+    "jpy": "yen",
     "degree": "degrees deg",
     "am": "a.m. AM",
     "pm": "p.m. PM",

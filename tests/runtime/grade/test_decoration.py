@@ -41,6 +41,19 @@ MARKDOWN = [
     ("**2, 3**", "3, 2"),
     ("**(C)**", "C"),
     ("**Tuesday**", "Tuesday"),
+    ("- **42**", "42"),
+    ("✅ 42", "42"),
+    ("42 ✅", "42"),
+    ("→ 42", "42"),
+    ("=> 42", "42"),
+    ('"42"', "42"),
+    ("<answer>42</answer>", "42"),
+    ("Thus, 42", "42"),
+    ("The total is 42.", "42"),
+    ("She has 42 apples left.", "42"),
+    ("So 6*7 = 42.", "42"),
+    ("US$42", "42"),
+    ("₹42", "42"),
     ("<b>42</b>", "42"),
     ("<strong>42</strong>", "42"),
     ("> 42", "42"),
@@ -144,6 +157,10 @@ FONTS = [
     (r"\begin{aligned} x &= 7 \end{aligned}", "7"),
     (r"\begin{align*} x &= 7 \\ y &= 3 \end{align*}", "x=7, y=3"),
     (r"{7}", "7"),
+    (r"\mathcal{7}", "7"),
+    (r"\mathord{7}", "7"),
+    (r"\mathrm e^2", "e^2"),
+    (r"3+4\mathrm{j}", "3+4i"),
 ]
 NAMES = [
     (r"P(B) = \frac{2}{7}", r"\frac27"),
@@ -167,6 +184,10 @@ NAMES = [
     (r"f(g(2)) = 5", "5"),
     (r"(f \circ g)(2) = 5", "5"),
     (r"a_{n+1} = 12", "12"),
+    (r"\sigma^2 = 12", "12"),
+    (r"\lim_{x \to 0} f(x) = 12", "12"),
+    (r"5! = 120", "120"),
+    ("5!=120", "120"),
     (r"x_{\max} = 12", "12"),
     (r"\angle ABC = 40^\circ", "40"),
     (r"[ABC] = 24", "24"),
@@ -196,6 +217,9 @@ INTEGERS = [
     (r"\frac{k\pi}{2}", r"\frac{n\pi}{2}"),
     (r"45^\circ + 180^\circ k", r"45^\circ + 180^\circ n"),
     (r"2k\pi", r"2n\pi"),
+    (r"\frac{\pi}{3}+k\pi, \forall k \in \mathbf{Z}", r"\frac{\pi}{3}+n\pi"),
+    (r"\{\frac{\pi}{3}+k\pi \mid k \in \mathbb{Z}\}", r"\frac{\pi}{3}+n\pi"),
+    (r"\frac{\pi}{3}+k\pi, k = 0, \pm 1, \pm 2, \ldots", r"\frac{\pi}{3}+n\pi"),
 ]
 COMPLEX = [
     ("5+6j", "5+6i"),
@@ -243,6 +267,9 @@ DIFFERENT = [
     ("3i+4j", "3i+4i"),
     ("a+6j", "a+6i"),
     ("jk", "ik"),
+    ("She has less than 42 apples.", "42"),
+    ("It is not 42.", "42"),
+    ("x is 5 and y is 42", "42"),
 ]
 
 
@@ -257,3 +284,8 @@ def test_an_answer_in_other_clothes_is_the_same(prediction: str, gold: str) -> N
 def test_clothes_do_not_make_another_answer_equal(prediction: str, gold: str) -> None:
     assert equivalent(prediction, gold) is False
     assert equivalent(gold, prediction) is False
+
+
+def test_a_prediction_may_be_a_sentence_and_a_gold_that_is_one_asks_for_words() -> None:
+    assert equivalent("She has 42 apples left.", "42") is True
+    assert equivalent("42", "She has 42 apples left.") is False
