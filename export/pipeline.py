@@ -277,7 +277,7 @@ def _conclude(job: Job, certificate: dict[str, Any] | None, clock: Clock) -> Exp
         clock.say("[yellow]no certificate:[/] none was asked for (certify.rows is 0)")
     else:
         clock.say("[yellow]no certificate:[/] there are no held-out rows to compare on (set export.held_out)")
-    context = int(read_gguf(next(iter(summary.files.values()))).parameter("context_length") or 2048)
+    context = read_gguf(next(iter(summary.files.values()))).context or 2048
     write_card(job.source, summary.files, job.out, certificate, context)
     for name, file in summary.files.items():
         clock.say(f"{file}  [dim]{name}, {_size(file.stat().st_size)}[/]")

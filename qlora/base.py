@@ -16,6 +16,7 @@ from qlora.out_of_memory import is_out_of_memory
 from qlora.quiet import quiet_libraries
 from qlora.settings import Backend, TrainSettings
 from qlora.tokens import add_control_tokens, segment_tokenizer
+from qlora.weights import weight_files
 from runtime.errors import InputError, MathCoderError, ModelError, TrainError
 from runtime.files import fetch, sha256_file
 
@@ -45,10 +46,7 @@ class BaseModel:
     @property
     def weight_files(self) -> list[Path]:
         """The safetensors files that hold its weights."""
-        index = self.path / "model.safetensors.index.json"
-        if index.is_file():
-            return [self.path / name for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
-        return [self.path / "model.safetensors"]
+        return weight_files(self.path)
 
     def sha256(self) -> str:
         """Of the weight file, or of the hashes of all weight files in the order of their names."""
@@ -124,9 +122,7 @@ def _check(base: BaseModel, *, untested: bool) -> None:
             "NF4 cannot be put on top of it",
             "use the base in 16 bits, or one quantized to NF4 by bitsandbytes",
         )
-    missing = [file.name for file in base.weight_files if not file.is_file()]
-    if missing:
-        raise ModelError(f"{base.path} lacks {', '.join(missing)}", "the base cannot be loaded", "fetch it again")
+    weight_files(base.path)
 
 
 def choose_backend(requested: Backend, *, sharded: bool = False) -> tuple[str, str]:

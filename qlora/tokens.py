@@ -16,6 +16,20 @@ from typing import Any
 from runtime.errors import ModelError
 from runtime.lce import CONTROL_TOKENS, Segment
 
+UNLEARNED = 1.0
+"""Mean loss of the control tokens, in nats, above which a model does not know when to open and end blocks. A choice at
+random between the two or three that may come costs less; after some hundred rows of training it is below 0.1."""
+
+
+def unlearned(control_loss: float | None) -> str | None:
+    """What a mean loss of the control tokens says about a model that did not learn them; None where it did."""
+    if control_loss is None or control_loss <= UNLEARNED:
+        return None
+    return (
+        f"the control tokens were not learned (loss {control_loss:.1f}, below 0.1 is usual), so the model will not "
+        "open or end its blocks; train longer, on more rows or for more steps"
+    )
+
 
 class SegmentTokenizer:
     """Token ids of segments, for one tokenizer at one size of its vocabulary.

@@ -1,4 +1,4 @@
-"""Tiny shapes of the tested architectures that show, in two layers, what each has of its own."""
+"""Tiny shapes of the tested architectures that show, in a few layers, what each has of its own."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ SHAPES: dict[str, dict[str, Any]] = {
     "granite": {
         "logits_scaling": 4.0, "embedding_multiplier": 3.0, "residual_multiplier": 0.4, "attention_multiplier": 0.2,
     },
+    # llama.cpp knows which of their layers slide by the number of the layer: all but every sixth, and every fourth.
     "gemma3_text": {
-        **_SLIDING, "head_dim": 16, "query_pre_attn_scalar": 16, "pad_token_id": None, "tie_word_embeddings": True,
+        "num_hidden_layers": 6, "sliding_window": 16, "head_dim": 16, "query_pre_attn_scalar": 16,
+        "pad_token_id": None, "tie_word_embeddings": True,
     },
     "cohere2": {
-        **_SLIDING, "logit_scale": 0.25, "rotary_pct": 1.0, "pad_token_id": None, "tie_word_embeddings": True,
+        "num_hidden_layers": 4, "sliding_window": 16, "logit_scale": 0.25, "rotary_pct": 1.0, "pad_token_id": None,
+        "tie_word_embeddings": True,
     },
 }  # fmt: skip
 """By transformers' `model_type`: what is set besides the common sizes."""

@@ -7,6 +7,7 @@ nothing is wrong with what it was made from; whatever fails is written down with
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from export.merge.source import fast_hash
 from export.plan import BITS, available_memory
 from export.rows import Samples, read_samples
 from export.settings import CertifySettings, Thresholds
+from qlora.tokens import unlearned
 from runtime.errors import ExportError
 from runtime.files import write_text
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 ADAPTER, BASE, OTHER_BASE, MERGED = "adapter model", "base without adapter", "adapter on the other base", "merged model"
 _LOW_BITS = 5.0
+_FEW_ROWS = 8
 _SMALL = 50_000_000
 
 
@@ -209,6 +212,20 @@ class Certifier:
                 entry["certified"] = not reasons
                 entry["reasons"] = reasons
 
+    def _warnings(self, samples: Samples) -> list[str]:
+        """What the figures, right as they are, do not say."""
+        warnings = []
+        if (rows := len(samples.rows)) < _FEW_ROWS:
+            warnings.append(
+                f"only {rows} held-out row{'s were' if rows > 1 else ' was'} compared: a fault that shows in others "
+                "is not seen; give more with held_out or certify.rows"
+            )
+        reference = self.models[MERGED if self.job.source.adapter is None else ADAPTER]
+        control = reference["perplexity"].get("control")
+        if warning := unlearned(None if control is None else math.log(control)):
+            warnings.append(warning)
+        return warnings
+
     def _certificate(self, samples: Samples) -> dict[str, Any]:
         from export.gguf.llamacpp import installed_version
 
@@ -222,6 +239,7 @@ class Certifier:
             "certified": bool(results) and all(results.values()),
             "files": results,
             "faults": self.faults,
+            "warnings": self._warnings(samples),
             "reference": "the adapter model in torch, sums in float32"
             if source.adapter
             else "the merged model in torch",
@@ -391,6 +409,7 @@ def _verdict(entry: dict[str, Any]) -> str:
 def certificate_notes(certificate: dict[str, Any]) -> list[str]:
     """What the table has no room for: faults, why a model is not certified, what was not measured."""
     notes = [f"[red]fault:[/] {fault}" for fault in certificate["faults"]]
+    notes += [f"[yellow]warning:[/] {warning}" for warning in certificate.get("warnings", [])]
     for name, entry in certificate["models"].items():
         if "not_measured" in entry:
             notes.append(f"[yellow]{name} not measured:[/] {entry['not_measured']}")

@@ -11,6 +11,7 @@ from export.gguf.file import CONTROL, GgufFile, read_gguf
 from export.gguf.template import chat_template
 from runtime.errors import ModelError
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
+from runtime.solver.dialects import fitting
 
 _KNOWN_EOG = ("</s>", "<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<eos>")
 """Token texts that llama.cpp takes as end of generation by themselves (llama-vocab.cpp), as far as they matter here."""
@@ -23,11 +24,13 @@ class GgufReport:
 
     Attributes:
         problems: what keeps the solver from using the file. Empty: it can be used.
+        dialect: how the solver talks to the model; None where it has no vocabulary.
         warnings: what a person should know.
         facts: readable lines, by name.
     """
 
     path: str
+    dialect: str | None = None
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
@@ -58,12 +61,16 @@ def check_gguf(path: str | os.PathLike[str], *, tensors: bool = True) -> GgufRep
     _describe(file, report)
     if tensors:
         _check_tensors(file, report)
-    report.facts["the solver will"] = (
-        "write text and code blocks, run code blocks, and stop at " + END_OF_MESSAGE
-        if report.ok
-        else "refuse this file"
-    )
+    report.facts["the solver will"] = _expectation(report)
     return report
+
+
+def _expectation(report: GgufReport) -> str:
+    if report.problems:
+        return "not get right answers from this file: see the problems"
+    if report.dialect == "lce":
+        return "write text and code blocks, run code blocks, and stop at " + END_OF_MESSAGE
+    return f"run the model's fenced code, with --dialect {report.dialect}"
 
 
 def _check_tokens(file: GgufFile, report: GgufReport) -> None:
@@ -75,8 +82,16 @@ def _check_tokens(file: GgufFile, report: GgufReport) -> None:
     for index, token in enumerate(tokens):
         if token in CONTROL_TOKENS:
             places.setdefault(token, []).append(index)
+    control = {token for index, token in enumerate(tokens) if file.token_type(index) == CONTROL}
     if missing := [token for token in CONTROL_TOKENS if token not in places]:
-        report.problems.append(f"no block tokens: {', '.join(missing)} missing; not a MathCoder model")
+        report.dialect = fitting(control.__contains__)
+        report.warnings.append(
+            f"not a MathCoder model: it lacks the block tokens {', '.join(missing)}; it can be used with "
+            f"--dialect {report.dialect}"
+        )
+        _find_ends(file, report)
+        return
+    report.dialect = "lce"
     for token, found in places.items():
         if len(found) > 1:
             report.problems.append(f"{token} stands {len(found)} times in the vocabulary")
@@ -85,9 +100,7 @@ def _check_tokens(file: GgufFile, report: GgufReport) -> None:
             report.problems.append(
                 f"{token} has the token type {file.token_type(found[0])}, not CONTROL: text could spell it"
             )
-    ends = {file.metadata.get(f"tokenizer.ggml.{kind}_token_id") for kind in ("eos", "eot", "eom")}
-    ends |= {index for index, token in enumerate(tokens) if token in _KNOWN_EOG}
-    report.end_of_generation = sorted(index for index in ends if isinstance(index, int))
+    _find_ends(file, report)
     if END_OF_MESSAGE in report.control and report.control[END_OF_MESSAGE] not in report.end_of_generation:
         report.problems.append(f"{END_OF_MESSAGE} does not end generation")
     for token, index in report.control.items():
@@ -98,10 +111,18 @@ def _check_tokens(file: GgufFile, report: GgufReport) -> None:
         report.facts["unused ids"] = str(broken)
 
 
+def _find_ends(file: GgufFile, report: GgufReport) -> None:
+    ends = {file.metadata.get(f"tokenizer.ggml.{kind}_token_id") for kind in ("eos", "eot", "eom")}
+    known = {index for index, token in enumerate(file.tokens) if token in _KNOWN_EOG}
+    report.end_of_generation = sorted(known | {index for index in ends if isinstance(index, int)})
+
+
 def _check_template(file: GgufFile, report: GgufReport) -> None:
     template = file.metadata.get("tokenizer.chat_template")
     if not template:
         report.warnings.append("no chat template: `mathcoder` does not need one, stock llama-server does")
+    elif report.dialect != "lce":
+        report.facts["chat template"] = "the model's own"
     elif template not in (chat_template(adds_bos=True), chat_template(adds_bos=False)):
         report.warnings.append("the chat template is not the block format's; stock clients will prompt it wrongly")
     else:
@@ -114,7 +135,7 @@ def _describe(file: GgufFile, report: GgufReport) -> None:
     for tensor in file.tensors.values():
         types[tensor.type_name] = types.get(tensor.type_name, 0) + 1
     parameters = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
-    context = file.parameter("context_length")
+    context = file.context
     report.facts |= {
         "architecture": file.architecture,
         "parameters": f"{parameters / 1e6:,.1f} M",

@@ -72,7 +72,7 @@ def convert(
         spec_file = Path(scratch) / "spec.json"
         spec_file.write_text(json.dumps(spec), encoding="utf-8")
         done = run_worker("export.gguf.convert_worker", [str(spec_file)], _percent(progress))
-        if done.code or not temporary.is_file():
+        if done.code or not temporary.stat().st_size:
             raise conversion_error(done.lines)
 
 

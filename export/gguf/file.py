@@ -22,6 +22,11 @@ _SCALARS = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
 _STRING, _ARRAY = 8, 9
+_DIMENSIONS = 4
+"""Of a tensor, at most (GGML_MAX_DIMS)."""
+_HEADER_BYTES = 256 * 1024 * 1024
+_HEADER_ITEMS = 8_000_000
+"""Most bytes and most items in all arrays of a header. Published models have 30 MB and 1.5 million."""
 
 BLOCKS = {
     0: ("F32", 1, 4), 1: ("F16", 1, 2), 2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22),
@@ -79,14 +84,22 @@ class GgufFile:
         return self.metadata.get(f"{self.architecture}.{name}")
 
     @property
+    def context(self) -> int | None:
+        """Tokens the model was made for; None where that is not stated."""
+        context = self.parameter("context_length")
+        is_count = isinstance(context, int) and not isinstance(context, bool) and context > 0
+        return context if is_count else None
+
+    @property
     def tokens(self) -> list[str]:
-        """The vocabulary."""
-        return list(self.metadata.get("tokenizer.ggml.tokens", []))
+        """The vocabulary; empty where there is none."""
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        return tokens if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens) else []
 
     def token_type(self, index: int) -> int | None:
         """`tokenizer.ggml.token_type` of one id."""
-        types = self.metadata.get("tokenizer.ggml.token_type", [])
-        return types[index] if 0 <= index < len(types) else None
+        types = self.metadata.get("tokenizer.ggml.token_type")
+        return types[index] if isinstance(types, list) and 0 <= index < len(types) else None
 
     def rows(self, name: str, first: int = 0, rows: int | None = None) -> np.ndarray:
         """Rows of an F32, F16 or BF16 tensor as float32.
@@ -117,11 +130,11 @@ class GgufFile:
 
 
 def read_gguf(path: str | os.PathLike[str]) -> GgufFile:
-    """The header of a GGUF file.
+    """The header of a GGUF file; nothing in it is believed before it is checked against the size of the file.
 
     Raises:
         InputError: there is no such file.
-        ModelError: it is no GGUF, of an unknown version, or cut off.
+        ModelError: it is not a GGUF, of an unknown version, cut off, or damaged.
     """
     path = Path(path)
     if not path.is_file():
@@ -129,53 +142,121 @@ def read_gguf(path: str | os.PathLike[str]) -> GgufFile:
     size = path.stat().st_size
     try:
         with open(path, "rb") as handle:
-            if handle.read(4) != b"GGUF":
-                raise ModelError(f"{path} is no GGUF file", "it cannot be used", "give a .gguf file")
-            version, tensor_count, pair_count = struct.unpack("<IQQ", handle.read(20))
-            if version not in (2, 3) or tensor_count > 1_000_000 or pair_count > 1_000_000:
-                raise ModelError(f"{path} is a GGUF of version {version}", "only versions 2 and 3 are known")
-            metadata = {}
-            for _ in range(pair_count):
-                key = _string(handle)
-                metadata[key] = _value(handle, _number(handle, "<I"))
-            tensors = {}
-            for _ in range(tensor_count):
-                name = _string(handle)
-                shape = tuple(_number(handle, "<Q") for _ in range(_number(handle, "<I")))
-                tensors[name] = GgufTensor(name, shape[::-1], _number(handle, "<I"), _number(handle, "<Q"))
-            alignment = int(metadata.get("general.alignment", 32))
-            start = -(-handle.tell() // alignment) * alignment
-    except (struct.error, UnicodeDecodeError, KeyError, MemoryError, OverflowError) as error:
+            return _read(path, _Header(handle, size), size)
+    except _DamagedError as error:
         raise ModelError(f"{path} is cut off or damaged ({error})", "it cannot be used", "copy it again") from error
-    end = max((start + tensor.offset + (tensor.nbytes or 0) for tensor in tensors.values()), default=start)
-    if size < end:
-        raise ModelError(f"{path} has {size} of {end} bytes", "it is cut off and cannot be used", "copy it again")
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror})", "it cannot be used", "check the file") from error
+
+
+def _read(path: Path, header: _Header, size: int) -> GgufFile:
+    if header.left < 4 or header.take(4) != b"GGUF":
+        raise ModelError(f"{path} is not a GGUF file", "it cannot be used", "give a .gguf file")
+    version, tensor_count, pair_count = header.number("<I"), header.number("<Q"), header.number("<Q")
+    if version not in (2, 3):
+        raise ModelError(f"{path} is a GGUF of version {version}", "only versions 2 and 3 are known")
+    metadata: dict[str, Any] = {}
+    # A pair takes 13 bytes and more, a tensor 32: numbers that do not fit are found before anything is read for them.
+    for _ in range(header.affordable(pair_count, 13, "metadata pairs")):
+        key = header.string()
+        if key in metadata:
+            raise _DamagedError(f"the key {key} stands twice")
+        metadata[key] = header.value(header.number("<I"))
+    tensors: dict[str, GgufTensor] = {}
+    for _ in range(header.affordable(tensor_count, 32, "tensors")):
+        tensor = header.tensor()
+        if tensor.name in tensors:
+            raise _DamagedError(f"the tensor {tensor.name} stands twice")
+        tensors[tensor.name] = tensor
+    alignment = metadata.get("general.alignment", 32)
+    if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
+        raise _DamagedError(f"general.alignment is {alignment!r}, not a power of two")
+    start = -(-header.position // alignment) * alignment
+    _check_places(tensors, start, size, alignment)
     return GgufFile(path, metadata, tensors, start)
 
 
-def _number(handle: BinaryIO, form: str) -> int:
-    return int(struct.unpack(form, handle.read(struct.calcsize(form)))[0])
+def _check_places(tensors: dict[str, GgufTensor], start: int, size: int, alignment: int) -> None:
+    """Every tensor lies after the header, whole, and on no other one."""
+    end = 0
+    for tensor in sorted(tensors.values(), key=lambda tensor: tensor.offset):
+        if tensor.offset % alignment:
+            raise _DamagedError(f"{tensor.name} begins at {tensor.offset}, which is not aligned to {alignment} bytes")
+        if tensor.offset < end:
+            raise _DamagedError(f"{tensor.name} begins inside another tensor")
+        end = tensor.offset + (tensor.nbytes or 0)
+        if start + end > size:
+            raise _DamagedError(f"{tensor.name} ends at byte {start + end} of {size}")
 
 
-def _string(handle: BinaryIO) -> str:
-    length = _number(handle, "<Q")
-    if length > 100_000_000:
-        raise struct.error("a string of impossible length")
-    text = handle.read(length)
-    if len(text) < length:
-        raise struct.error("the header is cut")
-    return text.decode("utf-8", "surrogateescape")
+class _DamagedError(ValueError):
+    """What is wrong with a header."""
 
 
-def _value(handle: BinaryIO, kind: int) -> Any:
-    if kind == _STRING:
-        return _string(handle)
-    if kind == _ARRAY:
-        inner, count = _number(handle, "<I"), _number(handle, "<Q")
-        if inner in _SCALARS:
-            size = struct.calcsize(_SCALARS[inner])
-            raw = handle.read(size * count)
-            return [item for (item,) in struct.iter_unpack(_SCALARS[inner], raw)]
-        return [_value(handle, inner) for _ in range(count)]
-    form = _SCALARS[kind]
-    return struct.unpack(form, handle.read(struct.calcsize(form)))[0]
+class _Header:
+    """Reads a header from its beginning, never more than the file, `_HEADER_BYTES` and `_HEADER_ITEMS` allow."""
+
+    def __init__(self, handle: BinaryIO, size: int) -> None:
+        self.handle = handle
+        self.left = min(size, _HEADER_BYTES)
+        self.items = _HEADER_ITEMS
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        if count > self.left:
+            raise _DamagedError(f"{count} bytes are announced, {self.left} are left")
+        raw = self.handle.read(count)
+        if len(raw) < count:
+            raise _DamagedError("it ends in its header")
+        self.left -= count
+        self.position += count
+        return raw
+
+    def affordable(self, count: int, smallest: int, what: str) -> int:
+        """`count`, where that many things of `smallest` bytes can still come."""
+        if count * smallest > self.left or count > self.items:
+            raise _DamagedError(f"{count} {what} are announced, {self.left} bytes are left")
+        self.items -= count
+        return count
+
+    def number(self, form: str) -> int:
+        """A whole number."""
+        return int(struct.unpack(form, self.take(struct.calcsize(form)))[0])
+
+    def string(self) -> str:
+        """A string; bytes that are not UTF-8 come as escapes, so that it can be printed."""
+        return self.take(self.number("<Q")).decode("utf-8", "backslashreplace")
+
+    def value(self, kind: int) -> Any:
+        """A metadata value of the type `kind`."""
+        if kind == _STRING:
+            return self.string()
+        if kind == _ARRAY:
+            return self.array()
+        if kind not in _SCALARS:
+            raise _DamagedError(f"a value has the unknown type {kind}")
+        form = _SCALARS[kind]
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def array(self) -> list[Any]:
+        """A list of scalars or strings. Arrays of arrays, which llama.cpp does not read either, are refused."""
+        inner, count = self.number("<I"), self.number("<Q")
+        if inner == _STRING:
+            return [self.string() for _ in range(self.affordable(count, 8, "strings"))]
+        if inner not in _SCALARS:
+            raise _DamagedError("an array of arrays" if inner == _ARRAY else f"an array of the unknown type {inner}")
+        size = struct.calcsize(_SCALARS[inner])
+        raw = self.take(size * self.affordable(count, size, "numbers"))
+        return [item for (item,) in struct.iter_unpack(_SCALARS[inner], raw)]
+
+    def tensor(self) -> GgufTensor:
+        """The next entry of the tensor list."""
+        name, dimensions = self.string(), self.number("<I")
+        if dimensions > _DIMENSIONS:
+            raise _DamagedError(f"{name} has {dimensions} dimensions")
+        shape = tuple(self.number("<Q") for _ in range(dimensions))[::-1]
+        tensor = GgufTensor(name, shape, self.number("<I"), self.number("<Q"))
+        if tensor.type_id in BLOCKS and shape and shape[-1] % BLOCKS[tensor.type_id][1]:
+            raise _DamagedError(f"the rows of {name}, {shape[-1]} wide, are no whole blocks of {tensor.type_name}")
+        return tensor

@@ -29,6 +29,10 @@ GGUF_NAMES = {
 some, never columns, and an importance belongs to a column."""
 
 
+_LARGEST = 2_000_000_000
+"""Bytes of an importance matrix at most; one of a 70B model has 25 MB."""
+
+
 def is_rows(path: Path) -> bool:
     """Whether `path` is a file of rows to collect a matrix from, rather than a matrix."""
     return path.suffix == ".jsonl"
@@ -61,6 +65,12 @@ def _from_gguf(path: Path) -> dict[str, np.ndarray]:
             stem = name.removesuffix(".in_sum2")
             sums = file.rows(name)
             counts = file.rows(f"{stem}.counts").reshape(-1, 1) if f"{stem}.counts" in file.tensors else np.ones((1, 1))
+            if not sums.size or not counts.size or sums.size % counts.size:
+                raise ModelError(
+                    f"{path} is not an importance matrix ({sums.size} sums and {counts.size} counts of {stem})",
+                    "nothing was exported",
+                    "make it again with llama-imatrix",
+                )
             sums = sums.reshape(counts.shape[0], -1)
             # Experts that saw no token count as all equal, as llama.cpp has it.
             mean = np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
@@ -71,26 +81,30 @@ def _from_gguf(path: Path) -> dict[str, np.ndarray]:
 def _from_binary(path: Path) -> dict[str, np.ndarray]:
     import numpy as np
 
-    raw = path.read_bytes()
     result = {}
     try:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError("it is larger than one of any model")
+        raw = path.read_bytes()
         (entries,) = struct.unpack_from("<i", raw, 0)
         position = 4
         if not 0 < entries < 100_000:
             raise ValueError("no plausible number of entries")
         for _ in range(entries):
             (length,) = struct.unpack_from("<i", raw, position)
+            if length <= 0:
+                raise ValueError("an entry has no name")
             name = raw[position + 4 : position + 4 + length].decode("utf-8")
             position += 4 + length
             calls, count = struct.unpack_from("<ii", raw, position)
             position += 8
-            if length <= 0 or count <= 0 or position + 4 * count > len(raw):
+            if count <= 0 or position + 4 * count > len(raw):
                 raise ValueError("an entry is cut")
             values = np.frombuffer(raw, dtype="<f4", count=count, offset=position).astype(np.float32)
             position += 4 * count
             result[name] = values / max(1, calls)
     except (struct.error, ValueError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is no importance matrix ({error})", "nothing was exported") from error
+        raise ModelError(f"{path} is not an importance matrix ({error})", "nothing was exported") from error
     return result
 
 

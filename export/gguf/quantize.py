@@ -51,7 +51,7 @@ def quantize(
                 progress(type_name, int(match[1]) / max(1, int(match[2])))
 
         done = run_worker("export.gguf.quantize_worker", [str(spec_file)], on_line)
-        if done.code or not temporary.is_file():
+        if done.code or not temporary.stat().st_size:
             reasons = [line for line in done.lines if not line.startswith("PROGRESS")]
             raise ExportError(
                 f"llama.cpp could not write {type_name} ({reasons[0][:200] if reasons else 'it gave no reason'})",

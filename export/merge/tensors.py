@@ -1,8 +1,8 @@
 """Safetensors files read and written in pieces, so that memory holds rows of a tensor and never a model.
 
-The safetensors library maps whole files into memory and writes a file from tensors it is handed together. The format
-itself is a length, a JSON header with dtype, shape and offsets, and raw little-endian data; reading rows with plain
-file reads and writing a file from a header planned in advance keeps the resident memory at the size of one piece.
+Reading is the safetensors library's, which checks a header before it believes it; a file is mapped for one piece at a
+time, so that the pages of the others are not held. The library writes a file only from tensors it is handed together;
+writing from a header planned in advance keeps the resident memory at the size of one piece.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import math
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qlora.weights import weight_files
 from runtime.errors import ModelError
 from runtime.files import atomic_path
 
@@ -36,13 +38,12 @@ PIECE_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where one tensor lies."""
+    """One tensor of one file."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     file: Path
-    offset: int
 
     @property
     def items(self) -> int:
@@ -64,7 +65,7 @@ class TensorFolder:
 
     def __init__(self, path: str | os.PathLike[str], stem: str = "model") -> None:
         self.path = Path(path)
-        self.files = [self.path] if self.path.is_file() else _shards(self.path, stem)
+        self.files = [self.path] if self.path.is_file() else weight_files(self.path, stem)
         self.tensors: dict[str, TensorInfo] = {}
         for file in self.files:
             self.tensors.update((info.name, info) for info in read_header(file))
@@ -85,107 +86,52 @@ class TensorFolder:
         """Rows `first` to `first + rows` of a tensor in its stored dtype (all of it by default)."""
         return read_rows(self.tensors[name], first, rows)
 
-    def read_pieces(self, name: str) -> Iterator[tuple[int, torch.Tensor]]:
-        """`(first row, rows)` of a tensor in row order, in its stored dtype."""
-        for first, rows in pieces(self.tensors[name]):
-            yield first, self.read(name, first, rows)
-
     def metadata(self) -> dict[str, str]:
         """The free-text metadata of the first file."""
-        return dict(_header(self.files[0])[0].get("__metadata__", {}))
+        with _opened(self.files[0], "numpy") as handle:
+            return dict(handle.metadata() or {})
 
 
-def _shards(folder: Path, stem: str) -> list[Path]:
-    index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{index} is no shard index ({error})", "the model cannot be read") from error
-        if missing := [name for name in names if not (folder / name).is_file()]:
-            raise ModelError(
-                f"{folder} lacks {len(missing)} of {len(names)} shards: {', '.join(missing[:4])}",
-                "the model cannot be read",
-                "finish the download",
-            )
-        return [folder / name for name in names]
-    single = folder / f"{stem}.safetensors"
-    if single.is_file():
-        return [single]
-    other = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
-    raise ModelError(
-        f"{folder} holds no {stem}.safetensors" + (f", only {', '.join(other[:3])}" if other else ""),
-        "the weights cannot be read",
-        "save the model as safetensors" if other else "check the folder",
-    )
+@contextmanager
+def _opened(file: Path, framework: str) -> Iterator[Any]:
+    """The library's handle of a file; with `numpy` for a header alone, since that needs no torch."""
+    from safetensors import SafetensorError, safe_open
 
-
-def _header(file: Path) -> tuple[dict[str, Any], int]:
-    """A file's JSON header and the position where its data begins."""
     try:
-        with open(file, "rb") as handle:
-            start = handle.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            if not 2 <= length <= 200_000_000:
-                raise ValueError("no header")
-            text = handle.read(length)
-        if len(text) < length:
-            raise ValueError("the header is cut")
-        return json.loads(text), 8 + length
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} is no whole safetensors file ({error})", "it is not used", "copy it again") from error
+        with safe_open(str(file), framework=framework) as handle:
+            yield handle
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{file} is not a whole safetensors file ({error})", "it is not used", "copy it again"
+        ) from error
 
 
 def read_header(file: Path) -> list[TensorInfo]:
     """The tensors of one file.
 
     Raises:
-        ModelError: the file is no safetensors file, or shorter than its header says.
+        ModelError: the file is no safetensors file, its header is damaged, or it is shorter than its header says.
     """
-    header, start = _header(file)
     result = []
-    end = start
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        try:
-            dtype, shape, offsets = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-            if dtype not in ITEM_BYTES:
-                raise ModelError(f"{file.name}: {name} has the dtype {dtype}", "it cannot be merged")
-            if offsets[1] - offsets[0] != math.prod(shape) * ITEM_BYTES[dtype]:
-                raise ValueError(f"{name} has a size that does not fit its shape")
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ModelError(f"{file} has a broken header ({error})", "it is not used", "copy it again") from error
-        result.append(TensorInfo(name, dtype, shape, file, start + offsets[0]))
-        end = max(end, start + offsets[1])
-    if (size := file.stat().st_size) < end:
-        raise ModelError(f"{file} has {size} of {end} bytes", "it is cut off and not used", "copy it again")
+    with _opened(file, "numpy") as handle:
+        for name in handle.offset_keys():
+            entry = handle.get_slice(name)
+            if entry.get_dtype() not in ITEM_BYTES:
+                raise ModelError(f"{file.name}: {name} has the dtype {entry.get_dtype()}", "it cannot be merged")
+            result.append(TensorInfo(name, entry.get_dtype(), tuple(entry.get_shape()), file))
     return result
 
 
 def read_rows(info: TensorInfo, first: int = 0, rows: int | None = None) -> torch.Tensor:
     """Rows of a tensor as a new torch tensor in its stored dtype."""
-    import torch
-
-    dtype = getattr(torch, _TORCH[info.dtype])
-    if not info.shape:
-        shape: tuple[int, ...] = ()
-        first = 0
-    else:
-        shape = (info.shape[0] - first if rows is None else rows, *info.shape[1:])
-    row_bytes = math.prod(info.shape[1:]) * ITEM_BYTES[info.dtype]
-    tensor = torch.empty(shape, dtype=dtype)
-    if tensor.numel():
-        buffer = memoryview(_bytes(tensor))
-        with open(info.file, "rb", buffering=0) as handle:
-            handle.seek(info.offset + first * row_bytes)
-            position = 0
-            while position < len(buffer):
-                got = handle.readinto(buffer[position:])
-                if not got:
-                    raise ModelError(f"{info.file} ended while reading {info.name}", "it is not used")
-                position += got
-    return tensor
+    with _opened(info.file, "pt") as handle:
+        if not info.shape:
+            whole: torch.Tensor = handle.get_tensor(info.name)
+            return whole.clone()
+        last = info.shape[0] if rows is None else first + rows
+        piece: torch.Tensor = handle.get_slice(info.name)[first:last]
+        # Not a view of the mapping, which ends here.
+        return piece.clone()
 
 
 def _bytes(tensor: torch.Tensor) -> Any:

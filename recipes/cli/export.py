@@ -212,5 +212,6 @@ def _check(path: Path, *, as_json: bool) -> int:
     for problem in report.problems:
         console.print(Text(f"problem: {problem}", style="red"))
     if report.ok:
-        console.print(Text("The solver can use this file.", style="green"))
+        how = "" if report.dialect == "lce" else f" with --dialect {report.dialect}"
+        console.print(Text(f"The solver can use this file{how}.", style="green"))
     return 0 if report.ok else 1

@@ -174,7 +174,8 @@ def _below(folder: Path) -> Iterator[Path]:
         return
     for root, folders, files in os.walk(folder):
         depth = len(Path(root).relative_to(folder).parts)
-        folders[:] = sorted(folders) if depth < _DEPTH else []
+        # Hidden folders hold what is being written.
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < _DEPTH else []
         yield from (Path(root) / name for name in sorted(files) if name.endswith(".gguf") and not name.startswith("."))
 
 

@@ -139,6 +139,10 @@ def _run(args: argparse.Namespace) -> int:
     if summary.status != "finished":
         console.print(f"Stopped at step {summary.steps} of {summary.total_steps}. The same command goes on from there.")
         return 130
+    from qlora.tokens import unlearned
+
+    if warning := unlearned(summary.last_loss.get("control")):
+        console.print(f"Warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     quant = ",".join(recipe.export.quant)
     console.print(
         f"Next: [bold]mathcoder export {out} --quant {quant}[/]", highlight=False, soft_wrap=not console.is_terminal

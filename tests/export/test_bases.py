@@ -23,12 +23,19 @@ OWNED = {"glm4": ["<|system|>", "<|assistant|>", "<|user|>"], "phi3": ["<|system
 """Block tokens that the published models have themselves; the last one ends their texts."""
 
 
+EXPORTED: dict[str, dict[str, Any]] = {
+    # llama.cpp slides no window for a Mistral, and for an EXAONE 4 only where it has the 64 layers of the 32B model.
+    "mistral": {"sliding_window": None},
+    "exaone4": {"sliding_window": None, "layer_types": ["full_attention"] * 2},
+}
+
+
 def trained(folder: Path, shape: str) -> Path:
     """The run folder of a few steps on `ROWS`."""
     from qlora.settings import QloraSettings
     from qlora.train import train
 
-    base = make_base(folder / "base", shape, owned=OWNED.get(shape, ()), **SHAPES[shape])
+    base = make_base(folder / "base", shape, owned=OWNED.get(shape, ()), **SHAPES[shape] | EXPORTED.get(shape, {}))
     rows = folder / "rows.jsonl"
     rows.write_text("".join(json.dumps(row(*each)) + "\n" for each in ROWS * 2), encoding="utf-8")
     settings = QloraSettings.model_validate(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -224,3 +225,19 @@ def test_a_message_on_a_terminal_is_broken_between_words() -> None:
     lines = child.before.replace("\r", "").split("\n")
     assert max(map(len, lines)) <= 80
     assert sum(line.count(word) for line in lines) == 12
+
+
+@pytest.mark.parametrize(("loss", "warns"), [(11.9, True), (0.02, False)])
+def test_a_run_that_did_not_learn_the_control_tokens_is_warned_about_before_the_export_is_named(
+    loss: float, warns: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qlora.train import RunSummary
+
+    def trained(_settings: Any, out: Path, **_: Any) -> RunSummary:
+        return RunSummary(out, "finished", 2, 2, {}, {"loss": 3.0, "control": loss}, 1, 0, 0, 0)
+
+    monkeypatch.setattr("qlora.train.train", trained)
+    assert main(["train", "nano", "--data", "rows.jsonl", "--out", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("Warning: the control tokens were not learned (loss 11.9" in said) is warns
+    assert f"Next: mathcoder export {tmp_path}" in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from runtime.engine import Engine
 from runtime.errors import InputError, ModelError
 from runtime.settings import Mode
@@ -34,14 +36,19 @@ def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
         return dialect
     missing = [token for token in dialect.needs if vocabulary.control_id(token) is None]
     if missing:
-        fits = [
-            d.name for d in DIALECTS.values() if d.needs and all(vocabulary.control_id(t) is not None for t in d.needs)
-        ]
-        if not fits:
-            fits = ["qwen-math" if "<|im_start|>" in engine.chat_template else "tora"]
+        fits = fitting(lambda token: vocabulary.control_id(token) is not None)
         raise ModelError(
             f"the model has no control token {', '.join(missing)}",
             f"the dialect {dialect.name} cannot be spoken with it",
-            f"try --dialect {fits[0]}, or a model exported with `mathcoder export`",
+            f"try --dialect {fits}, or a model exported with `mathcoder export`",
         )
     return dialect
+
+
+def fitting(has: Callable[[str], bool]) -> str:
+    """Name of the dialect for a model: the first whose control tokens it has; one that needs none comes last.
+
+    Args:
+        has: whether the model has a control token.
+    """
+    return next(dialect.name for dialect in DIALECTS.values() if all(has(token) for token in dialect.needs))

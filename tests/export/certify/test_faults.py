@@ -125,6 +125,24 @@ def test_without_a_fault_there_is_none(llama_export: Exported, tmp_path: Path) -
     certificate = certify(llama_export, llama_export.out / "tiny-merged", tmp_path)
     assert certificate["faults"] == []
     assert certificate["certified"] is True
+    (few,) = certificate["warnings"]
+    assert few.startswith("only 3 held-out rows were compared")
+    assert any(few in note for note in certificate_notes(certificate))
+
+
+def test_control_tokens_that_were_not_learned_are_a_warning(llama_export: Exported, tmp_path: Path) -> None:
+    """An adapter as it is before training: zero, and its token rows at the mean of the base's."""
+    from safetensors.torch import load_file, save_file
+
+    run = tmp_path / "run"
+    shutil.copytree(llama_export.run, run)
+    file = run / "adapter" / "adapter_model.safetensors"
+    save_file({name: t * 0 if "lora_B" in name or "tokens" in name else t for name, t in load_file(file).items()}, file)
+    merged = tmp_path / "merged"
+    shutil.copytree(llama_export.out / "tiny-merged", merged)
+    untrained = Exported(run, llama_export.out, llama_export.model, llama_export.summary)
+    warnings = certify(untrained, merged, tmp_path / "out")["warnings"]
+    assert any("the control tokens were not learned (loss" in warning for warning in warnings), warnings
 
 
 def test_a_gguf_of_another_model_is_named(llama_export: Exported, qwen2_export: Exported, tmp_path: Path) -> None:

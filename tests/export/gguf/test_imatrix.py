@@ -37,7 +37,21 @@ def test_the_gguf_form_is_a_sum_over_counts(tmp_path: Path) -> None:
     assert read_imatrix(tmp_path / "x.gguf")["a"].tolist() == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("content", [b"", b"\1\0\0\0\4\0\0\0abcd\1\0\0\0\xff\0\0\0", struct.pack("<i", -5)])
+@pytest.mark.parametrize(
+    ("sums", "counts"), [((2, 3), (4,)), ((0,), (1,)), ((4,), (0,))], ids=["not divisible", "no sums", "no counts"]
+)
+def test_sums_and_counts_that_do_not_fit_are_refused(
+    sums: tuple[int, ...], counts: tuple[int, ...], tmp_path: Path
+) -> None:
+    arrays = {"a.in_sum2": np.ones(sums, np.float32), "a.counts": np.ones(counts, np.float32)}
+    write_gguf(tmp_path / "x.gguf", {"general.type": "imatrix"}, arrays)
+    with pytest.raises(ModelError, match="is not an importance matrix"):
+        read_imatrix(tmp_path / "x.gguf")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", struct.pack("<ii", 1, -9), b"\1\0\0\0\4\0\0\0abcd\1\0\0\0\xff\0\0\0", struct.pack("<i", -5)]
+)
 def test_what_is_no_matrix_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.dat").write_bytes(content)
     with pytest.raises(ModelError, match="importance matrix"):

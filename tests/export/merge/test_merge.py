@@ -221,7 +221,7 @@ def test_a_truncated_base_is_refused(plain: Path, tmp_path: Path, keep: float) -
     file = run.parent / "base" / "model.safetensors"
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * keep)])
-    with pytest.raises(ModelError, match=r"cut|no whole safetensors"):
+    with pytest.raises(ModelError, match="is not a whole safetensors file"):
         open_source(run, ExportSettings())
 
 

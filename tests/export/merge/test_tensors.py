@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +67,43 @@ def test_pieces_cover_every_row_once(tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(ModelError):
+        TensorFolder(tmp_path)
+
+
+def lying(more: dict[str, Any] | None = None, **entry: Any) -> bytes:
+    """A file of 16 bytes of data whose header says something else about it; `more` is a second tensor."""
+    good = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
+    head = json.dumps({"a": good | entry} | ({} if more is None else {"b": more})).encode()
+    return struct.pack("<Q", len(head)) + head + bytes(16)
+
+
+LIES = {
+    "an offset before the data": lying(data_offsets=[-16, 0]),
+    "an end before its beginning": lying(data_offsets=[16, 0]),
+    "an end behind the file": lying(shape=[1 << 40], data_offsets=[0, 1 << 42]),
+    "a shape of another size": lying(shape=[5]),
+    "a negative shape": lying(shape=[-2, -2]),
+    "a shape beyond all numbers": lying(shape=[1 << 62, 1 << 62]),
+    "offsets that are texts": lying(data_offsets=["0", "16"]),
+    "a type that is none": lying(dtype="F31"),
+    "a gap": lying(shape=[2], data_offsets=[8, 16]),
+    "a header of other things": struct.pack("<Q", 6) + b"[1, 2]" + bytes(16),
+    "a header longer than the file": struct.pack("<Q", 1 << 60) + b"{}",
+    "a header nested a hundred thousand deep": struct.pack("<Q", 200_004) + b'{"a":' + b"[" * 199_999 + bytes(16),
+    "tensors on each other": lying(more={"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_header_that_lies_is_refused_in_a_sentence(lie: str, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(LIES[lie])
+    with pytest.raises(ModelError, match=r"model\.safetensors is not a whole safetensors file \("):
+        TensorFolder(tmp_path)
+
+
+def test_a_type_that_cannot_be_merged_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(lying(dtype="F8_E4M3", shape=[16]))
+    with pytest.raises(ModelError, match="a has the dtype F8_E4M3"):
         TensorFolder(tmp_path)
 
 
