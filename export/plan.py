@@ -44,7 +44,7 @@ class Sizes:
 
 
 def size_export(plan: MergePlan, settings: ExportSettings) -> Sizes:
-    """Sizes of everything the export writes, and the memory of its hungriest stage."""
+    """Sizes of everything the export writes, and the most memory that a stage takes."""
     item = 4 if settings.dtype == "float32" else 2
     files = {
         name: int(plan.items * (BITS.get(name, 6.0) + (_SMALL_MODEL_BITS if plan.items < 3e8 else 0)) / 8)

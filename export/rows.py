@@ -109,7 +109,7 @@ def read_messages(file: Path) -> Iterator[list[dict[str, Any]]]:
     """The messages of every row of a `.jsonl` file in the hub schema.
 
     Raises:
-        DataError: a line that is no row.
+        DataError: a line that is not a row.
     """
     for number, row in read_objects(file, "nothing can be certified on it"):
         if not isinstance(row.get("messages"), list):

@@ -123,7 +123,7 @@ def parse_types(text: str) -> tuple[str, ...]:
 
 
 def unknown_type(name: str, known: dict[str, int]) -> str | None:
-    """Why `name` is no type of `known`, with the nearest names; None if it is one."""
+    """Why `name` is not a type of `known`, with the nearest names; None if it is one."""
     if name in known:
         return None
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)[:8]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from qlora.out_of_memory import is_out_of_memory
 from qlora.quiet import quiet_libraries
 from qlora.settings import Backend, TrainSettings
 from qlora.tokens import add_control_tokens, segment_tokenizer
-from qlora.weights import weight_files
+from qlora.weights import read_object, weight_files
 from runtime.errors import InputError, MathCoderError, ModelError, TrainError
 from runtime.files import fetch, sha256_file
 
@@ -83,16 +82,9 @@ def find_base(name: str, *, untested: bool = False) -> BaseModel:
     path = Path(name).expanduser()
     if not path.is_dir():
         path = _from_hub(name)
-    config_file = path / "config.json"
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path} has no config.json", "it is no model folder", "check `base`") from error
-    except ValueError as error:
-        raise ModelError(
-            f"{config_file} is no JSON ({error})", "the base cannot be loaded", "fetch it again"
-        ) from error
-    base = BaseModel(name, path, config)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} has no config.json", "it is not a model folder", "check `base`")
+    base = BaseModel(name, path, read_object(path / "config.json", "the base cannot be loaded"))
     _check(base, untested=untested)
     return base
 

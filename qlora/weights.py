@@ -1,11 +1,33 @@
-"""Where the weights of a model folder lie: one safetensors file, or shards with an index."""
+"""The files of a model folder: its JSON files, and where its weights lie (one file, or shards with an index)."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from runtime.errors import ModelError
+
+
+def read_object(file: Path, consequence: str) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+        file: a config.json, run.json or the like.
+        consequence: what follows where it cannot be read, for the message.
+
+    Raises:
+        ModelError: it is missing, unreadable, or holds something else.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read ({error.strerror})", consequence) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{file} is not valid JSON ({error})", consequence, "fetch or copy it again") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} holds no JSON object", consequence, "fetch or copy it again")
+    return content
 
 
 def weight_files(folder: Path, stem: str = "model") -> list[Path]:

@@ -52,7 +52,7 @@ def check_gguf(path: str | os.PathLike[str], *, tensors: bool = True) -> GgufRep
 
     Raises:
         InputError: no such file.
-        ModelError: the file is no whole GGUF.
+        ModelError: the file is not a whole GGUF.
     """
     file = read_gguf(path)
     report = GgufReport(str(path))

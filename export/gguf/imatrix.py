@@ -43,7 +43,7 @@ def read_imatrix(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         InputError: no such file.
-        ModelError: the file is no importance matrix.
+        ModelError: the file is not an importance matrix.
     """
     if not path.is_file():
         raise InputError(f"the importance matrix {path} does not exist", "nothing was exported", "check imatrix")

@@ -205,7 +205,7 @@ def _unpack(archive: Path, target: Path, wanted: str) -> None:
                     if marker and any(inside == name or inside.startswith(name + "/") for name in _WANTED):
                         tar.extract(_renamed(member, inside), scratch, filter="data")
         except (tarfile.TarError, EOFError, OSError) as error:
-            raise ExportError(f"{archive} is no readable .tar.gz ({error})", "it is not used") from error
+            raise ExportError(f"{archive} is not a readable .tar.gz ({error})", "it is not used") from error
         if not _is_complete(scratch):
             raise ExportError(f"{archive} holds no vendor/llama.cpp with a converter", "it is not used")
         if _is_complete(target) and tree_hash(target) == tree_hash(scratch):

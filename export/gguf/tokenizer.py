@@ -154,7 +154,7 @@ def _agrees(file: Path, vocabulary: dict[str, int]) -> bool:
     try:
         model = SentencePieceProcessor(model_file=str(file))
     except (RuntimeError, OSError) as error:
-        raise ModelError(f"{file} is no SentencePiece model ({error})", "nothing was exported") from error
+        raise ModelError(f"{file} is not a SentencePiece model ({error})", "nothing was exported") from error
     return all(vocabulary.get(model.id_to_piece(index)) == index for index in range(model.get_piece_size()))
 
 

@@ -8,7 +8,6 @@ runs the adapter through peft itself, is an independent witness.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.merge.tensors import TensorFolder, TensorInfo, read_rows
+from qlora.weights import read_object
 from runtime.errors import InputError, ModelError
 
 if TYPE_CHECKING:
@@ -101,10 +101,7 @@ def read_adapter(folder: Path) -> Adapter:
     config_file = folder / "adapter_config.json"
     if not config_file.is_file():
         raise InputError(f"{folder} holds no adapter_config.json", "there is nothing to merge", "check the path")
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{config_file} is no JSON ({error})", "the adapter cannot be merged") from error
+    config = read_object(config_file, "the adapter cannot be merged")
     _refuse_unmergeable(config, folder)
     adapter = Adapter(folder, config)
     tensors = TensorFolder(folder, stem="adapter_model")

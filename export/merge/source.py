@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from export.merge.adapter import Adapter, read_adapter
 from export.merge.nf4 import Nf4, nf4_of, stored_shape
 from export.merge.tensors import TensorFolder
 from export.settings import ExportSettings
+from qlora.weights import read_object
 from runtime.errors import InputError, ModelError
 from runtime.files import fetch, sha256_file
 
@@ -87,10 +87,7 @@ def open_source(path: str | os.PathLike[str], settings: ExportSettings) -> Sourc
 
 
 def _from_run(folder: Path, run_file: Path, settings: ExportSettings) -> Source:
-    try:
-        run = json.loads(run_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{run_file} is no JSON ({error})", "nothing was exported") from error
+    run = read_object(run_file, "nothing was exported")
     adapter_folder = folder / "adapter"
     if not (adapter_folder / "adapter_config.json").is_file():
         raise InputError(
@@ -105,7 +102,7 @@ def _from_run(folder: Path, run_file: Path, settings: ExportSettings) -> Source:
         raise ModelError(
             f"the base in {base} is not the one this adapter was trained on (SHA-256 {found[:12]}…, "
             f"run.json says {str(expected)[:12]}…)",
-            "an adapter on another base speaks garbage; nothing was exported",
+            "an adapter on another base computes nonsense; nothing was exported",
             "restore the base, or train again",
         )
     return source
@@ -149,10 +146,7 @@ def _build(
     config_file = base / "config.json"
     if not config_file.is_file():
         raise InputError(f"the base {base} holds no config.json", "nothing was merged", "give a Hugging Face model")
-    try:
-        config = json.loads(config_file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{config_file} is no JSON ({error})", "nothing was merged") from error
+    config = read_object(config_file, "nothing was merged")
     if not (tokenizer / "tokenizer.json").is_file() and not (tokenizer / "tokenizer.model").is_file():
         raise InputError(f"{tokenizer} holds no tokenizer.json", "nothing was exported", "save the tokenizer there")
     held_out = settings.held_out or (path / "held_out.jsonl")

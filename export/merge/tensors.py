@@ -110,7 +110,7 @@ def read_header(file: Path) -> list[TensorInfo]:
     """The tensors of one file.
 
     Raises:
-        ModelError: the file is no safetensors file, its header is damaged, or it is shorter than its header says.
+        ModelError: the file is not a safetensors file, its header is damaged, or it is shorter than its header says.
     """
     result = []
     with _opened(file, "numpy") as handle:

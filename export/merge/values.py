@@ -114,7 +114,7 @@ def _checked(value: torch.Tensor, dtype: str, name: str) -> torch.Tensor:
     if not torch.isfinite(value).all():
         raise ModelError(
             f"{name} holds NaN or infinite values",
-            "a model with them speaks garbage; nothing was written",
+            "a model with them computes nonsense; nothing was written",
             "check the base and the adapter (a training that diverged leaves NaN)",
         )
     rounded = value.to(getattr(torch, dtype))

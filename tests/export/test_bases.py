@@ -24,8 +24,9 @@ OWNED = {"glm4": ["<|system|>", "<|assistant|>", "<|user|>"], "phi3": ["<|system
 
 
 EXPORTED: dict[str, dict[str, Any]] = {
-    # llama.cpp slides no window for a Mistral, and for an EXAONE 4 only where it has the 64 layers of the 32B model.
+    # llama.cpp slides no window for a Mistral or a Phi, and for an EXAONE 4 only where it has the 64 layers of the 32B.
     "mistral": {"sliding_window": None},
+    "phi3": {"sliding_window": None},
     "exaone4": {"sliding_window": None, "layer_types": ["full_attention"] * 2},
 }
 
@@ -43,7 +44,7 @@ def trained(folder: Path, shape: str) -> Path:
             "name": "tiny",
             "base": str(base),
             "data": {"source": str(rows), "held_out_percent": 0},
-            "train": {"backend": "peft", "context": 512, "batch_rows": 6, "max_steps": 8, "learning_rate": 0.02,
+            "train": {"backend": "peft", "context": 512, "batch_rows": 6, "max_steps": 24, "learning_rate": 0.005,
                       "warmup_steps": 0, "schedule": "constant"},
             "lora": {"r": 4, "alpha": 8},
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qlora.weights import weight_files
+from qlora.weights import read_object, weight_files
 from runtime.errors import ModelError
 
 
@@ -48,3 +48,14 @@ def test_a_shard_that_is_missing_is_named(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, json.dumps({"weight_map": {"u": "a.safetensors", "v": "c.safetensors"}}))
     with pytest.raises(ModelError, match=r"lacks 1 of 2 shards: c\.safetensors"):
         weight_files(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"{", "is not valid JSON"), (b"\xff\xfe", "is not valid JSON"), (b"[" * 100_000, "is not valid JSON"),
+     (b"[]", "holds no JSON object"), (b"3", "holds no JSON object")],
+)  # fmt: skip
+def test_a_config_that_is_none_is_one_clear_error(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(ModelError, match=said):
+        read_object(tmp_path / "config.json", "nothing was trained")
