@@ -11,7 +11,7 @@ from pathlib import Path
 from recipes.doctor.finding import Finding
 from recipes.doctor.machine import GIGABYTE
 from runtime.errors import MathCoderError
-from runtime.files import cache_folder
+from runtime.files import cache_folder, home_folder
 
 AREA = "files"
 
@@ -33,9 +33,6 @@ def files() -> Iterator[Finding]:
         yield Finding(AREA, "settings", "ok", told or f"none ({tilde(settings_file())} would be read)")
     except MathCoderError as error:
         yield Finding(AREA, "settings", "bad", str(error), f"Correct {tilde(settings_file())} or the variable.")
-    except RuntimeError as error:  # of Path.home
-        remedy = "Set HOME, or XDG_CONFIG_HOME."
-        yield Finding(AREA, "settings", "note", f"no place for a settings file ({error})", remedy)
 
 
 def _place(name: str, folder: Callable[[], Path], remedy: str) -> Finding:
@@ -44,7 +41,10 @@ def _place(name: str, folder: Callable[[], Path], remedy: str) -> Finding:
 
     try:
         path = folder()
-    except (RuntimeError, OSError) as error:  # no home in the environment or the passwd file; a folder that was removed
+    except RuntimeError:  # of Path.home: none in the environment, none in the passwd file
+        detail = f"this user has none; {home_folder()} stands in for it, and goes with the temporary files"
+        return Finding(AREA, name, "note", detail, remedy)
+    except OSError as error:  # of Path.cwd: the folder was removed
         return Finding(AREA, name, "note", f"there is none ({error})", remedy)
     if name == "home" and not path.is_dir():
         return Finding(AREA, name, "note", f"{path} does not exist", remedy)
