@@ -21,7 +21,7 @@ DEV := $(VENV)/.installed-dev-$(KIND)
 INPUTS := pyproject.toml $(wildcard constraints/*.txt)
 PYTEST_ARGS ?= -q -n auto --maxprocesses 4
 
-.PHONY: help demo demo-fast test test-slow test-gpu bench pictures lint format doctor clean
+.PHONY: help demo demo-fast docs test test-slow test-gpu bench pictures lint format doctor clean
 
 help:
 	@echo "make demo       the whole journey with the embedded nano model (installs into $(VENV) first)"
@@ -29,6 +29,7 @@ help:
 	@echo "make test       the test suite without its slow tests"
 	@echo "make test-slow  the slow tests;  make test-gpu  the tests that need an NVIDIA GPU"
 	@echo "make bench      the measurements"
+	@echo "make docs       pages of the public names, from their docstrings, in build/docs"
 	@echo "make pictures   the pictures in docs/pictures, from real runs with the packaged model"
 	@echo "make lint       ruff and mypy;  make format  rewrites with ruff"
 	@echo "make clean      remove $(VENV), demo-out and caches; runs/ stays"
@@ -58,6 +59,9 @@ bench: $(DEV)
 
 pictures: $(DEV)
 	$(BIN)/python docs/make_pictures.py
+
+docs: $(DEV)
+	$(BIN)/pdoc -o build/docs runtime qlora export recipes
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from recipes.cli.preferences import Preferences
 from runtime.chat.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -58,6 +58,14 @@ def test_every_file_a_page_links_to_exists() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_file_and_folder_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"[` ]((?:runtime|qlora|export|recipes|tests|docs|benchmarks)/[\w./-]*)", text)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_the_chat_commands_in_the_docs_are_those_of_the_program_with_the_same_words() -> None:
