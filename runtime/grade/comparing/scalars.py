@@ -14,6 +14,8 @@ ENOUGH_POINTS = 2
 by chance about once in 10^7 for expressions of the size of an answer."""
 _NOISE = Fraction(1, 10**12)
 """Relative. What float arithmetic leaves behind: 0.30000000000000004, 14.999999999999998."""
+_FLOAT_DIGITS = 9
+"""A prediction of as many digits, six of them decimals, was printed from a float: it stands for what it rounds."""
 _SAFE_DIGITS, _SAFE_DECIMALS, _GOLD_DIGITS, _GOLD_DECIMALS, _FINER = 6, 6, 4, 2, 4
 
 
@@ -79,6 +81,7 @@ def rounds_to(left: Expression, here: Any, right: Expression, there: Any, *, len
 
     - Float noise: two decimals that agree to 12 digits.
     - A decimal of six or more decimals (and digits) stands for the exact value it rounds: 0.333333 for 1/3.
+    - So does a prediction of nine digits for a gold that has more: 1.3333333333 for 1.33333333333333.
     - A gold decimal of at least four digits, two of them decimals, stands for a prediction that is exact or has at
       least four digits more: 2/3 for gold 0.6667. Never the other way round: a prediction may not be coarser.
     - Lenient: the second and third rule for any decimal of at least three digits, in both directions.
@@ -97,7 +100,8 @@ def rounds_to(left: Expression, here: Any, right: Expression, there: Any, *, len
         if numeral is None or numeral.decimals == 0:
             continue
         finer = other is None or other.digits >= numeral.digits + _FINER
-        enough = numeral.digits >= _SAFE_DIGITS and numeral.decimals >= _SAFE_DECIMALS and other is None
+        exact_other = other is None or (not is_gold and numeral.digits >= _FLOAT_DIGITS)
+        enough = numeral.digits >= _SAFE_DIGITS and numeral.decimals >= _SAFE_DECIMALS and exact_other
         if is_gold:
             enough = enough or (finer and numeral.digits >= _GOLD_DIGITS and numeral.decimals >= _GOLD_DECIMALS)
         if lenient:

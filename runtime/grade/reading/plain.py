@@ -17,9 +17,10 @@ _BASED = re.compile(
     r"\(?([0-9A-Za-z.]+?)\)?\s*"
     rf"(?:_\s*\{{?\s*(?:base\s*)?(\d+|{'|'.join(_BASES)})\s*\}}?|(?:in )?base\s*(\d+|{'|'.join(_BASES)}))"
 )
-_UNIT_LETTER = r"(?:mm|cm|km|mg|kg|ml|mL|[mghsLl])(?:\^\{?[23]\}?)?"
+_UNIT_LETTER = r"(?:mm|cm|km|nm|mg|kg|ml|mL|[kM]?(?:Hz|Pa|eV)|\\mu ?m|\\Omega|[mghsLlKNJWVA])(?:\^\{?[23]\}?)?"
 _LETTER_UNIT = re.compile(
-    rf"([-+]?[\d.]*\d)(?: ({_UNIT_LETTER})"
+    r"([-+]?[\d.]*\d(?: ?(?:\\times|\\cdot) ?10 ?\^ ?(?:\{ ?-?\d{1,4} ?\}|\d))?)"
+    rf"(?: ({_UNIT_LETTER})"
     rf"| ?({_UNIT_LETTER}\s*/\s*(?:h|s|min|hr|sec|{_UNIT_LETTER})(?:\^\{{?[23]\}}?)?))"
 )
 _ANGLE = re.compile(r"(\d{1,4})\s*\\deg\s*(\d{1,2}(?:\.\d{1,9})?)\s*'(?:\s*(\d{1,2}(?:\.\d{1,9})?)\s*(?:''|\"))?")

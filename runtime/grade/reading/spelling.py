@@ -50,6 +50,8 @@ _SUBSTITUTIONS = [
         (r"\{([^{}]+)\\choose(?![a-zA-Z])([^{}]+)\}", r"\\binom{\1}{\2}"),
         (r"\{([^{}]+)\\over(?![a-zA-Z])([^{}]+)\}", r"\\frac{\1}{\2}"),
         (r"\\text\s*\{\s*\}", " "),
+        (r"(\d\s?\\text\s?\{[^{}]{0,40}[A-Za-z])\s?\}\s?\^\s?\{?\s?(-?[1-3])(?!\d)\s?\}?", r"\1^\2}"),
+        (r"(?<=\d)\s?\((meters|metres|feet|dollars|cents|miles|hours|minutes|seconds|inches|units|degrees)\)$", r" \1"),
         (r"(?<=\d)\\text\s*\{\s*[eE]\s*\}(?=[-+]?\d)", "e"),
         (r"\bUSD\s*(?=\d)", r"\\usd "),
         (r"^(?:\\text\s*\{\s*)?(?:about|approximately|roughly|nearly)\b\s*\}?\s*(?=[-\\\d.])", ""),

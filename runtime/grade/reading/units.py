@@ -95,6 +95,10 @@ def canonical_unit(text: str) -> str:
     lowered = text.strip().lower().replace(" ", "")
     if re.fullmatch(r"[ap]\.?m\.?", lowered):
         return lowered[0] + "m"
+    # m s^-1 is m/s.
+    text = re.sub(
+        r"(?<=[A-Za-z])[ *.]+([A-Za-z]+)\^-(?:1|([23]))", lambda m: f"/{m[1]}{'^' + m[2] if m[2] else ''}", text
+    )
     text = re.sub(r"(?<=[A-Za-z])(?=[23])", "^", re.sub(r"\bper\b", "/", text))
     names = re.sub(r"\s*([/^])\s*", r"\1", _WORD.sub(lambda match: _word(match.group()), text))
     return "".join(names.split()) + power

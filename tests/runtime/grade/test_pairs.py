@@ -188,6 +188,11 @@ EXACT = r"\frac{%d}{%d}"
         ("0.33333", r"\frac13", False),
         ("33.33333", r"\frac{100}{3}", False),
         ("33.333333", r"\frac{100}{3}", True),
+        # Nine digits, six of them decimals, were printed from a float.
+        ("1.33333333", "1.33333333333333", True),
+        ("1.3333333", "1.33333333333333", False),
+        ("1.33333334", "1.33333333333333", False),
+        ("1234567.89", "1234567.891", False),
         # What float arithmetic leaves behind, up to twelve digits.
         ("0.30000000000000004", "0.3", True),
         ("0.3000000000001", "0.3", True),
