@@ -77,7 +77,7 @@ class Supervisor:
         self._allowance: Allowance | None = None
         self._inherited: set[int] = set()
         self._stopped_at = self._cpu_at_stop = 0.0
-        self._kills_before: int | None = None
+        self._kills_before = kills()
 
     def serve(self) -> None:
         """Run cells until the app's end of the socket closes."""
@@ -89,6 +89,7 @@ class Supervisor:
                     answer = {"failed": str(error), "lost": error.lost}
                 self.line.app.sendall(protocol.pack(answer))
                 self.line.prepare()
+                self._kills_before = self._kills()  # Here, where nobody waits.
         except (OSError, ProtocolError):
             return
 
@@ -121,7 +122,6 @@ class Supervisor:
         if not begun_by_one:
             why = self.line.why or "it ended, or hung, before it could take the code"
             raise NotRunError(f"the process that runs cells does not start: {why}", self.line.lost_something())
-        self._kills_before = self._kills()
         begun = time.monotonic()
         deadline = begun + limit
         self._allowance = Allowance(self.line.worker.head, limit)
