@@ -44,10 +44,11 @@ doctor: $(TRAIN)
 	$(BIN)/mathcoder doctor
 
 test: $(DEV)
-	$(BIN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'not slow and not alone' $(PYTEST_ARGS)
 
 test-slow: $(DEV)
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'slow and not alone' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m alone -q -n 0
 
 test-gpu: $(DEV)
 	MATHCODER_TEST_GPU=1 $(BIN)/python -m pytest -q tests/gpu

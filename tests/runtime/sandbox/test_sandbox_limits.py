@@ -181,6 +181,7 @@ def _settled(descriptors: int, below: int) -> tuple[int, int]:
             return (len(os.listdir("/proc/self/fd")), len(processes.descendants(os.getpid())))
 
 
+@pytest.mark.alone
 def test_killing_the_app_leaves_no_sandbox_process() -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"

@@ -43,6 +43,7 @@ def test_a_frame_that_breaks_the_rules_is_a_protocol_error(data: bytes) -> None:
         reader.next()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "body",
     [b'{"n":' + b"9" * 30_000_000 + b"}", b'{"n":[' + b"[]," * 5_000_000 + b"0]}"],

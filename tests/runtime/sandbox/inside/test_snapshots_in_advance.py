@@ -38,6 +38,7 @@ def leaves() -> set[int]:
     return {pid for pid in processes.descendants(os.getpid()) if not processes.children(pid)}
 
 
+@pytest.mark.alone
 def test_the_process_of_a_cell_was_there_before_the_cell_came(sandbox: Sandbox) -> None:
     sandbox.run("1")
     time.sleep(1.0)

@@ -85,6 +85,7 @@ def starved(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     launchers.close_all()
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the kernel keeps no account of waiting")
 def test_a_cell_that_the_machine_keeps_from_running_may_finish(starved: Sandbox) -> None:
     # Whoever has a third of a processor at most has waited long enough to be allowed twice the limit.
@@ -93,12 +94,25 @@ def test_a_cell_that_the_machine_keeps_from_running_may_finish(starved: Sandbox)
     assert result.seconds > 2 * LIMIT
 
 
+@pytest.mark.alone
 def test_a_cell_that_starves_itself_with_children_is_stopped_in_time(starved: Sandbox) -> None:
     result = starved.run(
         "import os\nfor _ in range(8):\n  if os.fork() == 0:\n    while True: pass\n" + BUSY.format(3.5 * LIMIT)
     )
     assert result.status == "timeout", result
     assert "\nfinished" not in f"\n{result.output}"  # the traceback quotes the line that would print it
+
+
+@pytest.mark.alone
+def test_a_cell_that_ignores_the_interrupt_ends_in_time_on_a_busy_machine(
+    starved: Sandbox,
+) -> None:
+    result = starved.run(
+        "import os, signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nif os.fork() == 0:\n  while True: pass\n"
+        "while True: pass"
+    )
+    assert result.status == "timeout"
+    assert result.seconds < LIMIT + 1.5, "a second, and half a one for the processes to be seen dead"
 
 
 def test_cells_and_what_they_fork_run_at_the_lowest_rank() -> None:
