@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from export.gguf.template import modelfile
+from export.certify.check import role_names
+from export.gguf.file import read_gguf
+from export.gguf.template import modelfile, renamed
 from export.merge.source import Source
 from runtime.files import write_text
 
@@ -18,7 +20,7 @@ def write_card(
     smallest = min(files.values(), key=lambda file: file.stat().st_size)
     card, model_file = out / f"{source.name}.README.md", out / f"{source.name}.Modelfile"
     write_text(card, _card(source, files, smallest, certificate, context))
-    write_text(model_file, modelfile(smallest.name, context))
+    write_text(model_file, renamed(modelfile(smallest.name, context), role_names(read_gguf(smallest))))
     return [card, model_file]
 
 

@@ -61,6 +61,9 @@ class ExportSettings(Settings):
         default="auto", description="nf4: the dequantized 4-bit base; auto: what training used"
     )
     dtype: Literal["float16", "bfloat16", "float32"] = Field(default="float16", description="of the merged weights")
+    adapter_type: Literal["f32", "f16", "bf16", "q8_0"] = Field(
+        default="f16", description="of the tensors of an adapter exported alone (--adapter-only)"
+    )
     token_embedding_type: str | None = Field(default=None, description="ggml type of the embeddings, e.g. Q8_0")
     output_tensor_type: str | None = Field(default=None, description="ggml type of the output head")
     imatrix: Path | None = Field(default=None, description="importance matrix, or .jsonl rows to collect one")

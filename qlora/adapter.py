@@ -85,6 +85,8 @@ class Adapted:
         table = self.embedding
         with torch.no_grad():
             embedded = nn.functional.embedding(ids, table.weight)
+            if not len(table.ids):
+                return embedded if table.factor == 1.0 else embedded * table.factor
             slots = table.slot[ids]
         places = (slots >= 0).reshape(-1).nonzero().squeeze(1)
         flat = embedded.reshape(-1, embedded.shape[-1])
@@ -132,6 +134,10 @@ def logit_factor(config: Any) -> float:
 
 
 def _token_rows(module: Any, factor_of: Callable[[Any], float]) -> TokenRows:
+    if getattr(module, "token_adapter", None) is None:  # the roles are played by tokens whose rows stay as they are
+        weight = module.weight.detach()
+        none = torch.zeros(0, dtype=torch.int64, device=weight.device)
+        return TokenRows(weight, weight.new_zeros(0, weight.shape[1]), none, none, factor_of(module))
     layer = module.token_adapter
     base = layer.get_base_layer()
     weight = base.weight
@@ -163,8 +169,9 @@ def add_adapter(
         "use_rslora": lora.rslora,
         "use_dora": lora.dora,
         "bias": "none",
-        "trainable_token_indices": rows,
     }
+    if lora.control_tokens == "new":
+        options["trainable_token_indices"] = rows
     # Where it will compute: a base that is to be shared among processes still lies in the memory of the host.
     on_gpu = device_and_dtype(train)[0].type != "cpu"
     offload = train.offload_checkpoints and on_gpu

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from qlora.architectures import architecture_of, refuse_untrainable, tested
 from qlora.out_of_memory import is_out_of_memory
 from qlora.quiet import quiet_libraries
-from qlora.settings import Backend, TrainSettings
-from qlora.tokens import add_control_tokens, segment_tokenizer
+from qlora.settings import Backend, LoraSettings, TrainSettings
+from qlora.tokens import ENDS_KEY, add_control_tokens, reuse_control_tokens, segment_tokenizer
 from qlora.weights import read_object, weight_files
 from runtime.errors import InputError, MathCoderError, ModelError, TrainError
 from runtime.files import fetch, sha256_file
@@ -201,8 +201,8 @@ def device_and_dtype(settings: TrainSettings) -> tuple[torch.device, torch.dtype
     return device, torch.bfloat16 if has_bfloat16() else torch.float16
 
 
-def load_tokenizer(base: BaseModel) -> Any:
-    """The base's tokenizer with the eight control tokens added.
+def load_tokenizer(base: BaseModel, lora: LoraSettings | None = None) -> Any:
+    """The base's tokenizer with the eight control tokens added, or their roles given to tokens it has.
 
     Raises:
         ModelError: it is missing, broken or not a fast one.
@@ -223,7 +223,10 @@ def load_tokenizer(base: BaseModel) -> Any:
             raise ModelError(
                 f"the tokenizer of {base.name} cannot be loaded ({_first_line(error)})", "", "fetch the base again"
             ) from error
-        add_control_tokens(tokenizer)
+        if lora is not None and lora.control_tokens == "reuse":
+            reuse_control_tokens(tokenizer, lora.reuse_tokens, tokenizer.init_kwargs.get(ENDS_KEY) or ())
+        else:
+            add_control_tokens(tokenizer)
         segment_tokenizer(tokenizer)
     return tokenizer
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from runtime.lce import ROLES
+
 Backend = Literal["auto", "unsloth", "peft"]
 
 
@@ -46,6 +48,17 @@ class DataSettings(Settings):
         return {"source": value} if isinstance(value, str) else value
 
 
+def problem_of_roles(tokens: dict[str, str]) -> str | None:
+    """Why `tokens` does not name one token for each of the eight roles, None where it does."""
+    if unknown := [role for role in tokens if role not in ROLES]:
+        return f"reuse_tokens names {', '.join(unknown)}; the roles are {', '.join(ROLES)}"
+    if missing := [role for role in ROLES if role not in tokens]:
+        return f"reuse_tokens has no token for {', '.join(missing)}"
+    if twice := sorted({token for token in tokens.values() if list(tokens.values()).count(token) > 1}):
+        return f"{', '.join(twice)} would play two roles, and a reader could not tell which"
+    return None
+
+
 class LoraSettings(Settings):
     """The adapter. All linear layers except the output head get one."""
 
@@ -54,6 +67,29 @@ class LoraSettings(Settings):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the adapter's inputs set to zero")
     rslora: bool = Field(default=False, description="rank-stabilized scale (arXiv 2312.03732)")
     dora: bool = Field(default=False, description="weight-decomposed adapter (arXiv 2402.09353)")
+    control_tokens: Literal["new", "reuse"] = Field(
+        default="new",
+        description="new: the eight block tokens are added and their rows trained; reuse: tokens of the base play "
+        "their roles (reuse_tokens), so that an adapter alone carries everything",
+    )
+    reuse_tokens: dict[str, str] = Field(
+        default_factory=dict,
+        description="with control_tokens reuse: the base's token for each of system, user, assistant, endofmessage, "
+        "text, code, execution, endofblock",
+    )
+    start: str | None = Field(
+        default=None, description="adapter to go on from: a run or peft folder, or a LoRA GGUF made by --adapter-only"
+    )
+
+    @model_validator(mode="after")
+    def _every_role_once(self) -> LoraSettings:
+        if self.control_tokens == "new":
+            if self.reuse_tokens:
+                raise ValueError("reuse_tokens belongs to control_tokens: reuse")
+            return self
+        if problem := problem_of_roles(self.reuse_tokens):
+            raise ValueError(problem)
+        return self
 
 
 class TrainSettings(Settings):

@@ -14,7 +14,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from runtime.errors import ModelError
-from runtime.lce import CONTROL_TOKENS, Segment
+from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, ROLES, Segment
+
+ROLES_KEY = "mathcoder_control_tokens"
+"""Where `tokenizer_config.json` says which token of the base plays which role: `{"text": "<|im_start|>", ...}`."""
+
+ENDS_KEY = "mathcoder_ends"
+"""Where `tokenizer_config.json` of a base made from a GGUF lists the ids that end generation there."""
 
 UNLEARNED = 1.0
 """Mean loss of the control tokens, in nats, above which a model does not know when to open and end blocks. A choice at
@@ -50,14 +56,15 @@ class SegmentTokenizer:
                 "use a base whose folder has a tokenizer.json, or convert its tokenizer with transformers",
             )
         vocabulary = tokenizer.get_vocab()
-        missing = [token for token in CONTROL_TOKENS if token not in vocabulary]
+        names = control_names(tokenizer)
+        missing = [token for token in names.values() if token not in vocabulary]
         if missing:
             raise ModelError(
                 f"the tokenizer lacks the control tokens {' '.join(missing)}",
                 "rows cannot be rendered",
                 "add them with qlora.tokens.add_control_tokens(tokenizer)",
             )
-        self.control: dict[str, int] = {token: vocabulary[token] for token in CONTROL_TOKENS}
+        self.control: dict[str, int] = {token: vocabulary[name] for token, name in names.items()}
         self.prefix = bos_prefix(tokenizer)
         self._content = _content_tokenizer(tokenizer)
 
@@ -92,10 +99,53 @@ def add_control_tokens(tokenizer: Any) -> list[int]:
     Returns:
         The ids of all eight, in the order of `CONTROL_TOKENS`.
     """
+    if getattr(tokenizer, "init_kwargs", {}).get(ROLES_KEY):
+        return list(tokenizer.convert_tokens_to_ids(list(control_names(tokenizer).values())))
     from tokenizers import AddedToken
 
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in CONTROL_TOKENS], True)
     return list(tokenizer.convert_tokens_to_ids(list(CONTROL_TOKENS)))
+
+
+def control_names(tokenizer: Any) -> dict[str, str]:
+    """Each control token to the token of the vocabulary that plays its role: itself, where it was added."""
+    reused = getattr(tokenizer, "init_kwargs", {}).get(ROLES_KEY) or {}
+    return {token: str(reused.get(role, token)) for role, token in ROLES.items()}
+
+
+def reuse_control_tokens(tokenizer: Any, tokens: dict[str, str], ends: Sequence[int] = ()) -> list[int]:
+    """Let tokens that `tokenizer` has play the eight roles; it remembers this when it is saved.
+
+    Args:
+        tokens: token by role (`LoraSettings.reuse_tokens`).
+        ends: ids that llama.cpp takes as the end of generation in the base's file.
+
+    Returns:
+        The ids of all eight, in the order of `CONTROL_TOKENS`.
+
+    Raises:
+        ModelError: a token is not there, is no control token, or ends generation without being the end of a message.
+    """
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    vocabulary = tokenizer.get_vocab()
+    for role, name in tokens.items():
+        problem = None
+        if name not in vocabulary:
+            problem = "the base has no such token"
+        elif name not in special:
+            problem = "it is no control token of the base, so that text could spell it"
+        elif ROLES[role] != END_OF_MESSAGE and (vocabulary[name] in ends or name == tokenizer.eos_token):
+            problem = "it ends generation, and only the end of a message may"
+        elif ROLES[role] == END_OF_MESSAGE and vocabulary[name] not in ends and name != tokenizer.eos_token:
+            problem = "it does not end generation, and the end of a message has to"
+        if problem:
+            raise ModelError(
+                f"lora.reuse_tokens gives the role {role} to {name}: {problem}",
+                "nothing was trained",
+                f"control tokens of this base: {', '.join(sorted(special))}",
+            )
+    tokenizer.init_kwargs[ROLES_KEY] = dict(tokens)
+    return [vocabulary[control_names(tokenizer)[token]] for token in CONTROL_TOKENS]
 
 
 def bos_prefix(tokenizer: Any) -> list[int]:

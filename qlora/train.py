@@ -36,11 +36,14 @@ from qlora.progress import Progress, announce
 from qlora.proof import prove
 from qlora.quiet import no_telemetry
 from qlora.record import RunSummary
+from qlora.roles import refuse_equal_rows
 from qlora.runfolder import RunFolder
 from qlora.settings import QloraSettings
 from qlora.shape import Shape
 from qlora.sharding import ShardedBase
+from qlora.start import go_on_from
 from qlora.step import Stepper
+from qlora.tokens import segment_tokenizer
 from qlora.trackers import Trackers
 
 
@@ -138,7 +141,7 @@ class _Run:
             checks.refuse_sharded(self.settings.lora)
         self.base = find_base(self.settings.base, untested=options.untested_architecture)
         checks.check_context(self.base, options.context)
-        self.tokenizer = load_tokenizer(self.base)
+        self.tokenizer = load_tokenizer(self.base, self.settings.lora)
         self.data = prepare(self.settings.data, self.tokenizer, options.context)
         self.shape = Shape.of(self.base.config, len(self.tokenizer))
         self.order = RowOrder(len(self.data.rows), options.batch_rows, options.seed)
@@ -157,6 +160,11 @@ class _Run:
         self.adapted = add_adapter(
             model, self.tokenizer, settings.lora, options, self.backend[0], base_name=settings.base
         )
+        if settings.lora.control_tokens == "reuse":
+            control = segment_tokenizer(self.tokenizer).control
+            refuse_equal_rows(self.adapted.head.weight, control, settings.lora)
+        if settings.lora.start is not None:
+            go_on_from(settings.lora.start, self.adapted, settings.lora, self.base.config)
         if not self.base.is_tested:
             prove(Stepper(self.adapted, self.data, options, options.context))
         self.adapted.checkpointing.set(layout.checkpoint_layers)

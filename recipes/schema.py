@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from export.settings import ExportSettings
 from qlora.settings import LAYOUT_KEYS, DataSettings, LoraSettings, QloraSettings, TrainSettings
 from recipes.cli.places import built_in
+from recipes.smollm2 import NAME as SMOLLM2
 from recipes.yaml_text import load_yaml
 from runtime.errors import InputError, RecipeError
 from runtime.sandbox import Limits
@@ -38,7 +39,7 @@ class Recipe(BaseModel):
     name: str = Field(
         min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run folder and of the exported files"
     )
-    base: str = Field(min_length=1, description="folder or hub id of the base model, or `nano`")
+    base: str = Field(min_length=1, description="folder, hub id or GGUF file of the base model, or `nano`, `smollm2`")
     data: DataSettings
     train: TrainSettings = TrainSettings()
     lora: LoraSettings = LoraSettings()
@@ -74,15 +75,46 @@ class Recipe(BaseModel):
             from recipes.nano.rows import training_rows_path
 
             data = data.model_copy(update={"source": str(training_rows_path())})
-        return QloraSettings(name=self.name, base=base_path(self.base), data=data, train=self.train, lora=self.lora)
+        train = self.train
+        if is_gguf(self.base) and "quantize" not in train.model_fields_set:
+            # What llama.cpp holds is what the adapter is for; quantizing it once more would train for another base.
+            train = train.model_copy(update={"quantize": False})
+        return QloraSettings(name=self.name, base=base_path(self.base), data=data, train=train, lora=self.lora)
 
 
 _SECTIONS = frozenset({"train", "lora", "export", "solve", "sandbox"})
 
 
+def is_gguf(base: str) -> bool:
+    """Whether a recipe's `base` is a GGUF file, or the name of one."""
+    return base == SMOLLM2 or base.lower().endswith(".gguf")
+
+
+def gguf_path(base: str) -> Path:
+    """The file behind a base that is a GGUF.
+
+    Raises:
+        InputError: it is not on this machine.
+    """
+    from recipes.cli.models import resolve
+
+    return resolve(base) if base == SMOLLM2 else Path(base).expanduser()
+
+
 def base_path(base: str) -> str:
-    """`base` with `nano` replaced by the embedded folder."""
-    return str(FOLDER / "nano" / "base") if base == NANO else base
+    """The folder or hub id of a base: of `nano` the embedded folder, of a GGUF the one made from it in the cache.
+
+    Raises:
+        InputError: there is no such GGUF.
+        ModelError: it is of a kind that cannot become a base.
+    """
+    if base == NANO:
+        return str(FOLDER / "nano" / "base")
+    if is_gguf(base):
+        from export.from_gguf import base_folder
+
+        return str(base_folder(gguf_path(base)))
+    return base
 
 
 def recipe_path(name: str) -> Path:

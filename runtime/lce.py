@@ -27,6 +27,12 @@ END_OF_MESSAGE, END_OF_BLOCK = "<|endofmessage|>", "<|endofblock|>"
 TEXT, CODE, EXECUTION = "<|text|>", "<|code|>", "<|execution|>"
 
 CONTROL_TOKENS = (SYSTEM, USER, ASSISTANT, END_OF_MESSAGE, TEXT, CODE, EXECUTION, END_OF_BLOCK)
+ROLES: dict[str, str] = {token[2:-2]: token for token in CONTROL_TOKENS}
+"""What each control token does (`endofmessage`, ...), to the token: the keys by which a file or a recipe says that
+another token of the vocabulary plays the role."""
+ROLE_KEY, BASE_KEY, BASE_FILE_KEY = "mathcoder.control.", "mathcoder.base.sha256", "mathcoder.base.file"
+"""Metadata of a GGUF file: `mathcoder.control.text` names the token that plays `<|text|>`; an adapter also has the
+SHA-256 and the name of the base file that it was trained on."""
 BLOCK_TOKENS: dict[BlockType, str] = {"text": TEXT, "code": CODE, "execution": EXECUTION}
 BLOCK_TYPES: tuple[BlockType, ...] = get_args(BlockType)
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -10,7 +10,7 @@ from typing import Any
 from export.gguf.file import CONTROL, GgufFile, read_gguf
 from export.gguf.template import chat_template
 from runtime.errors import ModelError
-from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
+from runtime.lce import BASE_FILE_KEY, BASE_KEY, CONTROL_TOKENS, END_OF_MESSAGE, ROLE_KEY, ROLES
 from runtime.solver.dialects import fitting
 
 _KNOWN_EOG = ("</s>", "<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<eos>")
@@ -56,6 +56,9 @@ def check_gguf(path: str | os.PathLike[str], *, tensors: bool = True) -> GgufRep
     """
     file = read_gguf(path)
     report = GgufReport(str(path))
+    if file.metadata.get("general.type") == "adapter":
+        _describe_adapter(file, report)
+        return report
     _check_tokens(file, report)
     _check_template(file, report)
     _describe(file, report)
@@ -78,11 +81,12 @@ def _check_tokens(file: GgufFile, report: GgufReport) -> None:
     if not tokens:
         report.problems.append("the file holds no vocabulary")
         return
+    tokens_of = {name: token for token, name in role_names(file).items()}
     places: dict[str, list[int]] = {}
-    for index, token in enumerate(tokens):
-        if token in CONTROL_TOKENS:
-            places.setdefault(token, []).append(index)
-    control = {token for index, token in enumerate(tokens) if file.token_type(index) == CONTROL}
+    for index, name in enumerate(tokens):
+        if name in tokens_of:
+            places.setdefault(tokens_of[name], []).append(index)
+    control = {name for index, name in enumerate(tokens) if file.token_type(index) == CONTROL}
     if missing := [token for token in CONTROL_TOKENS if token not in places]:
         report.dialect = fitting(control.__contains__)
         report.warnings.append(
@@ -117,13 +121,35 @@ def _find_ends(file: GgufFile, report: GgufReport) -> None:
     report.end_of_generation = sorted(known | {index for index in ends if isinstance(index, int)})
 
 
+def role_names(file: GgufFile) -> dict[str, str]:
+    """Each control token to the token of the file's vocabulary that plays its role: itself, unless the file says."""
+    return {token: str(file.metadata.get(f"{ROLE_KEY}{role}", token)) for role, token in ROLES.items()}
+
+
+def _describe_adapter(file: GgufFile, report: GgufReport) -> None:
+    names = role_names(file)
+    reused = [f"{name} as {token}" for token, name in names.items() if name != token]
+    pairs = sum(name.endswith(".lora_a") for name in file.tensors)
+    types = sorted({tensor.type_name for tensor in file.tensors.values()})
+    report.facts |= {
+        "kind": f"a LoRA adapter for {file.architecture}: {pairs} pairs in {', '.join(types)}",
+        "base": f"{file.metadata.get(BASE_FILE_KEY, 'not stated')}, {file.metadata.get(BASE_KEY, 'hash not stated')}",
+        "block tokens": ", ".join(reused) or "those of the base's file",
+        "the solver will": "use it on top of that base: --lora, or by the model's name where both are packaged",
+    }
+    if BASE_KEY not in file.metadata:
+        report.warnings.append("it does not say which base it belongs to; on another one it writes nonsense")
+    if not pairs:
+        report.problems.append("the file holds no low-rank pair")
+
+
 def _check_template(file: GgufFile, report: GgufReport) -> None:
     template = file.metadata.get("tokenizer.chat_template")
     if not template:
         report.warnings.append("no chat template: `mathcoder` does not need one, stock llama-server does")
     elif report.dialect != "lce":
         report.facts["chat template"] = "the model's own"
-    elif template not in (chat_template(adds_bos=True), chat_template(adds_bos=False)):
+    elif template not in [chat_template(adds_bos=adds, names=role_names(file)) for adds in (True, False)]:
         report.warnings.append("the chat template is not the block format's; stock clients will prompt it wrongly")
     else:
         report.facts["chat template"] = "the block format"
@@ -217,7 +243,7 @@ def require_round_trip(path: str | os.PathLike[str], facts: Any) -> None:
         problems.append("the BOS id differs from the tokenizer's")
     if facts.kind == "spm" and file.metadata.get("tokenizer.ggml.add_space_prefix") is not False:
         problems.append("a space would be put before every block")
-    if file.metadata.get("tokenizer.chat_template") != chat_template(adds_bos=facts.adds_bos):
+    if file.metadata.get("tokenizer.chat_template") != chat_template(adds_bos=facts.adds_bos, names=facts.names):
         problems.append("the chat template was lost")
     if problems:
         raise ModelError(

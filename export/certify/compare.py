@@ -10,18 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.rows import KIND_GROUPS
+from runtime.likeness import log_softmax
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log-probabilities over the last axis, float64 inside, for KL values near 1e-7."""
-    import numpy as np
-
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=-1, keepdims=True)
-    return np.asarray(wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True)))
 
 
 @dataclass

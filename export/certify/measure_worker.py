@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from export.certify.check import role_names
 from export.certify.compare import Reference, Tally
+from export.gguf.file import read_gguf
 from export.rows import Sample
 from runtime.engine.llama.library import captured_log, last_errors, library
 from runtime.engine.llama.vocabulary import LlamaVocabulary
@@ -42,7 +44,7 @@ class Measured:
         if not self.context:
             raise ModelError(f"llama.cpp cannot make a context of {n_ctx} tokens for {path}")
         handle = lib.llama_model_get_vocab(self.model)
-        self.vocabulary = LlamaVocabulary(handle, space_prefix=False)
+        self.vocabulary = LlamaVocabulary(handle, space_prefix=False, roles=role_names(read_gguf(path)))
         self.size = int(lib.llama_vocab_n_tokens(handle))
         self.batch = lib.llama_batch_init(_CHUNK, 0, 1)
 

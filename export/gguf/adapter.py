@@ -17,10 +17,11 @@ from export.gguf.convert import conversion_error, run_worker
 from export.gguf.llamacpp import find
 from export.merge.adapter import Adapter
 from export.merge.source import Source, open_source
-from export.merge.vocabulary import vocabulary_size
+from export.merge.vocabulary import load_tokenizer, vocabulary_size
 from export.settings import ExportSettings
 from runtime.errors import InputError
 from runtime.files import atomic_path
+from runtime.lce import BASE_FILE_KEY, BASE_KEY, ROLE_KEY, ROLES
 
 
 def export_adapter(
@@ -34,7 +35,7 @@ def export_adapter(
 
     Args:
         run_dir: a run folder, or an adapter folder of plain peft or unsloth.
-        settings: of these, where the converter is.
+        settings: of these, where the converter is, and the type of the file's tensors.
         out_dir: where the file goes; default `RUN/export`.
         on_note: told what is odd about the converter.
 
@@ -47,7 +48,7 @@ def export_adapter(
     source = open_source(run_dir, settings)
     if source.adapter is None:
         raise InputError(f"{run_dir} holds no adapter", "there is nothing to export alone", "export without it")
-    if reason := why_not_alone(source.adapter) or _grown(source):
+    if reason := why_not_alone(source.adapter) or _grown(source) or _space_before_blocks(source):
         raise InputError(
             reason,
             "on an untouched base GGUF it would be missing; nothing was written",
@@ -72,8 +73,9 @@ def export_adapter(
             "script": "convert_lora_to_gguf.py",
             "arguments": [
                 str(folder), "--base", str(source.base.resolve()), "--outfile", str(temporary.resolve()),
-                "--outtype", "f16",
+                "--outtype", settings.adapter_type,
             ],
+            "adapter_strings": _strings(source),
         }  # fmt: skip
         spec_file = Path(scratch) / "spec.json"
         spec_file.write_text(json.dumps(spec), encoding="utf-8")
@@ -81,6 +83,24 @@ def export_adapter(
         if done.code or not temporary.stat().st_size:
             raise conversion_error(done.lines)
     return target
+
+
+def _strings(source: Source) -> dict[str, str]:
+    """What the file says about itself: the base it belongs to, and which token plays which role."""
+    from qlora.tokens import control_names
+
+    strings: dict[str, str] = {}
+    if source.gguf is not None:
+        strings |= {BASE_KEY: source.gguf["sha256"], BASE_FILE_KEY: source.gguf["file"]}
+    names = control_names(load_tokenizer(source.tokenizer))
+    return strings | {f"{ROLE_KEY}{role}": names[token] for role, token in ROLES.items() if names[token] != token}
+
+
+def _space_before_blocks(source: Source) -> str | None:
+    """Why the base's own file would ask the model something else than training did."""
+    if source.gguf is None or not source.gguf["adds_space"]:
+        return None
+    return f"the base's file ({source.gguf['file']}) puts a space before every block, which training did not"
 
 
 def why_not_alone(adapter: Adapter) -> str | None:

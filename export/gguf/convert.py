@@ -16,7 +16,7 @@ from export.gguf.llamacpp import LlamaCpp
 from export.gguf.tokenizer import TokenizerFacts
 from runtime.errors import ExportError
 from runtime.files import atomic_path
-from runtime.lce import END_OF_MESSAGE
+from runtime.lce import END_OF_MESSAGE, ROLE_KEY, ROLES
 
 GGUF_DTYPE = {"float16": "f16", "bfloat16": "bf16", "float32": "f32"}
 _SHARE = re.compile(r"(\d+)%\|")
@@ -65,7 +65,7 @@ def convert(
             "eos": facts.eos,
             "adds_bos": facts.adds_bos,
             "space_prefix": False if facts.kind == "spm" else None,
-            "strings": strings or {},
+            "strings": {**(strings or {}), **_roles(facts)},
             "pre_tokenizer_forced": pre_tokenizer,
             "pre_tokenizer_recognised": facts.pre_tokenizer,
         }  # fmt: skip
@@ -74,6 +74,11 @@ def convert(
         done = run_worker("export.gguf.convert_worker", [str(spec_file)], _percent(progress))
         if done.code or not temporary.stat().st_size:
             raise conversion_error(done.lines)
+
+
+def _roles(facts: TokenizerFacts) -> dict[str, str]:
+    """Which token plays which role, of those that do not play their own."""
+    return {f"{ROLE_KEY}{role}": facts.names[token] for role, token in ROLES.items() if facts.names[token] != token}
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,24 @@ def main(spec_file: str) -> None:
             # It looks for the class GPT2Tokenizer, which transformers 5 no longer writes for Phi-4's tokenizer.
             phi3 = importlib.import_module("conversion.phi").Phi3MiniModel
             phi3.set_vocab = phi3._set_vocab_gpt2
+    if "adapter_strings" in spec:
+        _add_strings(gguf, spec["adapter_strings"])
     script = folder / spec["script"]
     sys.argv = [str(script), *spec["arguments"]]
     runpy.run_path(str(script), run_name="__main__")
+
+
+def _add_strings(gguf: Any, strings: dict[str, str]) -> None:
+    """Let an adapter's file say these things: the converter of adapters has no place for metadata."""
+    original = gguf.GGUFWriter.write_header_to_file
+
+    def write_header_to_file(self: Any, *args: Any, **kwargs: Any) -> None:
+        for key, value in strings.items():
+            if not any(key in shard for shard in self.kv_data):
+                self.add_string(key, value)
+        original(self, *args, **kwargs)
+
+    gguf.GGUFWriter.write_header_to_file = write_header_to_file
 
 
 def _answer_special_tokens(gguf: Any, spec: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ message it gets the one every training row has, so that a stock client stays ins
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from runtime.lce import (
     ASSISTANT,
     BLOCK_TOKENS,
@@ -19,8 +21,24 @@ from runtime.lce import (
 )
 
 
-def chat_template(*, adds_bos: bool) -> str:
-    """The Jinja template. Content is a string (one text block) or a list of blocks in the hub schema."""
+def chat_template(*, adds_bos: bool, names: Mapping[str, str] | None = None) -> str:
+    """The Jinja template. Content is a string (one text block) or a list of blocks in the hub schema.
+
+    Args:
+        adds_bos: whether the tokenizer puts BOS first.
+        names: the tokens that play the control tokens' roles, where they are others.
+    """
+    return renamed(_template(adds_bos=adds_bos), names)
+
+
+def renamed(text: str, names: Mapping[str, str] | None) -> str:
+    """`text` with every control token replaced by the token that plays its role."""
+    for token, name in (names or {}).items():
+        text = text.replace(token, name)
+    return text
+
+
+def _template(*, adds_bos: bool) -> str:
     roles = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
     pieces = [
         "{{- bos_token -}}" if adds_bos else "",

@@ -16,7 +16,7 @@ from typing import Any
 
 from export.gguf.template import chat_template
 from export.merge.vocabulary import piece_ids, read_tokenizer_json, vocabulary_size
-from qlora.tokens import bos_prefix
+from qlora.tokens import bos_prefix, control_names
 from runtime.errors import ModelError
 from runtime.files import write_text
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
@@ -43,6 +43,7 @@ class TokenizerFacts:
     Attributes:
         kind: `spm` (SentencePiece BPE with byte fallback) or `bpe` (byte-level BPE).
         control: id of each control token.
+        names: the token of the vocabulary that plays each control token's role (itself, where it was added).
         bos, eos: the base's own, or None. An end that is one of the control tokens (GLM-4 ends a turn with `<|user|>`)
             gives way to another end of the base, or to `<|endofmessage|>`.
         adds_bos: whether the tokenizer puts BOS first.
@@ -52,6 +53,7 @@ class TokenizerFacts:
 
     kind: str
     control: dict[str, int]
+    names: dict[str, str]
     bos: int | None
     eos: int | None
     adds_bos: bool
@@ -71,8 +73,8 @@ def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
         ModelError: it lacks control tokens, or is of a kind GGUF cannot hold.
     """
     content = read_tokenizer_json(folder)
-    vocabulary = tokenizer.get_vocab()
-    if missing := [token for token in CONTROL_TOKENS if token not in vocabulary]:
+    vocabulary, names = tokenizer.get_vocab(), control_names(tokenizer)
+    if missing := [name for name in names.values() if name not in vocabulary]:
         raise ModelError(
             f"the tokenizer in {folder} lacks {', '.join(missing)}",
             "the model could not be told where blocks begin and end",
@@ -85,7 +87,8 @@ def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
         )
     return TokenizerFacts(
         kind="spm" if model.get("byte_fallback") else "bpe",
-        control={token: vocabulary[token] for token in CONTROL_TOKENS},
+        control={token: vocabulary[name] for token, name in names.items()},
+        names=names,
         bos=tokenizer.bos_token_id,
         eos=_end_of_sequence(tokenizer, vocabulary),
         adds_bos=bool(bos_prefix(tokenizer)),
@@ -120,7 +123,7 @@ def write_tokenizer(folder: Path, target: Path, facts: TokenizerFacts) -> None:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
     for entry in content.get("added_tokens", []):
-        if entry["content"] in facts.control:
+        if entry["content"] in facts.names.values():
             entry["special"] = True
     write_text(target / "tokenizer.json", json.dumps(content, ensure_ascii=False))
     config_file = folder / "tokenizer_config.json"
@@ -135,7 +138,7 @@ def write_tokenizer(folder: Path, target: Path, facts: TokenizerFacts) -> None:
         config["add_prefix_space"] = False
         write_sentencepiece(folder, target, content)
     write_text(target / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False))
-    write_text(target / "chat_template.jinja", chat_template(adds_bos=facts.adds_bos))
+    write_text(target / "chat_template.jinja", chat_template(adds_bos=facts.adds_bos, names=facts.names))
 
 
 def write_sentencepiece(folder: Path, target: Path, content: dict[str, Any]) -> None:

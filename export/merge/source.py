@@ -20,6 +20,18 @@ _WHOLE_HASH_BYTES = 2_000_000_000
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 20
 
 
+GGUF_FILE = "gguf.json"
+"""In a base's folder: `{"file", "sha256", "architecture", "tensor_types", "adds_space"}` of the GGUF it comes from."""
+
+
+def gguf_facts(folder: Path) -> dict[str, Any] | None:
+    """What `GGUF_FILE` of a base's folder says; None where the base was not made from a GGUF."""
+    try:
+        return dict(json.loads((folder / GGUF_FILE).read_text(encoding="utf-8")))
+    except OSError:
+        return None
+
+
 @dataclass
 class Source:
     """Everything an export needs to know about its input.
@@ -43,6 +55,11 @@ class Source:
     held_out: Path | None
     base_config: dict[str, Any]
     tensors: TensorFolder = field(repr=False)
+
+    @property
+    def gguf(self) -> dict[str, Any] | None:
+        """What is known of the GGUF file that the base was made from (`GGUF_FILE`), None where it was not."""
+        return gguf_facts(self.base)
 
     @property
     def merge_into(self) -> str:

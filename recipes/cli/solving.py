@@ -87,7 +87,16 @@ def load_engine(args: argparse.Namespace, model: Path | str, preferences: Prefer
         settings = EngineSettings.model_validate(values)
     except ValidationError as error:
         raise _wrong(error) from None
-    return load(model, lora=args.lora, endpoint=args.endpoint, settings=settings)
+    return load(model, lora=args.lora or _packaged_adapter(args, model), endpoint=args.endpoint, settings=settings)
+
+
+def _packaged_adapter(args: argparse.Namespace, model: Path | str) -> Path | None:
+    """The adapter that this package brings for `model`, unless another dialect than the block format is asked for."""
+    from recipes.smollm2 import adapter_for
+
+    if args.endpoint or getattr(args, "dialect", None) not in (None, "auto", "lce"):
+        return None
+    return adapter_for(Path(model))
 
 
 def solver_settings(args: argparse.Namespace, preferences: Preferences) -> SolverSettings:

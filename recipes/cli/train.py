@@ -105,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     import yaml
 
+    from recipes.schema import gguf_path, is_gguf
     from runtime.files import write_text
 
     recipe = recipe_of(args)
@@ -115,6 +116,10 @@ def _run(args: argparse.Namespace) -> int:
     console = make_console(stderr=True)
     out = args.out or recipe.run_folder
     settings = recipe.qlora()
+    if is_gguf(recipe.base):
+        from recipes.gguf_check import check_base
+
+        check_base(gguf_path(recipe.base), Path(settings.base), console)
     from qlora.train import train
 
     sample = None

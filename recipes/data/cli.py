@@ -25,6 +25,7 @@ SUMMARIES = {
     "convert": "rows of other formats into ours, and ours into theirs",
     "stats": "count rows, tokens, blocks, imports, answers and failures",
     "split": "cut rows into parts that share no question",
+    "stories": "write word problems in free English with solutions whose code was run",
 }
 
 
@@ -36,6 +37,7 @@ def add_subcommands(summaries: dict[str, str], builders: dict[str, Builder]) -> 
         builders: action to (function that builds its parser, function that runs it).
     """
     from recipes.data import cli_models
+    from recipes.stories import cli as stories
 
     summaries.update(SUMMARIES)
     actions: dict[str, Builder] = {
@@ -44,6 +46,7 @@ def add_subcommands(summaries: dict[str, str], builders: dict[str, Builder]) -> 
         "convert": (_convert_parser, _convert),
         "stats": (_stats_parser, _stats),
         "split": (_split_parser, _split),
+        "stories": (stories.parser, stories.run),
         **cli_models.BUILDERS,
     }
     builders.update({name: (parser, _on_this_disk(run)) for name, (parser, run) in actions.items()})
@@ -246,9 +249,10 @@ def _decontaminate_parser() -> Parser:
         "data decontaminate",
         "Find rows that ask what a benchmark asks.",
         details="""\
-Four measures: the same text; the same but for case, spacing, punctuation and typography; thirteen words in a
-row in common; a question of 8 to 12 words contained whole. Without --out nothing is written. With it the clean
-rows go there and every row left out is listed beside it, with what it shares with which question.""",
+Five measures: the same text; the same but for case, spacing, punctuation and typography; the same but for its
+numbers; thirteen words in a row in common; a question of 8 to 12 words contained whole. Without --out nothing
+is written. With it the clean rows go there and every row left out is listed beside it, with what it shares with
+which question.""",
         examples=[
             ("mathcoder data decontaminate rows.jsonl --against gsm8k.jsonl math.jsonl", "count and list"),
             ("mathcoder data decontaminate rows.jsonl --against bench/ --out clean.jsonl", "and write the clean rows"),
@@ -297,7 +301,8 @@ def _convert_parser() -> Parser:
         details="""\
 Read, each record by what it looks like: our rows and the results of `solve` and `eval` (lce), fenced Python with output
 blocks (fenced), ToRA's traces (tora), OpenAI-style tool calls (tools), question and solution with GSM8K's calculator
-marks (gsm8k); as messages, ShareGPT conversations, prompt and completion, query and response, problem and solution.
+marks (gsm8k), question, equation in prefix or infix notation, and answer as in MAWPS, ASDiv-A and SVAMP (equations);
+as messages, ShareGPT conversations, prompt and completion, query and response, problem and solution.
 Written: lce, fenced, tools. What cannot be converted is listed beside OUT with its reason; the exit code is 1 where
 that is more than half.
 

@@ -1,6 +1,7 @@
-"""`data decontaminate`: which rows ask what a benchmark asks, found four ways, each hit with its reason.
+"""`data decontaminate`: which rows ask what a benchmark asks, found five ways, each hit with its reason.
 
-`exact`: the same text. `normalised`: the same but for case, spacing, punctuation and typography. `13-gram`: thirteen
+`exact`: the same text. `normalised`: the same but for case, spacing, punctuation and typography. `masked`: the same but
+for its numbers (of a question of at least eight words, so that no sum is taken for another). `13-gram`: thirteen
 words in a row are shared (the measure of GPT-3, arXiv 2005.14165, appendix C). `contained`: a benchmark question of
 8 to 12 words, too short for that measure, stands whole in a longer text. Nothing is dropped silently: rows are only
 left out where an output is asked for, and each of them is listed beside it.
@@ -18,7 +19,7 @@ from qlora.data import problem_of, question_of
 from recipes.data.rows import Refused, beside, files_of, read_lines, read_questions, write_lines
 from recipes.data.words import grams, key, words
 
-Reason = Literal["exact", "normalised", "13-gram", "contained"]
+Reason = Literal["exact", "normalised", "masked", "13-gram", "contained"]
 GRAM = 13
 SHORT = 8
 """Words. A shorter question is a phrase that others hold by chance (`What is 5 + 3?` begins `What is 5 + 3 * 2?`)."""
@@ -52,6 +53,7 @@ class Benchmarks:
         self._gram = gram
         self._exact: dict[str, int] = {}
         self._keys: dict[str, int] = {}
+        self._masked: dict[str, int] = {}
         # Hashes of the runs of words; a find is confirmed in the words themselves.
         self._grams: dict[int, int] = {}
         self._short: dict[tuple[str, ...], list[int]] = {}
@@ -64,6 +66,8 @@ class Benchmarks:
         if normal := key(question):
             self._keys.setdefault(normal, number)
         spoken = words(question)
+        if len(spoken) >= SHORT:
+            self._masked.setdefault(_without_numbers(spoken), number)
         for run in grams(spoken, self._gram):
             self._grams.setdefault(hash(run), number)
         if SHORT <= len(spoken) < self._gram:
@@ -79,6 +83,9 @@ class Benchmarks:
         if number is not None:
             return "normalised", self.questions[number][0], question.strip()[:120]
         spoken = words(question)
+        number = self._masked.get(_without_numbers(spoken)) if len(spoken) >= SHORT else None
+        if number is not None:
+            return "masked", self.questions[number][0], question.strip()[:120]
         for run in grams(spoken, self._gram):
             number = self._grams.get(hash(run))
             if number is not None and run in set(grams(words(self.questions[number][1]), self._gram)):
@@ -90,6 +97,10 @@ class Benchmarks:
                 if spoken[start : start + len(whole)] == whole and key(self.questions[number][1]) in normal:
                     return "contained", self.questions[number][0], " ".join(whole)
         return None
+
+
+def _without_numbers(spoken: Sequence[str]) -> str:
+    return " ".join("#" if any(char.isdigit() for char in word) else word for word in spoken)
 
 
 @dataclass

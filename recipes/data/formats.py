@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from qlora.data import problem_of
-from recipes.data import fenced, gsm8k, tools
+from recipes.data import equations, fenced, gsm8k, tools
 from recipes.data.records import Dialogue, FormatError, question_in, solution_in, turns_of
 from recipes.data.shapes import unwrapped
 
-Format = Literal["lce", "fenced", "tora", "tools", "gsm8k"]
-FORMATS: tuple[Format, ...] = ("lce", "fenced", "tora", "tools", "gsm8k")
+Format = Literal["lce", "fenced", "tora", "tools", "gsm8k", "equations"]
+FORMATS: tuple[Format, ...] = ("lce", "fenced", "tora", "tools", "gsm8k", "equations")
 ANSWER_CHARS = 60
 """A text up to this long is an answer (see `runtime.grade.final_answer`)."""
 
@@ -40,6 +40,9 @@ def detect(value: Any) -> Format | None:
     if isinstance(value.get("code"), list | str):
         return "tora"
     solution = solution_in(value)
+    # Beside an equation, `answer` is the number alone.
+    if equations.equation_in(value) is not None and (solution is None or len(solution) <= ANSWER_CHARS):
+        return "equations"
     if solution is None:
         return None
     if "```" in solution:
@@ -80,6 +83,8 @@ def read(value: Any, declared: Format | None = None) -> Dialogue:
         return tools.read(value)
     if found == "gsm8k":
         return gsm8k.read(value)
+    if found == "equations":
+        return equations.read(value)
     raise FormatError("of no known format")
 
 

@@ -11,6 +11,7 @@ from runtime.engine.llama.library import AbortFlag, build_facts, captured_log, l
 from runtime.engine.llama.vocabulary import LlamaVocabulary
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.files import sha256_file
+from runtime.lce import BASE_FILE_KEY, BASE_KEY, ROLE_KEY, ROLES
 from runtime.settings import EngineSettings
 
 __all__ = ["LlamaDecoder", "LlamaEngine"]
@@ -99,7 +100,11 @@ class LlamaEngine:
         tokenizer = self.meta("tokenizer.ggml.model")
         # SentencePiece vocabularies default to a space prefix where the file does not say.
         space_prefix = prefix == "true" if prefix else tokenizer == "llama"
-        self.vocabulary = LlamaVocabulary(lib.llama_model_get_vocab(model), space_prefix=space_prefix)
+        if self._lora is not None:
+            self._load_adapter(self._lora)
+        roles = {token: name for role, token in ROLES.items() if (name := self._said(f"{ROLE_KEY}{role}"))}
+        handle = lib.llama_model_get_vocab(model)
+        self.vocabulary = LlamaVocabulary(handle, space_prefix=space_prefix, roles=roles)
         self.chat_template = self.meta("tokenizer.chat_template")
         self.n_ctx_train: int = int(lib.llama_model_n_ctx_train(model))
         wanted = self.settings.n_ctx
@@ -117,22 +122,48 @@ class LlamaEngine:
             )
         if not vocab_only and not lib.llama_model_has_decoder(model):
             raise ModelError(f"{self.path} holds a model that generates no text", "", "give a decoder model")
-        if self._lora is not None:
-            with captured_log() as log:
-                self._adapter = lib.llama_adapter_lora_init(model, str(self._lora).encode())
-            if not self._adapter:
-                raise ModelError(
-                    f"the adapter {self._lora} does not fit {self.path}: {last_errors(log) or 'it gave no reason'}",
-                    "the model is not used without the adapter that was asked for",
-                    "give an adapter in GGUF form made for exactly this base",
-                )
+
+    def _load_adapter(self, lora: Path) -> None:
+        lib = self._lib
+        with captured_log() as log:
+            self._adapter = lib.llama_adapter_lora_init(self._model, str(lora).encode())
+        if not self._adapter:
+            raise ModelError(
+                f"the adapter {lora} does not fit {self.path}: {last_errors(log) or 'it gave no reason'}",
+                "the model is not used without the adapter that was asked for",
+                "give an adapter in GGUF form made for exactly this base",
+            )
+        wanted, named = (
+            self._text_of(lib.llama_adapter_meta_val_str, self._adapter, key) for key in (BASE_KEY, BASE_FILE_KEY)
+        )
+        if not wanted:
+            return
+        self._hashes[self.path] = sha256_file(self.path)
+        if self._hashes[self.path] != wanted:
+            raise ModelError(
+                f"the adapter {lora} was trained on another file than {self.path} (SHA-256 {wanted[:12]}…, this one "
+                f"has {self._hashes[self.path][:12]}…)",
+                "on another base an adapter writes nonsense, so it is not used",
+                f"give the file it was made for ({named})",
+            )
+
+    def _said(self, key: str) -> str:
+        """A metadata value of the adapter, or else of the model."""
+        of_adapter = ""
+        if self._adapter:
+            of_adapter = self._text_of(self._lib.llama_adapter_meta_val_str, self._adapter, key)
+        return of_adapter or self.meta(key)
 
     def meta(self, key: str) -> str:
         """A metadata value of the file as text, empty where it has none."""
+        return self._text_of(self._lib.llama_model_meta_val_str, self._model, key)
+
+    @staticmethod
+    def _text_of(read: Any, handle: Any, key: str) -> str:
         size = 256
         while True:
             buffer = ctypes.create_string_buffer(size)
-            length = self._lib.llama_model_meta_val_str(self._model, key.encode(), buffer, size)
+            length = read(handle, key.encode(), buffer, size)
             if length < size:
                 return buffer.value.decode("utf-8", "replace") if length >= 0 else ""
             size = length + 1
@@ -176,10 +207,9 @@ class LlamaEngine:
 
     def facts(self) -> dict[str, Any]:
         """See the protocol."""
-        if self.path not in self._hashes:
-            self._hashes[self.path] = sha256_file(self.path)
-            if self._lora is not None:
-                self._hashes[self._lora] = sha256_file(self._lora)
+        for file in filter(None, (self.path, self._lora)):
+            if file not in self._hashes:
+                self._hashes[file] = sha256_file(file)
         return {
             "engine": "llama.cpp",
             "model": self.path.name,

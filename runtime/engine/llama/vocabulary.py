@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -14,15 +15,17 @@ _PIECE_BYTES = 64
 class LlamaVocabulary:
     """Tokenizer of one loaded model; see `runtime.engine.protocol.Vocabulary` for the contract."""
 
-    def __init__(self, handle: Any, *, space_prefix: bool) -> None:
+    def __init__(self, handle: Any, *, space_prefix: bool, roles: Mapping[str, str] | None = None) -> None:
         """
         Args:
             handle: `llama_vocab` pointer; the model it belongs to must outlive this object.
             space_prefix: the file's `tokenizer.ggml.add_space_prefix`.
+            roles: block token to the token of this vocabulary that plays its role, where it is another one.
         """
         self._lib = library()
         self._handle = handle
         self.space_prefix = space_prefix
+        self._roles = dict(roles or {})
         self.size: int = self._lib.llama_vocab_n_tokens(handle)
         self._pieces: dict[int, bytes] = {}
         self._reserved: dict[int, bool] = {}
@@ -104,6 +107,7 @@ class LlamaVocabulary:
 
     def control_id(self, name: str) -> int | None:
         """See the protocol."""
+        name = self._roles.get(name, name)
         ids = self._tokenize(name, special=True)
         # A space prefix may stand before it; the name itself must be exactly one token of CONTROL type.
         found = [token for token in ids if self.name(token) == name]

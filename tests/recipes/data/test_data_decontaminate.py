@@ -35,7 +35,7 @@ def found(question: str, *benchmark: str) -> str | None:
         (LONG.replace("$3.5$", "3.5"), "normalised"),
         (LONG.replace(" ", ""), "normalised"),
         ("Listen: " + LONG, "13-gram"),
-        (LONG.replace("12 hens", "15 hens"), "13-gram"),
+        (LONG.replace("12 hens", "15 hens"), "masked"),
         (LONG.replace("hens", "geese").replace("each", "every one").replace("week", "month"), None),
         ("How many eggs does he collect in 3.5 weeks?", None),
     ],

@@ -1,0 +1,6 @@
+"""A GGUF file as a base to train on: its configuration, its weights dequantized, its tokenizer rebuilt."""
+
+from export.from_gguf.folder import base_folder, refuse_unusable
+from export.from_gguf.vocabulary import PRE_TOKENIZERS, tokenizer_of
+
+__all__ = ["PRE_TOKENIZERS", "base_folder", "refuse_unusable", "tokenizer_of"]

@@ -1,0 +1,149 @@
+"""Rows from the worlds: a question told with or without what does not matter, and its solution with executed code."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from recipes.data.gsm8k import value_of
+from recipes.stories import amounts, change, groups, tasks  # noqa: F401 - each makes its worlds known
+from recipes.stories.world import MAKERS, Ask, Draw, World, variable
+from runtime.errors import DataError
+from runtime.grade.strict import plain_number
+from runtime.lce import Block, conversation
+
+LOWER, CONDITION, EXTRA, OPENING, SIGN = 0.12, 0.3, 0.65, 0.15, 0.35
+"""Shares: of questions in small letters, of last facts told as a condition, of facts told though they do not matter, of
+questions with an opening sentence, of questions with a dollar sign."""
+_OPENINGS = (
+    "It was a rainy day.", "At the school fair there was a lot to do.", "Here is a problem from class.",
+    "The weather was fine that day.", "The whole family was at home.", "It was time to clean up.", "The shop was open.",
+    "There was a big party in town.", "School was out early.", "The summer holidays had begun.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Story:
+    """A question, and its solution but for the execution."""
+
+    question: str
+    text: str
+    code: str
+    gold: str
+
+
+def stories(seed: int) -> Iterator[Story]:
+    """Stories without end, no question twice; the same for the same seed."""
+    rng = random.Random(seed)
+    seen: set[str] = set()
+    while True:
+        made = MAKERS[rng.randrange(len(MAKERS))](Draw(rng))
+        story = _told(made, rng.choice(made.asks), rng)
+        if story is not None and story.question not in seen:
+            seen.add(story.question)
+            yield story
+
+
+def _told(world: World, ask: Ask, rng: random.Random) -> Story | None:
+    names = {name: variable(name) for name, _ in ask.values}
+    if len(set(names.values())) < len(names):
+        return None
+    by_name = {names[name]: value for name, value in ask.values}
+    expression = ask.expression
+    # The longest name first: `pens` also stands in `pens left`.
+    for position, name in enumerate(sorted(names, key=len, reverse=True)):
+        expression = re.sub(rf"(?<![\w]){re.escape(name)}(?![\w])", f"\x00{position}\x00", expression)
+    for position, name in enumerate(sorted(names, key=len, reverse=True)):
+        expression = expression.replace(f"\x00{position}\x00", names[name])
+    numbers = re.sub(r"[a-z_]\w*", lambda found: str(by_name[found.group()]), expression)
+    gold = value_of(numbers)
+    if gold is None or gold <= 0 or gold.denominator != 1:
+        return None
+    extra = [e for e in ask.extra.split() if rng.random() < EXTRA]
+    told = [rng.choice(world.facts[fact]) for fact in ask.needs.split()]
+    for fact in extra:
+        chosen = rng.choice(world.facts[fact])
+        told.insert(rng.randint(1 if _refers(chosen) else 0, len(told)), chosen)
+    if _refers(told[0]):
+        return None
+    question = rng.choice(ask.texts)
+    if rng.random() < CONDITION and len(told) > 1 and question.startswith("How ") and ". " not in told[-1]:
+        last = told.pop().rstrip(".")
+        if last.split(" ", 1)[0] in _SMALL:
+            last = re.sub(r"^(then|now) ", "", last[0].lower() + last[1:])
+        comma = "," if rng.random() < 0.8 else ""
+        question = f"If {last}{comma} {question[0].lower()}{question[1:]}"
+    if rng.random() < OPENING:
+        told.insert(0, rng.choice(_OPENINGS))
+    text = " ".join([*told, question])
+    if rng.random() < SIGN:
+        text = re.sub(r"\b(\d+) dollars\b", r"$\1", text)
+    text = text[0].upper() + text[1:]
+    if rng.random() < LOWER:
+        text = text.lower()
+    code = "\n".join([*(f"{name} = {value}" for name, value in by_name.items()), expression])
+    return Story(text, ask.how, code, str(gold))
+
+
+_BACK = frozenset("He She It That Then Now After Among They His Her Its In".split())
+"""Words that begin a sentence which speaks of what came before it."""
+_SMALL = frozenset("He She There Each Every It They Now Then In On The After Some Of Today Yesterday Last This".split())
+
+
+def _refers(sentence: str) -> bool:
+    """Whether a sentence cannot be the first one."""
+    return sentence.split(" ", 1)[0] in _BACK or bool(
+        re.search(r"\b(also|too|as well|more|them|him|her|his)\b", sentence)
+    )
+
+
+def blocks_of(story: Story, output: str) -> list[Block]:
+    """The solution with the output that its code had."""
+    answer = Block("text", f"The answer is \\boxed{{{story.gold}}}.")
+    return [Block("text", story.text), Block("code", story.code), Block("execution", output), answer]
+
+
+def write_rows(
+    target: Path, count: int, seed: int, *, sessions: int = 2, on_row: Callable[[int], None] | None = None
+) -> None:
+    """Write `count` rows in the hub schema, the code of each run in the sandbox.
+
+    Raises:
+        DataError: code that does not give the right answer.
+        SandboxError: code cannot be isolated here.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from runtime.files import atomic_path
+    from runtime.sandbox import Limits, Sandbox
+
+    def run(chunk: list[Story]) -> list[dict[str, Any]]:
+        rows = []
+        # Cells assign every name they read, so that stories can share a session.
+        with Sandbox(Limits(cell_seconds=60.0)) as sandbox:
+            for story in chunk:
+                output = sandbox.run(story.code).output
+                if plain_number(output) != plain_number(story.gold):
+                    raise DataError(f"{story.code!r} gives {output!r}, right is {story.gold}", "no rows were written")
+                rows.append({"messages": conversation(story.question, blocks_of(story, output))})
+        return rows
+
+    source = islice(stories(seed), count)
+    chunks = iter(lambda: list(islice(source, 64)), [])
+    done = 0
+    with (
+        atomic_path(target) as temporary,
+        ThreadPoolExecutor(sessions) as threads,
+        open(temporary, "w", encoding="utf-8") as handle,
+    ):
+        for rows in threads.map(run, list(chunks)):
+            handle.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            done += len(rows)
+            if on_row is not None:
+                on_row(done)
