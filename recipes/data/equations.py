@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from recipes.data.records import Dialogue, FormatError, gold_in, question_in
 from recipes.data.gsm8k import python_of, value_of
+from recipes.data.records import Dialogue, FormatError, gold_in, question_in
 from runtime.grade.strict import plain_number
 from runtime.lce import Block
 
