@@ -68,7 +68,10 @@ class Adapted:
         causal = self.peft.get_base_model()
         self.embedding = _token_rows(causal.get_input_embeddings(), _embedding_factor)
         self.head = _token_rows(causal.get_output_embeddings(), lambda _: logit_factor(causal.config))
-        self.tied = self.embedding.rows is self.head.rows
+        if len(self.embedding.ids):
+            self.tied = self.embedding.rows is self.head.rows
+        else:
+            self.tied = self.embedding.weight.data_ptr() == self.head.weight.data_ptr()
         # Not where the embedding is: that may have been put elsewhere to save memory.
         self.device: torch.device = next(self.backbone.layers[0].parameters()).device
         self.dtype = self.embedding.weight.dtype
@@ -204,20 +207,24 @@ def add_adapter(
     adapted = Adapted(peft_model, backend, checkpointed=backend == "unsloth" and on_gpu, offload=offload)
     adapted.checkpointing.set(checkpoint_layers(train, adapted.checkpointing.layers, on_gpu=on_gpu))
     one_matrix = bool(peft_model.config.get_text_config().tie_word_embeddings)
-    refuse_unlike_meant(adapted, tied=one_matrix, dtype=device_and_dtype(train)[1])
+    count = len(CONTROL_TOKENS) if lora.control_tokens == "new" else 0
+    refuse_unlike_meant(adapted, tied=one_matrix, dtype=device_and_dtype(train)[1], token_rows=count)
     if not adapted.by_unsloth:
         fuse(peft_model, adapted.dtype)
         fuse_blocks(peft_model)
     return adapted
 
 
-def refuse_unlike_meant(adapted: Adapted, *, tied: bool, dtype: torch.dtype) -> None:
+def refuse_unlike_meant(
+    adapted: Adapted, *, tied: bool, dtype: torch.dtype, token_rows: int = len(CONTROL_TOKENS)
+) -> None:
     """Refuse a run that would not train what it says: nothing on the screen would tell, and the loss would fall.
 
     Args:
         adapted: ready for the first step.
         tied: whether the base has one matrix for both ends.
         dtype: meant to compute in.
+        token_rows: that are to be trained at each end; none where tokens of the base play the block tokens' roles.
 
     Raises:
         TrainError: token rows are frozen, tied ends are two, or the base is in another number format.
@@ -227,7 +234,7 @@ def refuse_unlike_meant(adapted: Adapted, *, tied: bool, dtype: torch.dtype) -> 
     if adapted.backend != "peft":
         remedy = f"set train.backend=peft, and {remedy}"
     for end, table in (("embedding", adapted.embedding), ("output head", adapted.head)):
-        if id(table.rows) not in trained or len(table.ids) != len(CONTROL_TOKENS):
+        if len(table.ids) != token_rows or (token_rows and id(table.rows) not in trained):
             raise TrainError(
                 f"the rows of the control tokens in the {end} are frozen or not there (backend {adapted.backend})",
                 "the blocks' markers would never be learned, so nothing was trained",
