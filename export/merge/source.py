@@ -26,10 +26,8 @@ GGUF_FILE = "gguf.json"
 
 def gguf_facts(folder: Path) -> dict[str, Any] | None:
     """What `GGUF_FILE` of a base's folder says; None where the base was not made from a GGUF."""
-    try:
-        return dict(json.loads((folder / GGUF_FILE).read_text(encoding="utf-8")))
-    except OSError:
-        return None
+    file = folder / GGUF_FILE
+    return read_object(file, "what its GGUF was is not known") if file.is_file() else None
 
 
 @dataclass
