@@ -49,23 +49,26 @@ def main() -> int:
     figures = Figures("qlora_plan", rows=args.rows)
     with tempfile.TemporaryDirectory() as name:
         for shape, options in SHAPES.items():
-            if args.only in (None, shape):
-                compare(figures, shape, options, Path(name), args.rows)
+            for layers in (0, "all") if args.only in (None, shape) else ():
+                compare(figures, shape, options, Path(name), args.rows, layers)
     return figures.finish(None if args.only else args.json)
 
 
-def compare(figures: Figures, shape: str, options: dict[str, Any], folder: Path, rows: int) -> None:
-    """Add the figures of one shape."""
+def compare(figures: Figures, shape: str, options: dict[str, Any], folder: Path, rows: int, layers: int | str) -> None:
+    """Add the figures of one shape, with so many layers under gradient checkpointing."""
     from factory import make_base, sum_rows, write_jsonl
 
     base = "nano" if not options else str(make_base(folder / shape.split()[0], **options))
+    shape = f"{shape}, checkpointing {'no layer' if layers == 0 else 'all layers'}"
     source = write_jsonl(folder / "rows.jsonl", sum_rows(rows))
     recipe = folder / f"{shape.split()[0]}.yaml"
     recipe.write_text(
         json.dumps(
             {
                 "name": "plan", "base": base, "data": {"source": str(source), "held_out_percent": 0},
-                "train": {"batch_rows": rows, "max_steps": 2, "backend": "peft"},
+                "train": {
+                    "batch_rows": rows, "max_steps": 2, "backend": "peft", "checkpoint_layers": layers,
+                },
             }
         )
     )  # fmt: skip

@@ -72,6 +72,7 @@ class Adapted:
             self.tied = self.embedding.rows is self.head.rows
         else:
             self.tied = self.embedding.weight.data_ptr() == self.head.weight.data_ptr()
+        self._token_ids = self.embedding.ids.cpu()
         # Not where the embedding is: that may have been put elsewhere to save memory.
         self.device: torch.device = next(self.backbone.layers[0].parameters()).device
         self.dtype = self.embedding.weight.dtype
@@ -83,15 +84,18 @@ class Adapted:
     def embed(self, ids: Tensor) -> Tensor:
         """[..., H] embeddings of `ids`, differentiable with respect to the trained rows alone.
 
-        peft's own forward copies the whole embedding each time, and its gradient is as large as the embedding.
+        peft's own forward copies the whole embedding each time, and its gradient is as large as the embedding. Where
+        `ids` are still in the host's memory, no step of this waits for the GPU.
         """
         table = self.embedding
+        device = table.weight.device
+        places = torch.isin(ids, self._token_ids.to(ids.device)).reshape(-1).nonzero().squeeze(1).to(device)
+        ids = ids.to(device)
         with torch.no_grad():
             embedded = nn.functional.embedding(ids, table.weight)
             if not len(table.ids):
                 return embedded if table.factor == 1.0 else embedded * table.factor
             slots = table.slot[ids]
-        places = (slots >= 0).reshape(-1).nonzero().squeeze(1)
         flat = embedded.reshape(-1, embedded.shape[-1])
         trained = _SelectRows.apply(table.rows, slots.reshape(-1)[places], flat.dtype)
         replaced = flat.index_copy(0, places, trained).reshape(embedded.shape)

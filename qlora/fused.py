@@ -48,7 +48,7 @@ class _LoraLinear(torch.autograd.Function):
 
 def frozen_weight(layer: Any, dtype: torch.dtype) -> Tensor:
     """[out, in] weight of a linear layer, dequantized where it is in 4 bits."""
-    # A weight that was cut over processes has lost the state of its quantization; its layer has it.
+    # A sharded weight has lost the state of its quantization; its layer has it.
     state = getattr(layer.weight, "quant_state", None) or getattr(layer, "quant_state", None)
     if state is None:
         return layer.weight.to(dtype)

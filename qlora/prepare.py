@@ -148,6 +148,6 @@ def _refuse_masked(prepared: Prepared) -> None:
         if count == 0:
             raise DataError(
                 f"all labels of {row.place} are masked",
-                "it would teach nothing, so training does not start",
+                "a row without labels is not trained on, so training does not start",
                 "`mathcoder data show FILE` prints rows coloured by kind",
             )

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import os
+import platform
 import warnings
 from collections.abc import Iterator
 
@@ -24,10 +25,19 @@ ENVIRONMENT = {
 }
 
 
+def expandable_segments_work(system: str | None = None, release: str | None = None) -> bool:
+    """Whether torch's allocator can grow its segments here: on Linux, but not in WSL, whose driver cannot map them."""
+    system, release = system or platform.system(), release or platform.release()
+    return system == "Linux" and "microsoft" not in release.lower()
+
+
 def no_telemetry() -> None:
     """Set what the libraries read when they are imported; what the user has set stays."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    # Else memory that one shape has left behind is of no use to the next, a larger one. Both names are torch's.
+    if expandable_segments_work() and "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     # Else into the folder that the command was called from.
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache_folder() / "unsloth_compiled"))
 

@@ -1,4 +1,4 @@
-"""The frozen base cut over the processes of a run (FSDP), for a base that is too large for one GPU.
+"""The frozen base shared by the processes of a run (FSDP), for a base that is too large for one GPU.
 
 torch's `fully_shard`: of the linear weights of every decoder layer, packed in 4 bits as they are, each process keeps
 one part, and a layer is gathered only while it computes, forward and backward. What is trained stays whole in every
@@ -24,15 +24,15 @@ from runtime.errors import TrainError
 
 
 class ShardedBase:
-    """The base of `adapted` after the cut.
+    """The base of `adapted` in shards.
 
     Attributes:
         layers: decoder layers, each gathered and let go as a whole.
-        held: bytes of cut weights in this process; whole: in all together.
+        held: bytes of sharded weights in this process; whole: in all together.
     """
 
     def __init__(self, adapted: Adapted, processes: Processes, device: torch.device) -> None:
-        """Cut the base and put everything on `device`; afterwards every forward pass is one of all processes.
+        """Shard the base and put everything on `device`; afterwards every forward pass is one of all processes.
 
         Args:
             adapted: its base may lie in the memory of the host, so that no GPU ever has to hold all of it.
@@ -48,11 +48,11 @@ class ShardedBase:
         self.held = self.whole = 0
         mesh = init_device_mesh(device.type, (processes.world,))
         for layer in self.layers:
-            cut = [_plain_weight(linear) for linear in _frozen_linears(layer)]
-            self.whole += sum(weight.nbytes for weight in cut)
+            shared = [_plain_weight(linear) for linear in _frozen_linears(layer)]
+            self.whole += sum(weight.nbytes for weight in shared)
             # By hand rather than by `fully_shard`, which may not see what it is told to ignore.
             _move(layer, device)
-            fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=_others(layer, cut))
+            fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=_others(layer, shared))
             self.held += sum(linear.weight.to_local().nbytes for linear in _frozen_linears(layer))
         _move(adapted.peft, device)
         for before, layer in zip([self.layers[0], *self.layers], self.layers, strict=False):
@@ -118,7 +118,7 @@ def _frozen_linears(layer: nn.Module) -> list[Any]:
 
 
 def _plain_weight(linear: Any) -> nn.Parameter:
-    """bitsandbytes keeps the state of the quantization on its own kind of tensor, which a cut would lose: the layer
+    """bitsandbytes keeps the state of the quantization on its own kind of tensor, which sharding would lose: the layer
     keeps it instead, where bitsandbytes itself looks next."""
     state = getattr(linear.weight, "quant_state", None)
     if state is not None:
@@ -129,13 +129,13 @@ def _plain_weight(linear: Any) -> nn.Parameter:
     return weight
 
 
-def _others(module: nn.Module, cut: list[nn.Parameter]) -> set[nn.Parameter]:
-    managed = set(cut)
+def _others(module: nn.Module, shared: list[nn.Parameter]) -> set[nn.Parameter]:
+    managed = set(shared)
     return {parameter for parameter in module.parameters() if parameter not in managed}
 
 
 def _move(module: nn.Module, device: torch.device) -> None:
-    """Parameters, buffers and scales to `device`, where they are not there yet; parts of cut weights stay in place."""
+    """Parameters, buffers and scales to `device`, where they are not there yet; shards stay in place."""
     for part in module.modules():
         for parameter in part.parameters(recurse=False):
             if parameter.device != device:

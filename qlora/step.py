@@ -186,7 +186,7 @@ class Stepper:
     def forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
         """Sum of the losses of a micro-batch, and each of them in the order of `micro.targets`."""
         adapted, device = self.adapted, self.adapted.device
-        embedded = adapted.embed(torch.from_numpy(micro.ids).to(device))
+        embedded = adapted.embed(torch.from_numpy(micro.ids))
         if self.settings.neftune_alpha is not None:
             embedded = embedded + _neftune(embedded, micro, self.settings.neftune_alpha)
         with torch.autocast(device.type, adapted.dtype, enabled=adapted.dtype != torch.float32):

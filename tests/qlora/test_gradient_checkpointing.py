@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ import torch
 from factory import write_jsonl
 from test_training_run import recipe, run
 
-from qlora.layout import Layout, Rows, choose_layout
-from qlora.memory import memory_of
+from qlora.layout import Layout, Rows, choose_layout, free_memory, spill_warning, whole_memory
+from qlora.memory import LIBRARIES, memory_of
+from qlora.quiet import expandable_segments_work, no_telemetry
 from qlora.settings import QloraSettings, TrainSettings
 from qlora.shape import Shape
 from runtime.errors import TrainError
@@ -295,3 +297,66 @@ def test_rows_of_one_step_are_what_a_layout_is_chosen_by(base: Any, tmp_path: Pa
     assert rows.step_tokens == max(int(lengths[[0, 1]].sum()), int(lengths[[2, 3, 4]].sum()))
     assert rows.slots >= 1
     assert 0 < rows.carrying < 1
+
+
+def test_a_step_waits_for_the_device_once_and_not_after_every_pass(
+    base: Any, rows_file: Path, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(base("llama"), rows_file, micro_tokens=200)
+    waits: list[str] = []
+    for name in ("cpu", "item", "tolist", "numpy"):
+        original = getattr(torch.Tensor, name)
+
+        def counted(tensor: Any, *args: Any, _original: Any = original, _name: str = name, **options: Any) -> Any:
+            waits.append(_name)
+            return _original(tensor, *args, **options)
+
+        monkeypatch.setattr(torch.Tensor, name, counted)
+    result = made.stepper.gradient(ROWS)
+    monkeypatch.undo()
+    assert result.micro_batches > 3
+    assert waits.count("cpu") == 1
+    assert not {"item", "tolist"} & set(waits)
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "expected"),
+    [
+        ("Linux", "6.8.0-45-generic", True),
+        ("Linux", "5.15.153.1-microsoft-standard-WSL2", False),
+        ("Windows", "11", False),
+        ("Darwin", "24.1.0", False),
+    ],
+)
+def test_segments_grow_where_the_driver_can_map_them(system: str, release: str, expected: bool) -> None:
+    assert expandable_segments_work(system, release) is expected
+
+
+def test_what_the_user_has_said_of_the_allocator_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qlora.quiet.expandable_segments_work", lambda: True)
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv("PYTORCH_ALLOC_CONF", raising=False)
+        monkeypatch.setenv(name, "max_split_size_mb:64")
+        no_telemetry()
+        assert os.environ[name] == "max_split_size_mb:64"
+        assert os.environ.get("PYTORCH_ALLOC_CONF", "") in ("", "max_split_size_mb:64")
+        monkeypatch.delenv(name)
+    no_telemetry()
+    assert os.environ["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
+
+
+def test_a_card_that_spills_to_the_host_is_told_after_the_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (10**9, 8_000_000_000))
+    for reserved, said in ((7_000_000_000, ""), (9_500_000_000, "9.5 GB are reserved on a card of 8.0 GB")):
+        monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _device, _reserved=reserved: _reserved)
+        warning = spill_warning(device)
+        assert warning.startswith(said)
+        assert bool(warning) is bool(said)
+    assert spill_warning(torch.device("cpu")) == ""
+
+
+def test_the_free_memory_of_a_gpu_counts_its_context_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (7_000_000_000, 8_000_000_000))
+    assert free_memory(torch.device("cuda", 0)) == 7_000_000_000 + LIBRARIES
+    assert whole_memory(torch.device("cuda", 0)) == 8_000_000_000
