@@ -123,8 +123,10 @@ class Sandbox:
                 self._socket, self._interrupt = self._host.open_session(self.limits)
                 return True
             except OSError as error:
-                launchers.forget(self._host)
-                if attempt == 2:
+                is_ours = error.errno in launchers.LACKS  # The launcher is well, and has the sessions of others.
+                if not is_ours:
+                    launchers.forget(self._host)
+                if is_ours or attempt == 2:
                     raise _not_run(f"no sandbox session can be started: {error}", lost=False) from None
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import atexit
+import errno
 import json
 import os
 import shutil
@@ -30,6 +31,11 @@ _ENTRY = (
     "import sys; sys.path.insert(0, sys.argv.pop()); from runtime.sandbox.inside.launcher import main; "
     "sys.path.pop(0); main()"
 )
+
+
+LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC})
+"""Errors of a machine that has run out of something, which is no reason to look for another tier."""
+_REMEDY = "free what is missing or raise the limit, and try again"
 
 
 class TierError(Exception):
@@ -108,7 +114,7 @@ def get(tier: str | None = None) -> Host:
                 host = _hosts[key] = start(candidate)
             except TierError as error:
                 if error.lack:
-                    raise CellNotRunError(str(error), "no code is run", "raise that limit, and try again") from None
+                    raise CellNotRunError(str(error), "no code is run", _REMEDY) from None
                 failures.append((candidate, str(error)))
             else:
                 host.failures = tuple(failures)
@@ -186,11 +192,13 @@ def start(tier: str) -> Host:
         elif tier != "namespaces":
             raise OSError(f"there is no tier of this name; tiers are {', '.join(tiers.NAMES)}")
     except OSError as error:
-        raise TierError(str(error)) from None
+        raise TierError(str(error), error.errno in LACKS) from None
     root = str(Path(__file__).resolve().parents[3])
-    ours, theirs = socket.socketpair(
-        socket.AF_UNIX, socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
-    )
+    kind = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+    try:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+    except OSError as error:
+        raise TierError(str(error), lack=True) from None
     try:
         process = subprocess.Popen(
             [*command, sys.executable, "-s", "-P", "-B", "-c", _ENTRY, json.dumps(options), root],
@@ -204,7 +212,7 @@ def start(tier: str) -> Host:
         )
     except OSError as error:
         ours.close()
-        raise TierError(str(error)) from None
+        raise TierError(str(error), error.errno in LACKS) from None
     finally:
         theirs.close()
     message = _await_ready(ours)

@@ -6,6 +6,7 @@ process with threads may copy a locked lock. It sees a minimal environment, one 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -46,7 +47,10 @@ def fail(control: socket.socket, options: dict[str, Any], error: BaseException) 
         traceback.print_exc()
     from ..boundary.confine import LackError
 
-    lack = isinstance(error, LackError)
+    # Not ENOSPC, which is also what the kernel says where it allows no more namespaces.
+    lack = isinstance(error, LackError) or (
+        isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+    )
     reason = str(error) if lack else f"{type(error).__name__}: {error}"
     control.send(json.dumps({"failed": reason, "lack": lack}).encode())
     os._exit(1)

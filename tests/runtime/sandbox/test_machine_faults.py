@@ -67,6 +67,24 @@ def test_limits_of_the_system_that_leave_no_room_are_named(limit: str, named: st
     assert named in told
 
 
+def test_an_app_without_descriptors_is_told_so_and_not_of_tiers() -> None:
+    told = program("""
+kept = []
+with Sandbox() as sandbox:
+    try:
+        while True: kept.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError: pass
+    cell(sandbox, "6 * 7")
+    for descriptor in kept: os.close(descriptor)
+    cell(sandbox, "6 * 7")
+""")
+    first, second = told.splitlines()
+    assert first.startswith("NOT RUN False")
+    assert "Too many open files" in first
+    assert "Docker" not in first
+    assert second == "42"
+
+
 def test_a_worker_that_cannot_be_started_again_says_why_and_later_cells_try_again() -> None:
     told = program("""
 import errno, socket
