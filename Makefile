@@ -46,7 +46,11 @@ doctor: $(TRAIN)
 test: $(DEV)
 	$(BIN)/python -m pytest -m 'not slow and not alone' $(PYTEST_ARGS)
 
+# On a CPU torch comes without Triton, whose interpreter runs unsloth's kernels there; without it those tests are skipped.
 test-slow: $(DEV)
+ifeq ($(GPU),)
+	-$(PIP) --no-deps triton==3.9.0
+endif
 	$(BIN)/python -m pytest -m 'slow and not alone' $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m alone -q -n 0
 

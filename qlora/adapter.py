@@ -194,6 +194,9 @@ def add_adapter(
                 random_state=train.seed,
                 **options,
             )
+            if on_gpu:
+                # It leaves the choice to torch, which warns of that in the middle of the progress bar.
+                peft_model.get_base_model().gradient_checkpointing_enable({"use_reentrant": True})
         else:
             from peft import LoraConfig, get_peft_model
 

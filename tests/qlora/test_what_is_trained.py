@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import peft
@@ -125,6 +126,51 @@ def test_a_process_whose_transformers_are_partly_unsloths_trains_no_peft_model(
     found = find_base(str(base()))
     with pytest.raises(TrainError, match=r"unsloth has replaced parts of transformers.*\(LlamaRotaryEmbedding\)"):
         load_model(found, load_tokenizer(found), PEFT, "peft")
+
+
+class FastLanguageModel:
+    """Notes what unsloth is asked for, and does it as transformers and peft do."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+
+    def from_pretrained(self, path: str, **options: Any) -> tuple[Any, None]:
+        from transformers import AutoModelForCausalLM
+
+        self.asked = {"path": path, **options}
+        return AutoModelForCausalLM.from_pretrained(path, dtype=options["dtype"]), None
+
+    def get_peft_model(self, model: Any, *, use_gradient_checkpointing: Any, random_state: int, **options: Any) -> Any:
+        torch.manual_seed(random_state)
+        made = peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", **options))
+        if use_gradient_checkpointing:
+            made._set_gradient_checkpointing()
+        freeze_all_but_lora(made)
+        return made
+
+
+def test_unsloth_is_asked_for_this_very_folder_on_this_device_and_for_checkpoints_without_a_warning(
+    base: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = FastLanguageModel()
+    module = ModuleType("unsloth")
+    module.FastLanguageModel = fast  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "unsloth", module)
+    monkeypatch.chdir(base().parent)
+    settings = TrainSettings(backend="unsloth", quantize=False, gradient_checkpointing=True)
+    found = find_base(base().name)  # relative, as a hub id is
+    tokenizer = load_tokenizer(found)
+    model = load_model(found, tokenizer, settings, "unsloth")
+    assert Path(fast.asked["path"]) == base().resolve()
+    assert fast.asked["use_exact_model_name"] is True
+    assert fast.asked["offload_embedding"] is False
+    assert fast.asked["device_map"] == {"": torch.device("cpu")}
+    assert (fast.asked["dtype"], fast.asked["use_gradient_checkpointing"]) == (torch.float32, False)
+    monkeypatch.setattr("qlora.adapter.device_and_dtype", lambda _settings: (torch.device("cuda"), torch.float32))
+    adapted = add_adapter(model, tokenizer, LoraSettings(r=4), settings, "unsloth", base_name="base")
+    for layer in adapted.backbone.layers:
+        assert layer._gradient_checkpointing_func.keywords == {"use_reentrant": True}
+    assert sum("trainable_tokens_delta" in name for name in adapted.trainable()) == 2
 
 
 AS_UNSLOTH_PREPARES = """
