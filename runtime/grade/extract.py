@@ -53,9 +53,10 @@ def _answer_of_text(text: str) -> str | None:
         return marked
     if (value := stated(text)) is not None and not is_broken(value):
         return value
-    if len(text) > LONGEST_BARE_ANSWER or is_broken(text):
+    if len(text) > LONGEST_BARE_ANSWER:
         return None
-    return without_markdown(text).strip() or None
+    text = without_markdown(text).strip()
+    return None if is_broken(text) else text or None
 
 
 def _after_marks(text: str) -> str | None:
@@ -64,7 +65,7 @@ def _after_marks(text: str) -> str | None:
     if not lines:
         return None
     value = without_markdown(lines[-1][1]).strip()
-    # Longer ones are headings of Markdown.
-    return stated(value) or (
-        value.rstrip(".") if len(value) <= LONGEST_BARE_ANSWER and len(value.split()) <= 5 else None
-    )
+    # Lines of words are headings of Markdown, and so are words with more text below.
+    words = len(re.findall(r"(?<!\\)\b[A-Za-z]{3,}", value))
+    is_heading = words > (0 if text[lines[-1].end() :].strip() else 5)
+    return stated(value) or (None if is_heading else value.rstrip(".") or None)

@@ -101,7 +101,7 @@ def without_outer_braces(text: str) -> str:
         for index, character in enumerate(text):
             if text[index - 1] == "\\" and index:
                 continue
-            depth += (character == "{") - (character == "}")
+            depth += (character in "{([") - (character in "})]")
             if (depth == 0 and index < len(text) - 1) or (depth == 1 and character in ",;"):
                 return text
         text = text[1:-1].strip()

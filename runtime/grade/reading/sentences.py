@@ -27,7 +27,7 @@ ANNOUNCED = (
 )
 """What says that an answer follows."""
 _ANNOUNCED = re.compile(rf"(?<![A-Za-z]){ANNOUNCED}", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
+_SENTENCE_END = re.compile(r"(?<![ap]\.m)[.!?](?=\s|$)|\n")
 _FILLER = re.compile(
     r"(?:i hope|thank|let me know|q\.?e\.?d|done|hope this|please|this (?:is|completes) (?:the|our|my)|which completes)"
     r"\b",

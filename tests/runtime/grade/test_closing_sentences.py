@@ -35,8 +35,17 @@ MARKED = [
     (LONG + "\n#### **42**", "42"),
     (LONG + "\n#### 1\n#### 2", "2"),
     (LONG + "\n#### The answer is 42", "42"),
+    (
+        LONG + "\n#### x = 1 + \\sqrt{2}, 1 - \\sqrt{2}, 2 + \\sqrt{3}, 2 - \\sqrt{3}, 5, 6, 7, 8, 9",
+        "x = 1 + \\sqrt{2}, 1 - \\sqrt{2}, 2 + \\sqrt{3}, 2 - \\sqrt{3}, 5, 6, 7, 8, 9",
+    ),
 ]
 STATED = [
+    ("**42**", "42"),
+    ("*42*", "42"),
+    ("`42`", "42"),
+    ("**x = 42**", "42"),
+    ("**$\\frac{1}{2}$**", "0.5"),
     ("So, 6*7 = 42.", "42"),
     ("6 + 30 + 6 = 42 apples in total, so the answer is 42.", "42"),
     ("Thus 6 x 7 = 42 apples.", "42"),
@@ -64,6 +73,7 @@ STATED = [
     ("The solutions are 3 and 4.", "3, 4"),
     ("The ratio is 3:4.", "3:4"),
     ("The train arrives at 6:30 p.m.", "6:30 p.m."),
+    ("The answer is 6:30 p.m. on Sunday.", "6:30 p.m. on Sunday"),
     ("The difference of 50 and 8 is 42.", "42"),
     ("So she earned a total of 42 dollars.", "42"),
     ("**Answer: 42**", "42"),
@@ -183,6 +193,7 @@ NOTHING = [
     LONG + "If it is 42, we are done.",
     LONG + "The answer is not clear.",
     LONG + "She has less than 42 apples.",
+    "#### Step 3: add them\n" + LONG,
     LONG + "#### Step 3: we add all the numbers of the list",
 ]
 
