@@ -16,6 +16,7 @@ from qlora.base import find_base
 from qlora.fused import unfused
 from qlora.packing import lay_out
 from qlora.proof import prove
+from qlora.shape import Shape
 from runtime.errors import ModelError, TrainError
 from tests.architectures import SHAPES
 
@@ -58,6 +59,31 @@ def test_a_step_moves_the_adapter_and_all_eight_token_rows(made: Any) -> None:
     assert len(ends) == (1 if made.adapted.tied else 2)
     # Five of the eight stand in these rows' targets; as a wrong answer each moves in the head.
     assert (gradients[ends[-1]] != 0).any(1).all()
+
+
+def test_the_plan_counts_what_is_trained_and_what_a_step_keeps(made: Any) -> None:
+    from qlora.settings import LoraSettings
+
+    shape = Shape.of(made.adapted.peft.config.to_dict(), len(made.tokenizer))
+    sizes = {name: parameter.numel() for name, parameter in made.adapted.trainable().items()}
+    assert shape.lora_parameters(LoraSettings(r=4)) == sum(n for name, n in sizes.items() if "lora_" in name)
+    assert shape.token_parameters == sum(n for name, n in sizes.items() if "trainable_tokens" in name)
+    (micro,) = made.stepper.micro_batches(list(range(16)))
+    kept: dict[int, int] = {}
+    held = {parameter.untyped_storage().data_ptr() for parameter in made.adapted.peft.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in held and tensor.is_floating_point():
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        made.stepper.forward(micro)
+    slots = len(micro.lengths) * max(micro.lengths) / micro.tokens
+    per_token = shape.kept_per_token(4, 4, slots=slots, keys=shape.queries)
+    planned = micro.tokens * (shape.layers * per_token + 4 * 2 * shape.hidden)
+    assert sum(kept.values()) == pytest.approx(planned, rel=0.1)
 
 
 def test_the_table_of_architectures_is_what_the_tests_train() -> None:
