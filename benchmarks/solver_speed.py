@@ -95,7 +95,7 @@ def bare_loop(engine: LlamaEngine, ids: list[int], count: int) -> float:
     params.n_ctx, params.n_batch, params.n_ubatch = engine.n_ctx, 512, 512
     params.n_threads = params.n_threads_batch = engine.threads
     params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    context = lib.llama_init_from_model(engine._model, params)
+    context = lib.llama_init_from_model(engine.handle, params)
     chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
     lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_greedy())
     prompt = (ctypes.c_int32 * len(ids))(*ids)

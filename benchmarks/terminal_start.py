@@ -43,7 +43,7 @@ def scripted_chat(log: Path) -> int:
         from runtime.lce import Block
 
         # The scripted engine takes llama.cpp's flag to stop, and loading llama.cpp belongs to loading a model.
-        replay.AbortFlag = Flag  # type: ignore[misc, assignment]
+        replay.StopFlag = Flag  # type: ignore[misc, assignment]
 
         class Engine(ReplayEngine):
             """Notes when it draws the first token that a person can see."""
@@ -78,7 +78,7 @@ def scripted_chat(log: Path) -> int:
 
 
 class Flag:
-    """A flag to stop, as `runtime.engine.llama.library.AbortFlag`."""
+    """A flag to stop, as `runtime.engine.stopping.StopFlag`."""
 
     def __init__(self) -> None:
         self.set_, self.callback = False, None

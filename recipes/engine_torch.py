@@ -17,7 +17,7 @@ from qlora.adapter import Adapted, inference
 from qlora.tokens import segment_tokenizer
 from runtime.engine import ContextFullError, Drawn, Sequence, StoppedError
 from runtime.engine.base import BaseDecoder, Opening
-from runtime.engine.llama.library import AbortFlag
+from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError
 from runtime.lce import END_OF_MESSAGE
 
@@ -101,7 +101,7 @@ class TorchEngine:
         self.adapted = adapted
         self.vocabulary = TorchVocabulary(tokenizer)
         self.n_ctx = n_ctx
-        self.stop_flag = AbortFlag()
+        self.stop_flag = StopFlag()
         self.chat_template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
         # Unsloth's own forward pass takes no cache of transformers; there everything is read again each time.
         self.cached = not adapted.by_unsloth

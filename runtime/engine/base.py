@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from runtime.engine.protocol import Engine, Sequence, Vocabulary
+from runtime.engine.protocol import Sequence, Vocabulary
 from runtime.errors import EngineError, ModelError
 from runtime.lce import Segment
 from runtime.settings import SamplingSettings
@@ -21,10 +21,21 @@ class Opening(NamedTuple):
     after: Sequence | None = None
 
 
+class TokenModel(Protocol):
+    """What decoding needs of an engine."""
+
+    n_ctx: int
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """See `protocol.Engine`."""
+        ...
+
+
 class BaseDecoder(ABC):
     """What the decoders share: prompts become token ids, a slot is looked for. See `protocol.Decoder`."""
 
-    def __init__(self, engine: Engine, slots: int) -> None:
+    def __init__(self, engine: TokenModel, slots: int) -> None:
         self.engine, self.slots, self.n_ctx = engine, slots, engine.n_ctx
 
     def start(

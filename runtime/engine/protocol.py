@@ -18,7 +18,7 @@ from runtime.lce import Segment
 from runtime.settings import SamplingSettings
 
 if TYPE_CHECKING:
-    from runtime.engine.llama.library import AbortFlag
+    from runtime.engine.stopping import StopFlag
 
 
 class Vocabulary(Protocol):
@@ -171,7 +171,7 @@ class Engine(Protocol):
     """A model that can be solved with."""
 
     n_ctx: int
-    stop_flag: AbortFlag
+    stop_flag: StopFlag
     chat_template: str
     """The model's own chat template, empty where it has none."""
     why_text_only: str

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.engine.base import BaseDecoder, Opening, encode
-from runtime.engine.llama.library import AbortFlag
 from runtime.engine.protocol import Drawn, Sequence, SequenceError, Vocabulary
+from runtime.engine.stopping import StopFlag
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, Block, Segment, assistant_block_segments
 
 Script = Callable[[str], Iterable[Block]]
@@ -89,7 +89,7 @@ class ReplayEngine:
         self.n_ctx = n_ctx
         self.end = end
         self.imagined = imagined
-        self.stop_flag = AbortFlag()
+        self.stop_flag = StopFlag()
 
     def open(self, slots: int = 1) -> ReplayDecoder:
         """See the protocol."""

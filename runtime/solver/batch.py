@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from runtime.engine import ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError
-from runtime.engine.llama.library import stop_on_sigint
+from runtime.engine.stopping import stop_on_sigint
 from runtime.errors import MathCoderError
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solver.attempt import Attempt, check_room

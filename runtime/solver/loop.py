@@ -106,7 +106,7 @@ class Solver:
         decoder = self._decoder = self._decoder or self.engine.open(1)
         flag = self.engine.stop_flag
         flag.clear()
-        from runtime.engine.llama.library import stop_on_sigint
+        from runtime.engine.stopping import stop_on_sigint
 
         with stop_on_sigint(flag, also=self._interrupt_cell):
             sequence = self._start(decoder, attempt, settings, reuse=bool(history))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runtime.grade import equivalent
-from runtime.solver.loop import Solution
+from runtime.solver.solution import Solution
 
 VOTE_TEMPERATURE = 0.7
 """Samples that vote must differ: this stands in for a temperature of 0."""

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence as Seq
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from runtime.engine.base import BaseDecoder, Opening
-from runtime.engine.llama.library import captured_log, last_errors
+from runtime.engine.llama.library import abort_callback, captured_log, last_errors
+from runtime.engine.llama.model import LlamaModel
 from runtime.engine.protocol import ContextFullError, Drawn, Sequence, StoppedError
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.settings import SamplingSettings
-
-if TYPE_CHECKING:
-    from runtime.engine.llama.engine import LlamaEngine
-
 
 _FILLER = 0
 """Any token of the vocabulary."""
@@ -35,18 +32,18 @@ class LlamaDecoder(BaseDecoder):
     that is forgotten after the step.
     """
 
-    def __init__(self, engine: LlamaEngine, slots: int) -> None:
+    def __init__(self, engine: LlamaModel, slots: int) -> None:
         if not 1 <= slots <= 255:
             raise InputError(f"{slots} slots were asked for", "", "ask for 1 to 255")
         super().__init__(engine, slots)
-        self.engine: LlamaEngine = engine
-        self._lib = lib = engine._lib
+        self.engine: LlamaModel = engine
+        self._lib = lib = engine.lib
         self._context: Any = None
         self._free = list(range(slots))
         self._live: dict[int, Sequence] = {}
         self._streams = slots > 1 and engine.settings.gpu_layers == 0 and engine.cells(slots) == slots * engine.n_ctx
         # A state that is not kept token by token could not forget a filler.
-        keeps_state = lib.llama_model_is_recurrent(engine._model) or lib.llama_model_is_hybrid(engine._model)
+        keeps_state = lib.llama_model_is_recurrent(engine.handle) or lib.llama_model_is_hybrid(engine.handle)
         self._bridges = self._streams and not keeps_state
         self._context = self._new_context()
         self._memory = lib.llama_get_memory(self._context)
@@ -68,20 +65,20 @@ class LlamaDecoder(BaseDecoder):
         params.type_v = _ggml_type(lib, engine.settings.cache_type_v)
         params.offload_kqv = engine.settings.gpu_layers != 0
         with captured_log() as log:
-            context = lib.llama_init_from_model(engine._model, params)
+            context = lib.llama_init_from_model(engine.handle, params)
         if not context:
             raise EngineError(
                 f"llama.cpp cannot make a context of {params.n_ctx} tokens: {last_errors(log) or 'it gave no reason'}",
                 "nothing can be solved",
                 "ask for a smaller n_ctx or fewer slots, or free memory",
             )
-        lib.llama_set_abort_callback(context, engine.stop_flag.callback, engine.stop_flag.data)
-        if engine._adapter:
-            adapters = (lib.llama_adapter_lora_p_ctypes * 1)(engine._adapter)
+        lib.llama_set_abort_callback(context, abort_callback(), engine.stop_flag.data)
+        if engine.adapter:
+            adapters = (lib.llama_adapter_lora_p_ctypes * 1)(engine.adapter)
             scales = (ctypes.c_float * 1)(1.0)
             if lib.llama_set_adapters_lora(context, adapters, 1, scales) != 0:
                 lib.llama_free(context)
-                raise ModelError(f"the adapter {engine._lora} cannot be applied", "", "check that it fits this base")
+                raise ModelError(f"the adapter {engine.lora} cannot be applied", "", "check that it fits this base")
         return context
 
     def _make_batch(self, room: int) -> None:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runtime.engine.base import BaseDecoder, Opening
-from runtime.engine.llama.library import AbortFlag
 from runtime.engine.protocol import (
     ENDED,
     TEXT_ONLY,
@@ -31,8 +30,9 @@ from runtime.engine.protocol import (
 )
 from runtime.engine.server.address import read_address
 from runtime.engine.server.stream import Stream, reason, with_retry
+from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError
-from runtime.lce import Segment
+from runtime.lce import END_OF_MESSAGE, Segment
 from runtime.settings import EngineSettings, SamplingSettings
 
 _MASK = 100
@@ -77,8 +77,9 @@ class EndpointEngine:
         self.base = self._address.path or "/v1"
         self.timeout = timeout
         self.n_ctx = settings.n_ctx or 4096
-        self.stop_flag = AbortFlag()
+        self.stop_flag = StopFlag()
         self.tokenizer: Any = None
+        self.stop_ids: list[int] = []
         self.vocabulary: Vocabulary | None = None
         self.why_text_only = "only the name of a model was given, and without its vocabulary only text can be exchanged"
         local = Path(model)
@@ -105,6 +106,8 @@ class EndpointEngine:
 
         self.tokenizer = LlamaEngine(path, settings, vocab_only=True)
         vocabulary = self.tokenizer.vocabulary
+        end = vocabulary.control_id(END_OF_MESSAGE)
+        self.stop_ids = [] if end is None else [end]
         ids = vocabulary.encode("1 + 1")
         reasons = []
         flavours: tuple[Flavour, ...] = ("vllm", "llama-server")

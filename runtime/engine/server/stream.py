@@ -12,16 +12,12 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Seq
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from runtime.engine.llama.library import AbortFlag
 from runtime.engine.protocol import TEXT_ONLY
+from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError
-from runtime.lce import END_OF_MESSAGE
 from runtime.settings import SamplingSettings
-
-if TYPE_CHECKING:
-    from runtime.engine.server.engine import EndpointEngine
 
 _LONGEST_LINE = 1 << 20
 """Bytes; an event holds a piece of a few characters, and a server that sends more at once is broken or means harm."""
@@ -42,12 +38,30 @@ class BusyError(EngineError):
         self.wait = wait
 
 
+class Server(Protocol):
+    """What a request needs to know of its server."""
+
+    model: str
+    base: str
+    timeout: float
+    stop_ids: list[int]
+    """Tokens that end a message."""
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection, not yet opened."""
+        ...
+
+    def headers(self) -> dict[str, str]:
+        """Headers of every request."""
+        ...
+
+
 class Stream:
     """One completion request, read as server-sent events."""
 
     def __init__(
         self,
-        engine: EndpointEngine,
+        server: Server,
         flavour: str,
         prompt: dict[str, Any],
         sampling: SamplingSettings,
@@ -56,7 +70,7 @@ class Stream:
         tokens: int = _REQUEST_TOKENS,
         bias: Mapping[int, int] | None = None,
     ) -> None:
-        self._engine = engine
+        self._server = server
         self._flavour = flavour
         self._connection: http.client.HTTPConnection | None = None
         self._socket: socket.socket | None = None
@@ -66,7 +80,7 @@ class Stream:
         """Why the server stopped: `stop`, `length`, or None while it has not."""
         text: Any = prompt["ids"] if "ids" in prompt else prompt["text"]
         body: dict[str, Any] = {
-            "model": engine.model,
+            "model": server.model,
             "prompt": text,
             "stream": True,
             "temperature": sampling.temperature,
@@ -86,14 +100,12 @@ class Stream:
             self.path = "/completion"
             body |= {"n_predict": tokens, "return_tokens": True, "cache_prompt": True}
         else:
-            self.path = f"{engine.base}/completions"
+            self.path = f"{server.base}/completions"
             body["max_tokens"] = tokens
             if bias:
                 body["logit_bias"] = {str(token): value for token, value in bias.items()}
             if flavour == "vllm":
-                ends = [engine.tokenizer.vocabulary.control_id(END_OF_MESSAGE)] if engine.tokenizer else []
-                body |= {"return_token_ids": True, "skip_special_tokens": False}
-                body["stop_token_ids"] = [token for token in ends if token is not None]
+                body |= {"return_token_ids": True, "skip_special_tokens": False, "stop_token_ids": server.stop_ids}
             else:
                 # Fenced dialects read the output block, they never write it.
                 body["stop"] = ["```output"]
@@ -118,7 +130,7 @@ class Stream:
                     if line.startswith((b"{", b"error:")):
                         raise broken(f"it sent {line[:120]!r}")
                     # Comments keep a connection alive; they are no sign that anything will ever be written.
-                    if time.monotonic() - heard > self._engine.timeout:
+                    if time.monotonic() - heard > self._server.timeout:
                         raise broken("it was silent for too long")
                     continue
                 heard = time.monotonic()
@@ -136,9 +148,9 @@ class Stream:
             self._hang_up()
 
     def _send(self) -> http.client.HTTPResponse:
-        connection = self._connection = self._engine.connect()
+        connection = self._connection = self._server.connect()
         try:
-            connection.request("POST", self.path, self._body, self._engine.headers())
+            connection.request("POST", self.path, self._body, self._server.headers())
             # Kept, because http.client hands it to the response and forgets it.
             self._socket = connection.sock
             response = connection.getresponse()
@@ -197,7 +209,7 @@ class Stream:
             self._connection.close()
 
 
-def with_retry(stream: Stream, flag: AbortFlag, pauses: Seq[float] = (0.5, 2, 4, 8)) -> Iterator[tuple[int, bytes]]:
+def with_retry(stream: Stream, flag: StopFlag, pauses: Seq[float] = (0.5, 2, 4, 8)) -> Iterator[tuple[int, bytes]]:
     """A busy server deserves another try, as long as nothing has been read yet, and after the pause it asks for."""
     for pause in (*pauses, None):
         begun = False

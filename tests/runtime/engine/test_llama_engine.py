@@ -22,7 +22,8 @@ from gguf_factory import LONG_PIECE, vocabulary, write_adapter, write_model
 
 from runtime.engine import ContextFullError, Decoder, Drawn, Sequence, StoppedError, load
 from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine
-from runtime.engine.llama.library import stop_on_sigint, usable_cores
+from runtime.engine.llama.library import usable_cores
+from runtime.engine.stopping import stop_on_sigint
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.lce import CONTROL_TOKENS, END_OF_BLOCK, END_OF_MESSAGE, Segment, conversation, segments
 from runtime.settings import EngineSettings, SamplingSettings, derived_seed

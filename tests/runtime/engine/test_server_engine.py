@@ -17,10 +17,10 @@ from gguf_factory import write_model
 from runtime.engine import load
 from runtime.engine.base import Opening
 from runtime.engine.llama.engine import LlamaEngine
-from runtime.engine.llama.library import AbortFlag
 from runtime.engine.scripted import script_tokens
 from runtime.engine.server.engine import _SPELLING, EndpointEngine
 from runtime.engine.server.stream import Stream, with_retry
+from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.lce import Block
 from runtime.sandbox import CellResult, Sandbox
@@ -424,12 +424,12 @@ def test_a_server_that_limits_the_rate_is_given_the_pause_it_asks_for() -> None:
         stream = Stream(
             EndpointEngine("served", server.url, EngineSettings()), "text", {"text": "q"}, SamplingSettings(), 1
         )
-        assert b"".join(piece for _, piece in with_retry(stream, AbortFlag(), (0.1, 0.1))) == b"42"
+        assert b"".join(piece for _, piece in with_retry(stream, StopFlag(), (0.1, 0.1))) == b"42"
         assert min(times[1] - times[0], times[2] - times[1]) >= 1
         server.answered_with["Retry-After"] = "3600"
         times.clear()
         with pytest.raises(EngineError, match="status 429"):
-            list(with_retry(stream, AbortFlag()))
+            list(with_retry(stream, StopFlag()))
         assert len(times) == 1
 
 
@@ -438,7 +438,7 @@ def test_a_request_that_was_hung_up_on_is_not_sent_again(monkeypatch: pytest.Mon
         engine = EndpointEngine("served", server.url, EngineSettings(), timeout=5)
         stream = Stream(engine, "text", {"text": "q"}, SamplingSettings(), 1)
         monkeypatch.setattr("runtime.engine.server.stream.time.sleep", lambda _: stream.close())
-        assert list(with_retry(stream, AbortFlag())) == []
+        assert list(with_retry(stream, StopFlag())) == []
         assert len(server.requests) == 1
 
 
