@@ -49,15 +49,15 @@ class TorchVocabulary:
 
     @property
     def bos(self) -> int | None:
-        """See the protocol."""
+        """The token that begins every prompt, or None."""
         return self._segments.prefix[0] if self._segments.prefix else None
 
     def encode(self, text: str) -> list[int]:
-        """See the protocol."""
+        """Token ids of `text` as content: no control or end-of-generation id comes out."""
         return self._segments.contents([text.encode("utf-8", "replace").decode()])[0] if text else []
 
     def piece(self, token: int) -> bytes:
-        """See the protocol."""
+        """The bytes a token stands for; control tokens stand for none."""
         if token in self._special or token not in self._names:
             return b""
         if token in self._added:
@@ -70,11 +70,11 @@ class TorchVocabulary:
         return name.replace("▁", " ").encode()
 
     def control_id(self, name: str) -> int | None:
-        """See the protocol."""
+        """The id of the control token called `name`, or None."""
         return self._control.get(name)
 
     def is_end(self, token: int) -> bool:
-        """See the protocol."""
+        """Whether `token` ends generation."""
         return token in self.ends
 
 
@@ -109,11 +109,11 @@ class TorchEngine:
         self._padding = max(0, adapted.head.weight.shape[0] - self.vocabulary.size)
 
     def open(self, slots: int = 1) -> TorchDecoder:
-        """See the protocol."""
+        """A decoder for `slots` sequences at once."""
         return TorchDecoder(self, slots)
 
     def facts(self) -> dict[str, Any]:
-        """See the protocol."""
+        """What a record of a run needs to know of the model."""
         return {
             "engine": "torch",
             "model": type(self.adapted.peft.get_base_model()).__name__,
@@ -125,7 +125,7 @@ class TorchEngine:
         }
 
     def close(self) -> None:
-        """See the protocol; the model is not this engine's to free."""
+        """Do nothing: the model is not this engine's to free."""
 
     def logits(self, ids: Seq[int], past: int, cache: Any) -> torch.Tensor:
         """float32 [V] after `ids`, whose first stands at position `past`; `cache` grows by them."""
@@ -163,11 +163,11 @@ class TorchDecoder(BaseDecoder):
 
     @property
     def live(self) -> int:
-        """See the base."""
+        """Sequences that hold a slot."""
         return len(self._live)
 
     def _begin(self, ids: list[int], asked: Opening) -> Sequence:
-        """See the base. The seed is left alone: greedy draws nothing at random.
+        """A new sequence with these tokens pending. The seed is left alone: greedy draws nothing at random.
 
         Raises:
             InputError: a temperature or a penalty: this engine is greedy.
@@ -193,7 +193,7 @@ class TorchDecoder(BaseDecoder):
         return sequence
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
-        """See the protocol."""
+        """One decode of pending tokens, then one drawn token for every sequence with none left."""
         drawn = []
         engine = self.engine
         for sequence in sequences:
@@ -215,18 +215,18 @@ class TorchDecoder(BaseDecoder):
         return drawn
 
     def park(self, sequence: Sequence) -> None:
-        """See the protocol."""
+        """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
         self._caches[sequence.slot] = self._new_cache()
         sequence.past = 0
 
     def finish(self, sequence: Sequence) -> None:
-        """See the protocol."""
+        """Free the slot."""
         if self._live.pop(sequence.slot, None) is not None:
             del self._caches[sequence.slot]
             self._free.append(sequence.slot)
 
     def close(self) -> None:
-        """See the protocol."""
+        """Free everything."""
         for sequence in list(self._live.values()):
             self.finish(sequence)
 

@@ -58,11 +58,11 @@ class LocalAsker:
         self._slots = slots
 
     def facts(self) -> dict[str, Any]:
-        """See the protocol."""
+        """What a record of a run needs to know of the model."""
         return {**self._engine.facts(), "settings": self._settings.model_dump(mode="json")}
 
     def ask(self, prompts: Iterable[tuple[str, str]]) -> Iterator[Reply]:
-        """See the protocol."""
+        """Replies to (key, prompt) pairs, in any order."""
         from runtime.solver.batch import Item, solve_batch
 
         items = (Item(key, index, prompt) for index, (key, prompt) in enumerate(prompts))
@@ -101,11 +101,14 @@ class ChatAsker:
         self._parallel, self._timeout, self._pauses = parallel, timeout, tuple(pauses)
 
     def facts(self) -> dict[str, Any]:
-        """See the protocol."""
+        """What a record of a run needs to know of the model."""
         return {"engine": "chat", "endpoint": self.url, "model": self.model, "settings": self._sampling}
 
     def ask(self, prompts: Iterable[tuple[str, str]]) -> Iterator[Reply]:
-        """See the protocol. The first prompt goes alone: a wrong address is one error, not a thousand."""
+        """Replies to (key, prompt) pairs, in any order.
+
+        The first prompt goes alone: a wrong address is one error, not a thousand.
+        """
         pending = iter(prompts)
         first = next(pending, None)
         if first is None:

@@ -28,7 +28,7 @@ class TokenModel(Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """See `protocol.Engine`."""
+        """The vocabulary, or None where only text can be exchanged."""
         ...
 
 
@@ -47,7 +47,7 @@ class BaseDecoder(ABC):
         share: bool = False,
         after: Sequence | None = None,
     ) -> Sequence:
-        """See the protocol."""
+        """A new sequence whose pending tokens are the prompt."""
         if after is None and self.live >= self.slots:
             raise EngineError(f"all {self.slots} slots are in use", "", "finish a sequence first")
         return self._open(list(segments), Opening(sampling, seed, share, after))
@@ -69,7 +69,7 @@ class BaseDecoder(ABC):
         """Sequences that hold a slot."""
 
     def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
-        """See the protocol."""
+        """Append what the model did not write; returns how many tokens that is."""
         assert self.engine.vocabulary is not None
         ids = encode(self.engine.vocabulary, segments)
         sequence.ids += ids

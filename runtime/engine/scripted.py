@@ -31,19 +31,19 @@ class ByteVocabulary:
     ends = frozenset({256 + CONTROL_TOKENS.index(END_OF_MESSAGE)})
 
     def encode(self, text: str) -> list[int]:
-        """See `runtime.engine.protocol.Vocabulary`."""
+        """Token ids of `text` as content: no control or end-of-generation id comes out."""
         return list(text.encode("utf-8", "replace"))
 
     def piece(self, token: int) -> bytes:
-        """See `runtime.engine.protocol.Vocabulary`."""
+        """The bytes a token stands for; control tokens stand for none."""
         return bytes([token]) if token < 256 else b""
 
     def control_id(self, name: str) -> int | None:
-        """See `runtime.engine.protocol.Vocabulary`."""
+        """The id of the control token called `name`, or None."""
         return 256 + CONTROL_TOKENS.index(name) if name in CONTROL_TOKENS else None
 
     def is_end(self, token: int) -> bool:
-        """See `runtime.engine.protocol.Vocabulary`."""
+        """Whether `token` ends generation."""
         return token in self.ends
 
 
@@ -92,15 +92,15 @@ class ReplayEngine:
         self.stop_flag = StopFlag()
 
     def open(self, slots: int = 1) -> ReplayDecoder:
-        """See the protocol."""
+        """A decoder for `slots` sequences at once."""
         return ReplayDecoder(self, slots)
 
     def facts(self) -> dict[str, Any]:
-        """See the protocol."""
+        """What a record of a run needs to know of the model."""
         return {"engine": "replay", "n_ctx": self.n_ctx, "vocabulary": type(self.vocabulary).__name__}
 
     def close(self) -> None:
-        """See the protocol. Nothing is held."""
+        """Do nothing: nothing is held."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +110,7 @@ class _Scripted(Sequence):
 
 
 class ReplayDecoder(BaseDecoder):
-    """See `runtime.engine.protocol.Decoder` for the contract."""
+    """Sequences that draw what the script says; the contract is `protocol.Decoder`."""
 
     def __init__(self, engine: ReplayEngine, slots: int) -> None:
         super().__init__(engine, slots)
@@ -119,7 +119,7 @@ class ReplayDecoder(BaseDecoder):
 
     @property
     def live(self) -> int:
-        """See the base."""
+        """Sequences that hold a slot."""
         return self._live
 
     def _open(self, prompt: list[Segment], asked: Opening) -> Sequence:
@@ -139,7 +139,7 @@ class ReplayDecoder(BaseDecoder):
         return _Scripted(slot=self._live, ids=ids)
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
-        """See the protocol."""
+        """One decode of pending tokens, then one drawn token for every sequence with none left."""
         scripted = [sequence for sequence in sequences if isinstance(sequence, _Scripted)]
         for sequence in scripted:
             if sequence.failure:
@@ -161,14 +161,14 @@ class ReplayDecoder(BaseDecoder):
         return drawn
 
     def park(self, sequence: Sequence) -> None:
-        """See the protocol."""
+        """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
         sequence.past = 0
 
     def finish(self, sequence: Sequence) -> None:
-        """See the protocol."""
+        """Free the slot."""
         if sequence.slot >= 0:
             sequence.slot = -1
             self._live -= 1
 
     def close(self) -> None:
-        """See the protocol. Nothing is held."""
+        """Do nothing: nothing is held."""

@@ -107,7 +107,7 @@ class LlamaDecoder(BaseDecoder):
 
     @property
     def live(self) -> int:
-        """See the base."""
+        """Sequences that hold a slot."""
         return len(self._live)
 
     def _begin(self, ids: list[int], asked: Opening) -> Sequence:
@@ -160,12 +160,12 @@ class LlamaDecoder(BaseDecoder):
             sequence.sampler = None
 
     def park(self, sequence: Sequence) -> None:
-        """See the protocol."""
+        """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
         self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
         sequence.past = 0
 
     def finish(self, sequence: Sequence) -> None:
-        """See the protocol."""
+        """Free the slot."""
         if self._live.pop(sequence.slot, None) is None:
             return
         self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
@@ -175,7 +175,7 @@ class LlamaDecoder(BaseDecoder):
     # The step
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
-        """See the protocol."""
+        """One decode of pending tokens, then one drawn token for every sequence with none left."""
         parts = self._share_out(sequences)
         if not parts:
             return []
@@ -352,7 +352,7 @@ class LlamaDecoder(BaseDecoder):
         return chain
 
     def close(self) -> None:
-        """See the protocol."""
+        """Free everything."""
         if self._context is None:
             return
         for sequence in list(self._live.values()):

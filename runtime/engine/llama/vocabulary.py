@@ -32,14 +32,14 @@ class LlamaVocabulary:
 
     @property
     def bos(self) -> int | None:
-        """See the protocol."""
+        """The token that begins every prompt, or None."""
         if not self._lib.llama_vocab_get_add_bos(self._handle):
             return None
         token = int(self._lib.llama_vocab_bos(self._handle))
         return token if token >= 0 else None
 
     def encode(self, text: str) -> list[int]:
-        """See the protocol.
+        """Token ids of `text` as content: no control or end-of-generation id comes out.
 
         With special parsing off, llama.cpp leaves CONTROL tokens alone but still matches USER_DEFINED ones, whatever
         spells them. Where a reserved id comes out, the spelling is tokenized in two halves, which cannot match it.
@@ -90,7 +90,7 @@ class LlamaVocabulary:
         return (text or b"").decode("utf-8", "replace")
 
     def piece(self, token: int) -> bytes:
-        """See the protocol.
+        """The bytes a token stands for; control tokens stand for none.
 
         llama-cpp-python's own detokenizer uses a 32-byte buffer and silently drops longer tokens (its issue 2362),
         runs of 35 spaces among them; here the call is repeated with the size it asks for.
@@ -106,7 +106,7 @@ class LlamaVocabulary:
         return piece
 
     def control_id(self, name: str) -> int | None:
-        """See the protocol."""
+        """The id of the control token called `name`, or None."""
         name = self._roles.get(name, name)
         ids = self._tokenize(name, special=True)
         # A space prefix may stand before it; the name itself must be exactly one token of CONTROL type.
@@ -116,10 +116,10 @@ class LlamaVocabulary:
         return found[0]
 
     def is_end(self, token: int) -> bool:
-        """See the protocol."""
+        """Whether `token` ends generation."""
         return bool(self._lib.llama_vocab_is_eog(self._handle, token))
 
     @cached_property
     def ends(self) -> frozenset[int]:
-        """See the protocol."""
+        """All tokens that end generation."""
         return frozenset(token for token in range(self.size) if self.is_end(token))

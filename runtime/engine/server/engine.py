@@ -148,15 +148,15 @@ class EndpointEngine:
             connection.close()
 
     def open(self, slots: int = 1) -> EndpointDecoder:
-        """See the protocol."""
+        """A decoder for `slots` sequences at once."""
         return EndpointDecoder(self, slots)
 
     def facts(self) -> dict[str, Any]:
-        """See the protocol."""
+        """What a record of a run needs to know of the model."""
         return {"engine": "endpoint", "endpoint": self.url, "model": self.model, "flavour": self.flavour}
 
     def close(self) -> None:
-        """See the protocol."""
+        """Free everything."""
         if self.tokenizer is not None:
             self.tokenizer.close()
 
@@ -175,7 +175,7 @@ class _Remote(Sequence):
 
 
 class EndpointDecoder(BaseDecoder):
-    """See `runtime.engine.protocol.Decoder` for the contract; each sequence has a request of its own under way."""
+    """Sequences of one server, each with a request of its own under way; the contract is `protocol.Decoder`."""
 
     def __init__(self, engine: EndpointEngine, slots: int) -> None:
         super().__init__(engine, slots)
@@ -185,7 +185,7 @@ class EndpointDecoder(BaseDecoder):
 
     @property
     def live(self) -> int:
-        """See the base."""
+        """Sequences that hold a slot."""
         return len(self._live)
 
     def _open(self, prompt: list[Segment], asked: Opening) -> Sequence:
@@ -204,7 +204,10 @@ class EndpointDecoder(BaseDecoder):
         return sequence
 
     def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
-        """See the protocol. For text the count is 0: only the server knows it."""
+        """Append what the model did not write; returns how many tokens that is.
+
+        For text the count is 0: only the server knows it.
+        """
         assert isinstance(sequence, _Remote)
         self._hang_up(sequence)
         if self.engine.vocabulary is not None:
@@ -216,7 +219,10 @@ class EndpointDecoder(BaseDecoder):
         return 0
 
     def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
-        """See the protocol. Waits until at least one of the sequences has something."""
+        """One decode of pending tokens, then one drawn token for every sequence with none left.
+
+        Waits until at least one of the sequences has something.
+        """
         self._report(sequences)
         while True:
             self._news.clear()
@@ -330,16 +336,19 @@ class EndpointDecoder(BaseDecoder):
         sequence.arrived = queue.SimpleQueue()
 
     def park(self, sequence: Sequence) -> None:
-        """See the protocol. The cache is the server's."""
+        """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next.
+
+        The cache is the server's.
+        """
 
     def finish(self, sequence: Sequence) -> None:
-        """See the protocol."""
+        """Free the slot."""
         assert isinstance(sequence, _Remote)
         self._hang_up(sequence)
         if sequence in self._live:
             self._live.remove(sequence)
 
     def close(self) -> None:
-        """See the protocol."""
+        """Free everything."""
         for sequence in list(self._live):
             self.finish(sequence)

@@ -48,11 +48,11 @@ class FencedDialect:
     mode: Mode = "full"
 
     def in_mode(self, mode: Mode) -> FencedDialect:
-        """See the protocol."""
+        """The same dialect for solutions of `mode`."""
         return replace(self, mode=mode)
 
     def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
-        """See the protocol."""
+        """The segments up to where the model writes."""
         result: list[Segment] = []
         if "system" in self.frame:
             own = self.plain_system if self.mode == "chain-of-thought" else self.system
@@ -69,11 +69,14 @@ class FencedDialect:
         return [Segment("prompt", text, text in self.needs) for text in texts]
 
     def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> FencedReader:
-        """See the protocol."""
+        """A reader for one solution."""
         return FencedReader(vocabulary, listener, self.mode)
 
     def answer(self, blocks: Seq[Block]) -> str | None:
-        r"""See the protocol. These models box the answer within a sentence, so `\boxed{}` comes first."""
+        r"""The final answer of a finished solution, or None.
+
+        These models box the answer within a sentence, so `\boxed{}` comes first.
+        """
         if self.mode == "program-of-thought":
             return printed_answer(blocks)
         if not blocks or blocks[-1].type != "text":

@@ -37,11 +37,11 @@ class BlockFormat:
         self._mode: Mode = mode
 
     def in_mode(self, mode: Mode) -> BlockFormat:
-        """See the protocol."""
+        """The same dialect for solutions of `mode`."""
         return BlockFormat(mode)
 
     def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
-        """See the protocol."""
+        """The segments up to where the model writes."""
         messages = conversation("", system=system)[:1]
         for earlier, blocks in history:
             messages += conversation(earlier, blocks)[1:]
@@ -49,7 +49,7 @@ class BlockFormat:
         return segments(messages, generation_prompt=True)
 
     def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> BlockReader:
-        """See the protocol."""
+        """A reader for one solution."""
         if vocabulary is None:
             raise ModelError(
                 "the block format needs token ids",
@@ -59,7 +59,7 @@ class BlockFormat:
         return BlockReader(vocabulary, listener, self._mode)
 
     def answer(self, blocks: Seq[Block]) -> str | None:
-        """See the protocol."""
+        """The final answer of a finished solution, or None."""
         return printed_answer(blocks) if self._mode == "program-of-thought" else final_answer(blocks)
 
 
@@ -99,12 +99,12 @@ class BlockReader:
         self.block_tokens = 0
 
     def attach(self, sequence: Sequence) -> None:
-        """See the protocol."""
+        """Set what `sequence` may draw first."""
         self._sequence = sequence
         sequence.only, sequence.forbidden = self._between, frozenset()
 
     def push(self, token: int, piece: bytes) -> Signal:
-        """See the protocol."""
+        """Take the next drawn token; returns what it means for the loop."""
         if self._open is not None and token != self._end_of_block and piece:
             self.block_tokens += 1
             if not self._parts:
@@ -155,11 +155,11 @@ class BlockReader:
             self._listener.closed(block)
 
     def execution(self, output: str) -> list[Segment]:
-        """See the protocol."""
+        """What is put into the sequence after the code block just completed."""
         return assistant_block_segments("execution", output)
 
     def imagine(self) -> list[Segment]:
-        """See the protocol."""
+        """Open an execution block that the model itself writes; returns what begins it."""
         self._open, self.block_tokens = "execution", 0
         # Not empty: no real execution is, and a model that was never trained to write one likes to end it at once.
         # The engine's own ends count as well: a file may know others beside the end of a message.
@@ -172,10 +172,10 @@ class BlockReader:
             self._sequence.only, self._sequence.forbidden = only, forbidden
 
     def cut(self) -> None:
-        """See the protocol."""
+        """Close an open block with what it holds."""
         if self._open is not None and self._parts:
             self._close()
 
     def end(self) -> None:
-        """See the protocol."""
+        """Close an open block: the model is done."""
         self.cut()
