@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runtime.evaluate.results import read_attempts, strict_differences  # noqa: E402
+from runtime.evaluate.records import read_records, strict_differences  # noqa: E402
 from runtime.grade import equivalent, last_boxed, warm_up  # noqa: E402
 from runtime.grade.compare import _cached_read, _equivalent  # noqa: E402
 
@@ -49,7 +49,7 @@ def cells(data: Path, list_differences: bool) -> tuple[dict[str, Any], bool]:
     print(f"{'file':20} {'paper':>6} {'strict':>7} {'default':>8} {'lenient':>8}  answers that differ")
     for name, paper in PAPER.items():
         path = data / "traces" / f"{name}.jsonl"
-        attempts = read_attempts(path)
+        attempts = read_records(path)
         n = len(attempts)
         strict = round(100 * sum(a.strict for a in attempts) / n, 2)
         default = round(100 * sum(a.correct for a in attempts) / n, 2)
@@ -103,7 +103,7 @@ def speed(data: Path) -> dict[str, Any]:
     pairs = [
         (str(attempt.answer), attempt.gold)
         for name in PAPER
-        for attempt in read_attempts(data / "traces" / f"{name}.jsonl")
+        for attempt in read_records(data / "traces" / f"{name}.jsonl")
     ]
     warm_up()
     _equivalent.cache_clear()

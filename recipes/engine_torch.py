@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence as Seq
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from qlora.adapter import Adapted, inference
 from qlora.tokens import segment_tokenizer
-from runtime.engine import ContextFullError, Drawn, Sequence, StoppedError
+from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, TokenSequence
 from runtime.engine.base import BaseDecoder, Opening
 from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError
@@ -108,7 +108,7 @@ class TorchEngine:
         # Published embeddings are padded to a round number; the rows beyond the tokenizer stand for nothing.
         self._padding = max(0, adapted.head.weight.shape[0] - self.vocabulary.size)
 
-    def open(self, slots: int = 1) -> TorchDecoder:
+    def open(self, slots: int = 1) -> Decoder:
         """A decoder for `slots` sequences at once."""
         return TorchDecoder(self, slots)
 
@@ -127,7 +127,7 @@ class TorchEngine:
     def close(self) -> None:
         """Do nothing: the model is not this engine's to free."""
 
-    def logits(self, ids: Seq[int], past: int, cache: Any) -> torch.Tensor:
+    def logits(self, ids: Sequence[int], past: int, cache: Any) -> torch.Tensor:
         """float32 [V] after `ids`, whose first stands at position `past`; `cache` grows by them."""
         adapted = self.adapted
         tokens = torch.tensor([list(ids)], device=adapted.device)
@@ -155,10 +155,10 @@ class TorchDecoder(BaseDecoder):
     def __init__(self, engine: TorchEngine, slots: int) -> None:
         if slots < 1:
             raise InputError(f"{slots} slots were asked for", "", "ask for at least 1")
-        super().__init__(engine, slots)
+        super().__init__(engine.vocabulary, engine.n_ctx, slots)
         self.engine: TorchEngine = engine
         self._free = list(range(slots - 1, -1, -1))
-        self._live: dict[int, Sequence] = {}
+        self._live: dict[int, TokenSequence] = {}
         self._caches: dict[int, Any] = {}
 
     @property
@@ -166,7 +166,7 @@ class TorchDecoder(BaseDecoder):
         """Sequences that hold a slot."""
         return len(self._live)
 
-    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         """A new sequence with these tokens pending. The seed is left alone: greedy draws nothing at random.
 
         Raises:
@@ -187,12 +187,12 @@ class TorchDecoder(BaseDecoder):
         cache = _cut(copy.deepcopy(self._caches.get(best.slot)), kept) if best is not None and kept else None
         if after is not None:
             self.finish(after)
-        sequence = Sequence(slot=self._free.pop(), ids=ids, past=kept, reused=kept)
+        sequence = TokenSequence(slot=self._free.pop(), ids=ids, past=kept, reused=kept)
         self._caches[sequence.slot] = cache if cache is not None else self._new_cache()
         self._live[sequence.slot] = sequence
         return sequence
 
-    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+    def step(self, sequences: Sequence[TokenSequence]) -> list[Drawn]:
         """One decode of pending tokens, then one drawn token for every sequence with none left."""
         drawn = []
         engine = self.engine
@@ -214,12 +214,12 @@ class TorchDecoder(BaseDecoder):
             drawn.append(Drawn(sequence, token, engine.vocabulary.piece(token)))
         return drawn
 
-    def park(self, sequence: Sequence) -> None:
+    def park(self, sequence: TokenSequence) -> None:
         """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
         self._caches[sequence.slot] = self._new_cache()
         sequence.past = 0
 
-    def finish(self, sequence: Sequence) -> None:
+    def finish(self, sequence: TokenSequence) -> None:
         """Free the slot."""
         if self._live.pop(sequence.slot, None) is not None:
             del self._caches[sequence.slot]
@@ -237,7 +237,7 @@ class TorchDecoder(BaseDecoder):
         return DynamicCache() if self.engine.cached else None
 
 
-def _greedy(logits: torch.Tensor, sequence: Sequence) -> int:
+def _greedy(logits: torch.Tensor, sequence: TokenSequence) -> int:
     if sequence.only is not None:
         allowed = sorted(sequence.only)
         return allowed[int(logits[allowed].argmax())]
@@ -246,7 +246,7 @@ def _greedy(logits: torch.Tensor, sequence: Sequence) -> int:
     return int(logits.argmax())
 
 
-def _common(donor: Sequence, ids: list[int]) -> int:
+def _common(donor: TokenSequence, ids: list[int]) -> int:
     """Cached tokens of `donor` that `ids` begins with; the last of `ids` is always evaluated."""
     limit = min(donor.past, len(ids) - 1)
     return next((i for i in range(limit) if donor.ids[i] != ids[i]), limit)

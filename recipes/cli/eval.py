@@ -124,9 +124,9 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _grade(args: argparse.Namespace) -> int:
-    from runtime.evaluate.results import accuracy_table, read_attempts
+    from runtime.evaluate.records import accuracy_table, read_records
 
-    table = accuracy_table(itertools.chain.from_iterable(map(read_attempts, args.grade)), strict=args.strict)
+    table = accuracy_table(itertools.chain.from_iterable(map(read_records, args.grade)), strict=args.strict)
     if args.json:
         print(json.dumps(table, indent=2))
         return 0

@@ -112,7 +112,7 @@ def solve_many(
         say(f"samples that vote must differ: temperature {VOTE_TEMPERATURE} instead of 0")
         settings = settings.model_copy(update={"temperature": VOTE_TEMPERATURE})
     items = list(with_samples(questions.items, samples))
-    progress = _Progress(len(items))
+    progress = _Tally(len(items))
     if args.out is None:
         answers = _Answers(questions.items, samples)
         for item, solution in solve_batch(engine, items, settings, limits=limits, slots=args.slots):
@@ -194,7 +194,7 @@ class _Answers:
             self.next += 1
 
 
-class _Progress:
+class _Tally:
     """How far a batch is, on standard error."""
 
     def __init__(self, total: int) -> None:

@@ -76,7 +76,7 @@ def solution_in(value: Mapping[str, Any]) -> str | None:
 
 def gold_in(value: Mapping[str, Any]) -> str | None:
     """The right answer of a record that names one."""
-    from runtime.evaluate.results import gold_text
+    from runtime.evaluate.records import gold_text
 
     found = next((value[k] for k in GOLD_KEYS if value.get(k) is not None), None)
     return None if found is None else gold_text(found)

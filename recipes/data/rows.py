@@ -123,7 +123,7 @@ def read_questions(source: str, refused: Refused, *, need_gold: bool = False) ->
     Raises:
         InputError: no such file, or no usable question in it.
     """
-    from runtime.evaluate.results import gold_text
+    from runtime.evaluate.records import gold_text
 
     questions: list[QuestionLine] = []
     seen: dict[str, str] = {}

@@ -21,8 +21,7 @@ from runtime.solver.vote import vote as majority
 if TYPE_CHECKING:
     from runtime.engine import Engine
     from runtime.lce import Segment
-    from runtime.solver.dialects import Dialect
-    from runtime.solver.dialects import Turn as HistoryTurn
+    from runtime.solver.dialects import Dialect, Exchange
 
 ROOM = 1024
 """Tokens kept free for the next solution when older turns have to go."""
@@ -309,7 +308,7 @@ class Conversation:
 
         return take
 
-    def _fitting_history(self, question: str) -> list[HistoryTurn]:
+    def _fitting_history(self, question: str) -> list[Exchange]:
         """The newest turns that fit the context with room for a solution; the system text always stays."""
         turns = [(turn.question, turn.blocks) for turn in self.turns if turn.question and _whole(turn.blocks)]
         room = min(ROOM, self.engine.n_ctx // 2)
@@ -319,7 +318,7 @@ class Conversation:
             self.dropped += 1
         return turns
 
-    def _prompt_tokens(self, question: str, history: Sequence[HistoryTurn]) -> int:
+    def _prompt_tokens(self, question: str, history: Sequence[Exchange]) -> int:
         vocabulary = self.engine.vocabulary
         pieces = self.solver.dialect.prompt(question, self.settings.system, history)
         if vocabulary is None:  # a server that shows no token ids: four characters a token is the usual density

@@ -8,9 +8,9 @@ from runtime.engine.protocol import (
     Decoder,
     Drawn,
     Engine,
-    Sequence,
     SequenceError,
     StoppedError,
+    TokenSequence,
     Vocabulary,
 )
 
@@ -21,9 +21,9 @@ __all__ = [
     "Decoder",
     "Drawn",
     "Engine",
-    "Sequence",
     "SequenceError",
     "StoppedError",
+    "TokenSequence",
     "Vocabulary",
     "load",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from runtime.engine.protocol import Sequence, Vocabulary
+from runtime.engine.protocol import TokenSequence, Vocabulary
 from runtime.errors import EngineError, ModelError
 from runtime.lce import Segment
 from runtime.settings import SamplingSettings
@@ -18,25 +18,14 @@ class Opening(NamedTuple):
     sampling: SamplingSettings
     seed: int
     share: bool = False
-    after: Sequence | None = None
-
-
-class TokenModel(Protocol):
-    """What decoding needs of an engine."""
-
-    n_ctx: int
-
-    @property
-    def vocabulary(self) -> Vocabulary | None:
-        """The vocabulary, or None where only text can be exchanged."""
-        ...
+    after: TokenSequence | None = None
 
 
 class BaseDecoder(ABC):
     """What the decoders share: prompts become token ids, a slot is looked for. See `protocol.Decoder`."""
 
-    def __init__(self, engine: TokenModel, slots: int) -> None:
-        self.engine, self.slots, self.n_ctx = engine, slots, engine.n_ctx
+    def __init__(self, vocabulary: Vocabulary | None, n_ctx: int, slots: int) -> None:
+        self.vocabulary, self.n_ctx, self.slots = vocabulary, n_ctx, slots
 
     def start(
         self,
@@ -45,22 +34,22 @@ class BaseDecoder(ABC):
         seed: int,
         *,
         share: bool = False,
-        after: Sequence | None = None,
-    ) -> Sequence:
+        after: TokenSequence | None = None,
+    ) -> TokenSequence:
         """A new sequence whose pending tokens are the prompt."""
         if after is None and self.live >= self.slots:
             raise EngineError(f"all {self.slots} slots are in use", "", "finish a sequence first")
         return self._open(list(segments), Opening(sampling, seed, share, after))
 
-    def _open(self, prompt: list[Segment], asked: Opening) -> Sequence:
+    def _open(self, prompt: list[Segment], asked: Opening) -> TokenSequence:
         """`start` for engines that exchange token ids; one that cannot replaces it."""
-        vocabulary = self.engine.vocabulary
+        vocabulary = self.vocabulary
         assert vocabulary is not None
         bos = [] if vocabulary.bos is None else [vocabulary.bos]
         return self._begin(bos + encode(vocabulary, prompt), asked)
 
     @abstractmethod
-    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         """A new sequence with these tokens pending."""
 
     @property
@@ -68,10 +57,10 @@ class BaseDecoder(ABC):
     def live(self) -> int:
         """Sequences that hold a slot."""
 
-    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
+    def feed(self, sequence: TokenSequence, segments: Iterable[Segment]) -> int:
         """Append what the model did not write; returns how many tokens that is."""
-        assert self.engine.vocabulary is not None
-        ids = encode(self.engine.vocabulary, segments)
+        assert self.vocabulary is not None
+        ids = encode(self.vocabulary, segments)
         sequence.ids += ids
         return len(ids)
 

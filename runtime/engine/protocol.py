@@ -8,8 +8,7 @@ tokenized again, so the key-value cache stays valid and a control token can neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Sequence as Seq
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -55,7 +54,7 @@ class Vocabulary(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Sequence:
+class TokenSequence:
     """One token sequence in a decoder. `ids[:past]` are in the key-value cache, the rest is still to be evaluated."""
 
     slot: int
@@ -82,7 +81,7 @@ class Sequence:
 class Drawn(NamedTuple):
     """One sampled token; `token` may be TEXT_ONLY or ENDED where a server is behind it."""
 
-    sequence: Sequence
+    sequence: TokenSequence
     token: int
     piece: bytes
 
@@ -96,7 +95,7 @@ TEXT_ONLY = -1
 class SequenceError(EngineError):
     """One sequence cannot go on; the others can."""
 
-    def __init__(self, sequence: Sequence, cause: str, consequence: str = "", remedy: str = "") -> None:
+    def __init__(self, sequence: TokenSequence, cause: str, consequence: str = "", remedy: str = "") -> None:
         super().__init__(cause, consequence, remedy)
         self.sequence = sequence
 
@@ -123,8 +122,8 @@ class Decoder(Protocol):
         seed: int,
         *,
         share: bool = False,
-        after: Sequence | None = None,
-    ) -> Sequence:
+        after: TokenSequence | None = None,
+    ) -> TokenSequence:
         """A new sequence whose pending tokens are `segments`, with BOS in front where the model wants it.
 
         Args:
@@ -141,11 +140,11 @@ class Decoder(Protocol):
         """
         ...
 
-    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
+    def feed(self, sequence: TokenSequence, segments: Iterable[Segment]) -> int:
         """Append content and control tokens that the model did not write; returns how many tokens they are."""
         ...
 
-    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+    def step(self, sequences: Sequence[TokenSequence]) -> list[Drawn]:
         """Advance: one decode of pending tokens, then one drawn token for every sequence with none left.
 
         Raises:
@@ -154,11 +153,11 @@ class Decoder(Protocol):
         """
         ...
 
-    def park(self, sequence: Sequence) -> None:
+    def park(self, sequence: TokenSequence) -> None:
         """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
         ...
 
-    def finish(self, sequence: Sequence) -> None:
+    def finish(self, sequence: TokenSequence) -> None:
         """Free the slot."""
         ...
 

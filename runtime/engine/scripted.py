@@ -7,13 +7,12 @@ the byte vocabulary here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Sequence as Seq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.engine.base import BaseDecoder, Opening, encode
-from runtime.engine.protocol import Drawn, Sequence, SequenceError, Vocabulary
+from runtime.engine.protocol import Drawn, SequenceError, TokenSequence, Vocabulary
 from runtime.engine.stopping import StopFlag
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, Block, Segment, assistant_block_segments
 
@@ -104,7 +103,7 @@ class ReplayEngine:
 
 
 @dataclass(slots=True, eq=False)
-class _Scripted(Sequence):
+class _Scripted(TokenSequence):
     script: Iterator[int] = field(default_factory=lambda: iter(()))
     failure: str = ""
 
@@ -113,7 +112,7 @@ class ReplayDecoder(BaseDecoder):
     """Sequences that draw what the script says; the contract is `protocol.Decoder`."""
 
     def __init__(self, engine: ReplayEngine, slots: int) -> None:
-        super().__init__(engine, slots)
+        super().__init__(engine.vocabulary, engine.n_ctx, slots)
         self.engine: ReplayEngine = engine
         self._live = 0
 
@@ -122,7 +121,7 @@ class ReplayDecoder(BaseDecoder):
         """Sequences that hold a slot."""
         return self._live
 
-    def _open(self, prompt: list[Segment], asked: Opening) -> Sequence:
+    def _open(self, prompt: list[Segment], asked: Opening) -> TokenSequence:
         engine = self.engine
         # The question is the last content segment of the prompt.
         question = next(segment.text for segment in reversed(prompt) if not segment.is_control)
@@ -132,13 +131,13 @@ class ReplayDecoder(BaseDecoder):
         sequence.script = iter(script)
         return sequence
 
-    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         if asked.after is not None:
             self.finish(asked.after)
         self._live += 1
         return _Scripted(slot=self._live, ids=ids)
 
-    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+    def step(self, sequences: Sequence[TokenSequence]) -> list[Drawn]:
         """One decode of pending tokens, then one drawn token for every sequence with none left."""
         scripted = [sequence for sequence in sequences if isinstance(sequence, _Scripted)]
         for sequence in scripted:
@@ -160,11 +159,11 @@ class ReplayDecoder(BaseDecoder):
             drawn.append(Drawn(sequence, token, self.engine.vocabulary.piece(token)))
         return drawn
 
-    def park(self, sequence: Sequence) -> None:
+    def park(self, sequence: TokenSequence) -> None:
         """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
         sequence.past = 0
 
-    def finish(self, sequence: Sequence) -> None:
+    def finish(self, sequence: TokenSequence) -> None:
         """Free the slot."""
         if sequence.slot >= 0:
             sequence.slot = -1

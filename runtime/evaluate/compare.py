@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import InputError
+from runtime.evaluate.records import Record, read_records
 from runtime.evaluate.report import by_question
-from runtime.evaluate.results import Attempt, read_attempts
 from runtime.evaluate.stats import clustered, paired_difference
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def compare_files(
     """
     if len(paths) < 2:
         raise InputError("a comparison needs two results files", "nothing was compared", "name a second file")
-    runs = [_verdicts([a for a in read_attempts(path) if a.is_graded], strict) for path in paths]
+    runs = [_verdicts([a for a in read_records(path) if a.is_graded], strict) for path in paths]
     labels = _labels(paths)
     common = set(runs[0]).intersection(*runs[1:])
     if not common:
@@ -70,9 +70,9 @@ def compare_files(
 _Key = tuple[str, str, str]
 
 
-def _verdicts(attempts: Sequence[Attempt], strict: bool) -> dict[_Key, bool]:
+def _verdicts(attempts: Sequence[Record], strict: bool) -> dict[_Key, bool]:
     """Verdict on the first sample of every question. Sets are matched whatever the case of their names."""
-    sets: dict[str, list[Attempt]] = {}
+    sets: dict[str, list[Record]] = {}
     for attempt in attempts:
         sets.setdefault(attempt.set.lower(), []).append(attempt)
     return {

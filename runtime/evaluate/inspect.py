@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runtime.evaluate.records import Record, read_records
 from runtime.evaluate.report import FAILURES, failure
-from runtime.evaluate.results import Attempt, read_attempts
 from runtime.grade.explain import difference
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def inspect_file(
     """Show attempts one by one with panels for their blocks.
 
     Args:
-        path: any file of `read_attempts`.
+        path: any file of `read_records`.
         console: where to show them; None makes one for standard output.
         show: one of SHOW, or a kind of failure (a key of `runtime.evaluate.report.FAILURES`).
         limit: at most this many.
@@ -49,7 +49,7 @@ def inspect_file(
 
     from runtime.show.console import STYLES, make_console
 
-    attempts = read_attempts(path)
+    attempts = read_records(path)
     console = console or make_console()
     # A console of the caller's own may not know the styles of our panels.
     with console.use_theme(Theme(STYLES)):
@@ -57,7 +57,7 @@ def inspect_file(
 
 
 def _walk(
-    attempts: list[Attempt], console: Console, show: str, limit: int | None, ask: Callable[[], str] | None
+    attempts: list[Record], console: Console, show: str, limit: int | None, ask: Callable[[], str] | None
 ) -> list[dict[str, Any]]:
     chosen = [attempt for attempt in attempts if _wanted(attempt, show)]
     shown: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def _walk(
     return shown
 
 
-def _wanted(attempt: Attempt, show: str) -> bool:
+def _wanted(attempt: Record, show: str) -> bool:
     if show == "all":
         return True
     if show == "right":
@@ -97,7 +97,7 @@ def _wanted(attempt: Attempt, show: str) -> bool:
     return failure(attempt) == show
 
 
-def _print(attempt: Attempt, console: Console, position: str) -> None:
+def _print(attempt: Record, console: Console, position: str) -> None:
     # Everything of an attempt was written by a model or a cell: shown as text, never as markup.
     from rich.rule import Rule
     from rich.text import Text
@@ -112,7 +112,7 @@ def _print(attempt: Attempt, console: Console, position: str) -> None:
         console.print(line)
 
 
-def _verdict(attempt: Attempt) -> Iterator[Any]:
+def _verdict(attempt: Record) -> Iterator[Any]:
     from rich.text import Text
 
     from runtime.show.panels import clean

@@ -38,7 +38,7 @@ class _Count:
         return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-class Progress:
+class LiveTable:
     """Counts solutions per set: a live table at a terminal, a line now and then elsewhere, nothing without console."""
 
     def __init__(self, totals: Mapping[str, int], console: Console | None) -> None:
@@ -46,7 +46,7 @@ class Progress:
         self._console = console
         self._live: Any = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> LiveTable:
         if self._console is not None and self._console.is_terminal:
             from rich.live import Live
 

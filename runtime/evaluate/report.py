@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from runtime.evaluate.results import Attempt
+from runtime.evaluate.records import Record
 from runtime.evaluate.stats import Proportion, clustered, wilson
 from runtime.grade import equivalent
 
@@ -33,15 +33,15 @@ _BUDGETS = frozenset({"block_limit", "token_limit", "time_limit", "context_full"
 _ERROR = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Interrupt)\b|^\[sandbox\] |Timeout waiting for reply", re.MULTILINE)
 
 
-def summarise(attempts: Iterable[Attempt]) -> dict[str, dict[str, Any]]:
+def summarise(attempts: Iterable[Record]) -> dict[str, dict[str, Any]]:
     """The report, one entry a set, in order of appearance."""
-    sets: dict[str, list[Attempt]] = {}
+    sets: dict[str, list[Record]] = {}
     for attempt in attempts:
         sets.setdefault(attempt.set, []).append(attempt)
     return {name: _summary(members) for name, members in sets.items()}
 
 
-def _summary(all_attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _summary(all_attempts: Sequence[Record]) -> dict[str, Any]:
     attempts = [attempt for attempt in all_attempts if attempt.is_graded]
     questions = by_question(attempts)
     samples = max(len(group) for group in by_question(all_attempts).values())
@@ -66,23 +66,23 @@ def _summary(all_attempts: Sequence[Attempt]) -> dict[str, Any]:
     }
 
 
-def by_question(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
+def by_question(attempts: Iterable[Record]) -> dict[str, list[Record]]:
     """Attempts of each question, samples in order."""
-    questions: dict[str, list[Attempt]] = {}
+    questions: dict[str, list[Record]] = {}
     for attempt in sorted(attempts, key=lambda a: (a.index, a.sample)):
         questions.setdefault(attempt.id, []).append(attempt)
     return questions
 
 
-def _share(group: Sequence[Attempt], verdict: Callable[[Attempt], bool] = lambda attempt: attempt.correct) -> float:
+def _share(group: Sequence[Record], verdict: Callable[[Record], bool] = lambda attempt: attempt.correct) -> float:
     return sum(map(verdict, group)) / len(group)
 
 
-def _lenient(attempt: Attempt) -> bool:
+def _lenient(attempt: Record) -> bool:
     return equivalent(attempt.answer, attempt.gold, lenient=True)
 
 
-def majority_correct(group: Sequence[Attempt]) -> bool:
+def majority_correct(group: Sequence[Record]) -> bool:
     """Whether the answer most samples agree on is right."""
     from runtime.solver import Solution
     from runtime.solver.vote import vote
@@ -91,14 +91,14 @@ def majority_correct(group: Sequence[Attempt]) -> bool:
     return equivalent(vote(solutions).answer, group[0].gold)
 
 
-def subject_of(attempt: Attempt) -> str:
+def subject_of(attempt: Record) -> str:
     """The MATH subject of an attempt, from its line or from an id such as `test/number_theory/1128.json`."""
     from runtime.evaluate.question_sets import subject_in
 
     return str(attempt.line.get("subject") or subject_in(attempt.id))
 
 
-def _breakdown(questions: Mapping[str, list[Attempt]], key: Callable[[Attempt], str]) -> dict[str, Any]:
+def _breakdown(questions: Mapping[str, list[Record]], key: Callable[[Record], str]) -> dict[str, Any]:
     shares: dict[str, list[float]] = {}
     for group in questions.values():
         shares.setdefault(key(group[0]), []).append(_share(group))
@@ -107,7 +107,7 @@ def _breakdown(questions: Mapping[str, list[Attempt]], key: Callable[[Attempt], 
     return {name or "unknown": asdict(clustered(values)) for name, values in sorted(shares.items())}
 
 
-def _breakdown_attempts(attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _breakdown_attempts(attempts: Sequence[Record]) -> dict[str, Any]:
     """Accuracy by the number of code blocks; five and more together."""
     counts: dict[str, list[bool]] = {}
     for attempt in attempts:
@@ -117,7 +117,7 @@ def _breakdown_attempts(attempts: Sequence[Attempt]) -> dict[str, Any]:
     return {name: asdict(wilson(sum(values), len(values))) for name, values in sorted(counts.items())}
 
 
-def code_blocks(attempt: Attempt) -> int:
+def code_blocks(attempt: Record) -> int:
     """Code blocks in a solution."""
     return sum(block.type == "code" for block in attempt.blocks)
 
@@ -127,7 +127,7 @@ def failed_execution(text: str) -> bool:
     return bool(_ERROR.search(text))
 
 
-def _code(attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _code(attempts: Sequence[Record]) -> dict[str, Any]:
     known = [attempt for attempt in attempts if attempt.blocks]
     executions = [block.content for attempt in known for block in attempt.blocks if block.type == "execution"]
     cells, failed = len(executions), sum(map(failed_execution, executions))
@@ -143,7 +143,7 @@ def _code(attempts: Sequence[Attempt]) -> dict[str, Any]:
     }
 
 
-def _cost(attempts: Sequence[Attempt]) -> dict[str, Any]:
+def _cost(attempts: Sequence[Record]) -> dict[str, Any]:
     """Lengths, seconds, speed, and what execution adds to generation; None where the lines do not say."""
     timed = [a.line for a in attempts if isinstance(a.line.get("ms"), dict) and isinstance(a.line.get("tokens"), dict)]
     if not timed:
@@ -166,7 +166,7 @@ def _cost(attempts: Sequence[Attempt]) -> dict[str, Any]:
     }
 
 
-def failure(attempt: Attempt) -> str | None:
+def failure(attempt: Record) -> str | None:
     """How an attempt failed (a key of FAILURES); None where it is right."""
     if attempt.correct:
         return None
@@ -185,7 +185,7 @@ def failure(attempt: Attempt) -> str | None:
     return "wrong_answer"
 
 
-def _count_failures(attempts: Sequence[Attempt]) -> Counter[str]:
+def _count_failures(attempts: Sequence[Record]) -> Counter[str]:
     return Counter(name for attempt in attempts if (name := failure(attempt)))
 
 

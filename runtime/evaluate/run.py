@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import InputError
 from runtime.evaluate.compare import compare_files
 from runtime.evaluate.inspect import inspect_file
-from runtime.evaluate.progress import Progress
+from runtime.evaluate.progress import LiveTable
 from runtime.evaluate.question_sets import Question, QuestionSet, load_set
+from runtime.evaluate.records import gold_text, grade_file, read_meta, read_records, strict_differences
 from runtime.evaluate.report import as_markdown, as_table, summarise, throughput
-from runtime.evaluate.results import gold_text, grade_file, read_attempts, read_meta, strict_differences
 from runtime.evaluate.results_file import ResultsFile, meta_path, read_results, result_line
 from runtime.files import json_line, sha256_file, write_json, write_text
 from runtime.grade import verdicts
@@ -262,10 +262,10 @@ def _solve_sets(
     started = time.monotonic()
     with (
         ResultsFile(results, facts, fresh=fresh) as saved,
-        Progress({chosen.name: samples * len(chosen.questions) for chosen in sets}, console) as progress,
+        LiveTable({chosen.name: samples * len(chosen.questions) for chosen in sets}, console) as progress,
     ):
         resumed, new = bool(saved.done), 0
-        for attempt in read_attempts(results) if saved.done else ():
+        for attempt in read_records(results) if saved.done else ():
             progress.saved(attempt.set, attempt.correct, attempt.answer is not None)
         for chosen in sets:
             questions = {_identity(chosen, question): question for question in chosen.questions}
@@ -311,7 +311,7 @@ def _sort(path: Path, names: Sequence[str]) -> None:
 
 
 def report_file(path: str | Path, *, plots: bool = False, console: Console | None = None) -> dict[str, Any]:
-    """Report on a results file (any format of `read_attempts`), with verdicts of the grader as it is now.
+    """Report on a results file (any format of `read_records`), with verdicts of the grader as it is now.
 
     Writes `report.json`, `report.md` and, where asked for and possible, plots beside a results file of a run; other
     files are only read.
@@ -320,7 +320,7 @@ def report_file(path: str | Path, *, plots: bool = False, console: Console | Non
         see `run_eval`.
     """
     path = Path(path)
-    attempts = read_attempts(path)
+    attempts = read_records(path)
     report, facts = summarise(attempts), read_meta(path)
     files: list[Path] = []
     if facts:

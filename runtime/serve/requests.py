@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from runtime.errors import InputError
 from runtime.settings import MAX_SEED, SolverSettings
 from runtime.solver import check_question
-from runtime.solver.dialects import Turn
+from runtime.solver.dialects import Exchange
 from runtime.solver.dialects.fenced import unfenced
 from runtime.solver.item import Item
 
@@ -125,7 +125,7 @@ def _turns(messages: Any) -> list[tuple[str, str]]:
     return turns
 
 
-def _history(earlier: list[tuple[str, str]]) -> tuple[Turn, ...]:
+def _history(earlier: list[tuple[str, str]]) -> tuple[Exchange, ...]:
     if len(earlier) % 2 or any(
         (asker, answerer) != ("user", "assistant")
         for (asker, _), (answerer, _) in zip(earlier[::2], earlier[1::2], strict=False)

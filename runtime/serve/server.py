@@ -31,7 +31,7 @@ from runtime.files import BadLine, parse_line
 from runtime.serve.answers import DONE, Markdown, event, facts, finish_reason, frame, usage, whole_answer
 from runtime.serve.connections import MOST_CONNECTIONS, BoundedProtocol
 from runtime.serve.requests import RefusedError, is_stream, read_request
-from runtime.serve.worker import Job, Told, Worker
+from runtime.serve.solving import Job, SolvingThread, Told
 from runtime.settings import SolverSettings
 from runtime.solver import Solution
 from runtime.solver.attempt import check_room
@@ -104,7 +104,7 @@ class SolverServer:
         )  # fmt: skip
         self._http = uvicorn.Server(config)
         try:
-            self._worker = Worker(engine, self.settings, limits, slots=slots, waiting=waiting)
+            self._solving = SolvingThread(engine, self.settings, limits, slots=slots, waiting=waiting)
         except BaseException:
             self._socket.close()
             raise
@@ -118,7 +118,7 @@ class SolverServer:
 
     def close(self) -> None:
         """Stop serving; running solutions are interrupted, and their clients are told."""
-        self._worker.close()
+        self._solving.close()
         self._http.should_exit = True
         if not self._http.started:
             self._socket.close()
@@ -187,7 +187,7 @@ class SolverServer:
                 loop.call_soon_threadsafe(events.put_nowait, told)
 
         job = Job(item, tell)
-        if not self._worker.submit(job):
+        if not self._solving.submit(job):
             raise RefusedError(429, "too many questions are waiting; try again later", "rate_limit_error")
         if stream:
             chunks = self._stream(job, events, with_usage=with_usage)
@@ -196,7 +196,7 @@ class SolverServer:
         try:
             last = await _last(request, events)
         finally:
-            self._worker.cancel(job)
+            self._solving.cancel(job)
         if last is None:
             return _gone(request, ClientDisconnect())
         return JSONResponse(whole_answer(_solved(last), self.model_name))
@@ -236,7 +236,7 @@ class SolverServer:
                     yield event({**begin, "choices": [], "usage": usage(solution)})
             yield DONE
         finally:
-            self._worker.cancel(job)
+            self._solving.cancel(job)
 
 
 def _listening(host: str, port: int) -> socket.socket:

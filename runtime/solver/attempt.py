@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from runtime.engine import ENDED, Sequence, Vocabulary
+from runtime.engine import ENDED, TokenSequence, Vocabulary
 from runtime.errors import InputError
 from runtime.grade import last_boxed
 from runtime.lce import EMPTY_EXECUTION, Block, BlockType, Segment
 from runtime.settings import SolverSettings
-from runtime.solver.dialects import Dialect, Turn
+from runtime.solver.dialects import Dialect, Exchange
 from runtime.solver.solution import (
     BlockEnded,
     BlockStarted,
@@ -74,7 +74,7 @@ class Attempt:
         seed: int,
         on_event: OnEvent | None = None,
         on_execution: OnExecution | None = None,
-        history: Iterable[Turn] = (),
+        history: Iterable[Exchange] = (),
     ) -> None:
         check_question(question)
         self.question = question
@@ -103,7 +103,7 @@ class Attempt:
         """The segments that ask the question."""
         return self._dialect.prompt(self.question, self.settings.system, self._history)
 
-    def begin(self, sequence: Sequence) -> None:
+    def begin(self, sequence: TokenSequence) -> None:
         """The prompt is in `sequence`."""
         self.prompt_tokens = sequence.length
         self._reader.attach(sequence)
@@ -225,7 +225,7 @@ class Attempt:
             self._reader.cut()
         return "stop"
 
-    def solution(self, sequence: Sequence | None) -> Solution:
+    def solution(self, sequence: TokenSequence | None) -> Solution:
         """The result; `sequence` gives the counts of evaluated tokens."""
         assert self._status is not None
         blocks = list(self._reader.blocks)

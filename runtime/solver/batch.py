@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from runtime.engine import ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError
+from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
 from runtime.engine.stopping import stop_on_sigint
 from runtime.errors import MathCoderError
 from runtime.settings import SolverSettings, derived_seed
@@ -99,7 +99,7 @@ class Batch:
         self.writing: list[Lane] = []
         self.parked: deque[Lane] = deque()
         self.finished: list[tuple[Item, Solution]] = []
-        self.kept: dict[tuple[str, ...], Sequence] | None = {} if keep else None
+        self.kept: dict[tuple[str, ...], TokenSequence] | None = {} if keep else None
         """Questions of a conversation to the sequence that holds it, the oldest first."""
         self.admitted = 0
         self.room = False
@@ -205,7 +205,7 @@ class Batch:
             self.decoder.finish(lane.sequence)
             self.room = True
 
-    def _kept_before(self, item: Item) -> Sequence | None:
+    def _kept_before(self, item: Item) -> TokenSequence | None:
         """The kept sequence of the conversation that `item` goes on with; the oldest gives its slot up where needed."""
         if not self.kept:
             return None

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runtime.engine import Sequence
+from runtime.engine import TokenSequence
 from runtime.errors import CellNotRunError, SandboxError
 from runtime.solver.attempt import Attempt
 from runtime.solver.item import Item
@@ -26,7 +26,7 @@ class Lane:
 
     item: Item
     attempt: Attempt
-    sequence: Sequence
+    sequence: TokenSequence
     number: int
     """Admission order: the oldest lane is never parked, so that something always finishes."""
     sandbox: Sandbox | None = None

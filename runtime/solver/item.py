@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runtime.settings import SolverSettings
-from runtime.solver.dialects import Turn
+from runtime.solver.dialects import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Item:
     sample: int = 0
     seed: int = 0
     settings: SolverSettings | None = None
-    history: tuple[Turn, ...] = ()
+    history: tuple[Exchange, ...] = ()
 
 
 def with_samples(items: Iterable[Item], samples: int) -> Iterator[Item]:

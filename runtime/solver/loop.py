@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from runtime.engine import ContextFullError, Decoder, Engine, Sequence, SequenceError, StoppedError
+from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
 from runtime.errors import CellNotRunError, InputError
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solver.attempt import EXECUTION_DISABLED, Attempt, check_question, check_room, cleaned
-from runtime.solver.dialects import Turn, choose
+from runtime.solver.dialects import Exchange, choose
 from runtime.solver.solution import (
     BlockEnded,
     BlockStarted,
@@ -59,7 +59,7 @@ class Solver:
         self.dialect = choose(self.settings.dialect, engine, self.settings.mode)
         self._on_execution = on_execution
         self._decoder: Decoder | None = None
-        self._kept: Sequence | None = None
+        self._kept: TokenSequence | None = None
         self._dirty = False
         self._in_cell = False
         if self.settings.runs_cells and sandbox is None:
@@ -70,7 +70,7 @@ class Solver:
         question: str,
         *,
         on_event: OnEvent | None = None,
-        history: Iterable[Turn] = (),
+        history: Iterable[Exchange] = (),
         seed: int | None = None,
         keep_session: bool = False,
     ) -> Solution:
@@ -121,7 +121,7 @@ class Solver:
                 self._kept = sequence
         return attempt.solution(sequence)
 
-    def _start(self, decoder: Decoder, attempt: Attempt, settings: SolverSettings, *, reuse: bool) -> Sequence:
+    def _start(self, decoder: Decoder, attempt: Attempt, settings: SolverSettings, *, reuse: bool) -> TokenSequence:
         prompt = attempt.prompt()
         kept, self._kept = self._kept, None
         if kept is not None and not reuse:
@@ -131,7 +131,7 @@ class Solver:
         attempt.begin(sequence)
         return sequence
 
-    def _drive(self, decoder: Decoder, attempt: Attempt, sequence: Sequence) -> None:
+    def _drive(self, decoder: Decoder, attempt: Attempt, sequence: TokenSequence) -> None:
         if why := check_room(sequence.length, decoder.n_ctx):
             attempt.stop("context_full", why)
             return
@@ -158,7 +158,7 @@ class Solver:
         except ContextFullError:
             attempt.stop("context_full", f"the context of {n_ctx:,} tokens is full")
 
-    def _execute(self, decoder: Decoder, attempt: Attempt, sequence: Sequence) -> Literal["go", "stop"]:
+    def _execute(self, decoder: Decoder, attempt: Attempt, sequence: TokenSequence) -> Literal["go", "stop"]:
         attempt.execution_started()
         begun = time.monotonic()
         result = None

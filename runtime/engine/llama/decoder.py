@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence as Seq
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from runtime.engine.base import BaseDecoder, Opening
 from runtime.engine.llama.library import abort_callback, captured_log, last_errors
 from runtime.engine.llama.model import LlamaModel
-from runtime.engine.protocol import ContextFullError, Drawn, Sequence, StoppedError
+from runtime.engine.protocol import ContextFullError, Drawn, StoppedError, TokenSequence
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.settings import SamplingSettings
 
@@ -35,12 +35,12 @@ class LlamaDecoder(BaseDecoder):
     def __init__(self, engine: LlamaModel, slots: int) -> None:
         if not 1 <= slots <= 255:
             raise InputError(f"{slots} slots were asked for", "", "ask for 1 to 255")
-        super().__init__(engine, slots)
+        super().__init__(engine.vocabulary, engine.n_ctx, slots)
         self.engine: LlamaModel = engine
         self._lib = lib = engine.lib
         self._context: Any = None
         self._free = list(range(slots))
-        self._live: dict[int, Sequence] = {}
+        self._live: dict[int, TokenSequence] = {}
         self._streams = slots > 1 and engine.settings.gpu_layers == 0 and engine.cells(slots) == slots * engine.n_ctx
         # A state that is not kept token by token could not forget a filler.
         keeps_state = lib.llama_model_is_recurrent(engine.handle) or lib.llama_model_is_hybrid(engine.handle)
@@ -110,7 +110,7 @@ class LlamaDecoder(BaseDecoder):
         """Sequences that hold a slot."""
         return len(self._live)
 
-    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         if not ids:
             raise EngineError("an empty prompt cannot be evaluated", "", "ask a question")
         if asked.after is not None:
@@ -119,7 +119,7 @@ class LlamaDecoder(BaseDecoder):
             # The lowest, so that the slots in use follow each other.
             slot = min(self._free)
             self._free.remove(slot)
-            sequence = Sequence(slot=slot, ids=ids)
+            sequence = TokenSequence(slot=slot, ids=ids)
             self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
         if asked.share:
             self._share_prefix(sequence)
@@ -127,7 +127,7 @@ class LlamaDecoder(BaseDecoder):
         sequence.sampler = self._new_sampler(asked.sampling, asked.seed)
         return sequence
 
-    def _continue(self, after: Sequence, ids: list[int]) -> Sequence:
+    def _continue(self, after: TokenSequence, ids: list[int]) -> TokenSequence:
         common = _common_prefix(after.ids, ids, min(after.past, len(ids) - 1))
         self._live.pop(after.slot)
         self._free_sampler(after)
@@ -135,9 +135,9 @@ class LlamaDecoder(BaseDecoder):
             # Some memories (recurrent ones) cannot forget a part.
             self._lib.llama_memory_seq_rm(self._memory, after.slot, -1, -1)
             common = 0
-        return Sequence(slot=after.slot, ids=ids, past=common, reused=common)
+        return TokenSequence(slot=after.slot, ids=ids, past=common, reused=common)
 
-    def _share_prefix(self, sequence: Sequence) -> None:
+    def _share_prefix(self, sequence: TokenSequence) -> None:
         best, length = None, sequence.past
         for donor in self._live.values():
             common = _common_prefix(donor.ids, sequence.ids, min(donor.past, len(sequence.ids) - 1))
@@ -154,17 +154,17 @@ class LlamaDecoder(BaseDecoder):
             length = 0
         sequence.past = sequence.reused = length
 
-    def _free_sampler(self, sequence: Sequence) -> None:
+    def _free_sampler(self, sequence: TokenSequence) -> None:
         if sequence.sampler is not None:
             self._lib.llama_sampler_free(sequence.sampler)
             sequence.sampler = None
 
-    def park(self, sequence: Sequence) -> None:
+    def park(self, sequence: TokenSequence) -> None:
         """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
         self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
         sequence.past = 0
 
-    def finish(self, sequence: Sequence) -> None:
+    def finish(self, sequence: TokenSequence) -> None:
         """Free the slot."""
         if self._live.pop(sequence.slot, None) is None:
             return
@@ -174,7 +174,7 @@ class LlamaDecoder(BaseDecoder):
 
     # The step
 
-    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+    def step(self, sequences: Sequence[TokenSequence]) -> list[Drawn]:
         """One decode of pending tokens, then one drawn token for every sequence with none left."""
         parts = self._share_out(sequences)
         if not parts:
@@ -197,7 +197,7 @@ class LlamaDecoder(BaseDecoder):
             drawn.append(Drawn(sequence, token, piece(token)))
         return drawn
 
-    def _share_out(self, sequences: Seq[Sequence]) -> list[tuple[Sequence, int]]:
+    def _share_out(self, sequences: Sequence[TokenSequence]) -> list[tuple[TokenSequence, int]]:
         """How many tokens each sequence gives to this step, in the order of slots.
 
         Sequences with few pending tokens have their place for sure, so that a long prompt never holds them up.
@@ -217,7 +217,7 @@ class LlamaDecoder(BaseDecoder):
                 parts.append((sequence, taken))
         return parts
 
-    def _fillers(self, parts: list[tuple[Sequence, int]]) -> list[tuple[int, int]]:
+    def _fillers(self, parts: list[tuple[TokenSequence, int]]) -> list[tuple[int, int]]:
         """(slot, position) of the tokens that join groups of slots where one large group costs less than two.
 
         What attention to the past of a slot in between costs is not counted; it is little beside the weights.
@@ -249,7 +249,9 @@ class LlamaDecoder(BaseDecoder):
     def _past(self, slot: int) -> int:
         return self._live[slot].past if slot in self._live else 0
 
-    def _fill(self, parts: list[tuple[Sequence, int]], fillers: list[tuple[int, int]]) -> list[tuple[Sequence, int]]:
+    def _fill(
+        self, parts: list[tuple[TokenSequence, int]], fillers: list[tuple[int, int]]
+    ) -> list[tuple[TokenSequence, int]]:
         """Write the batch, in the order of slots; returns the sequences that are read to their end, each with the place
         of its last token."""
         token, position, wanted, slot = self._token, self._position, self._wanted, self._slot
@@ -279,7 +281,7 @@ class LlamaDecoder(BaseDecoder):
         self._batch.n_tokens = filled
         return ready
 
-    def _roll_back(self, parts: list[tuple[Sequence, int]], code: int) -> None:
+    def _roll_back(self, parts: list[tuple[TokenSequence, int]], code: int) -> None:
         if code == 1:
             raise ContextFullError(
                 "the context is full", "no further token can be evaluated", "ask for a larger n_ctx or fewer slots"
@@ -293,7 +295,7 @@ class LlamaDecoder(BaseDecoder):
             f"llama_decode failed with code {code}", "this solution cannot go on", "try a smaller batch_tokens or n_ctx"
         )
 
-    def _draw(self, sequence: Sequence, index: int) -> int:
+    def _draw(self, sequence: TokenSequence, index: int) -> int:
         token = self._sample(sequence, index)
         only = sequence.only
         if token in sequence.forbidden if only is None else token not in only:
@@ -301,7 +303,7 @@ class LlamaDecoder(BaseDecoder):
             token = self._draw_masked(sequence, index)
         return token
 
-    def _draw_masked(self, sequence: Sequence, index: int) -> int:
+    def _draw_masked(self, sequence: TokenSequence, index: int) -> int:
         logits = self._logits(index)
         if sequence.only is not None:
             allowed = sorted(sequence.only)
@@ -312,7 +314,7 @@ class LlamaDecoder(BaseDecoder):
             logits[sorted(sequence.forbidden)] = -np.inf
         return self._sample(sequence, index)
 
-    def _sample(self, sequence: Sequence, index: int) -> int:
+    def _sample(self, sequence: TokenSequence, index: int) -> int:
         if sequence.sampler is None:
             return int(self._logits(index).argmax())
         token: int = self._lib.llama_sampler_sample(sequence.sampler, self._context, index)

@@ -12,8 +12,7 @@ import json
 import queue
 import re
 import threading
-from collections.abc import Iterable
-from collections.abc import Sequence as Seq
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +22,9 @@ from runtime.engine.protocol import (
     ENDED,
     TEXT_ONLY,
     Drawn,
-    Sequence,
     SequenceError,
     StoppedError,
+    TokenSequence,
     Vocabulary,
 )
 from runtime.engine.server.address import read_address
@@ -162,7 +161,7 @@ class EndpointEngine:
 
 
 @dataclass(slots=True, eq=False)
-class _Remote(Sequence):
+class _Remote(TokenSequence):
     text: str = ""
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     seed: int = 1
@@ -178,7 +177,7 @@ class EndpointDecoder(BaseDecoder):
     """Sequences of one server, each with a request of its own under way; the contract is `protocol.Decoder`."""
 
     def __init__(self, engine: EndpointEngine, slots: int) -> None:
-        super().__init__(engine, slots)
+        super().__init__(engine.vocabulary, engine.n_ctx, slots)
         self.engine: EndpointEngine = engine
         self._live: list[_Remote] = []
         self._news = threading.Event()
@@ -188,14 +187,14 @@ class EndpointDecoder(BaseDecoder):
         """Sequences that hold a slot."""
         return len(self._live)
 
-    def _open(self, prompt: list[Segment], asked: Opening) -> Sequence:
+    def _open(self, prompt: list[Segment], asked: Opening) -> TokenSequence:
         if self.engine.vocabulary is not None:
             return super()._open(prompt, asked)
         sequence = self._begin([], asked)
         self.feed(sequence, prompt)
         return sequence
 
-    def _begin(self, ids: list[int], asked: Opening) -> Sequence:
+    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         # What is shared is the server's to decide.
         if asked.after is not None:
             self.finish(asked.after)
@@ -203,7 +202,7 @@ class EndpointDecoder(BaseDecoder):
         self._live.append(sequence)
         return sequence
 
-    def feed(self, sequence: Sequence, segments: Iterable[Segment]) -> int:
+    def feed(self, sequence: TokenSequence, segments: Iterable[Segment]) -> int:
         """Append what the model did not write; returns how many tokens that is.
 
         For text the count is 0: only the server knows it.
@@ -218,7 +217,7 @@ class EndpointDecoder(BaseDecoder):
         )
         return 0
 
-    def step(self, sequences: Seq[Sequence]) -> list[Drawn]:
+    def step(self, sequences: Sequence[TokenSequence]) -> list[Drawn]:
         """One decode of pending tokens, then one drawn token for every sequence with none left.
 
         Waits until at least one of the sequences has something.
@@ -241,7 +240,7 @@ class EndpointDecoder(BaseDecoder):
             # A limit, so that a stop request is seen soon.
             self._news.wait(0.1)
 
-    def _report(self, sequences: Seq[Sequence]) -> None:
+    def _report(self, sequences: Sequence[TokenSequence]) -> None:
         for sequence in sequences:
             if isinstance(sequence, _Remote) and (error := sequence.failure) is not None:
                 raise SequenceError(sequence, error.cause, error.consequence, error.remedy)
@@ -335,13 +334,13 @@ class EndpointDecoder(BaseDecoder):
             sequence.stream = None
         sequence.arrived = queue.SimpleQueue()
 
-    def park(self, sequence: Sequence) -> None:
+    def park(self, sequence: TokenSequence) -> None:
         """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next.
 
         The cache is the server's.
         """
 
-    def finish(self, sequence: Sequence) -> None:
+    def finish(self, sequence: TokenSequence) -> None:
         """Free the slot."""
         assert isinstance(sequence, _Remote)
         self._hang_up(sequence)

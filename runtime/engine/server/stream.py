@@ -10,8 +10,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from collections.abc import Sequence as Seq
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from runtime.engine.protocol import TEXT_ONLY
@@ -209,7 +208,7 @@ class Stream:
             self._connection.close()
 
 
-def with_retry(stream: Stream, flag: StopFlag, pauses: Seq[float] = (0.5, 2, 4, 8)) -> Iterator[tuple[int, bytes]]:
+def with_retry(stream: Stream, flag: StopFlag, pauses: Sequence[float] = (0.5, 2, 4, 8)) -> Iterator[tuple[int, bytes]]:
     """A busy server deserves another try, as long as nothing has been read yet, and after the pause it asks for."""
     for pause in (*pauses, None):
         begun = False

@@ -7,17 +7,16 @@ text, code and execution blocks here, so that everything behind the reader is on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Sequence as Seq
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
-from runtime.engine import Sequence, Vocabulary
+from runtime.engine import TokenSequence, Vocabulary
 from runtime.lce import Block, BlockType, Segment
 from runtime.settings import Mode
 
 Signal = Literal["code", "end"] | None
 """What a token means for the loop: nothing, a code block is complete, or the model is done."""
-Turn = tuple[str, Seq[Block]]
+Exchange = tuple[str, Sequence[Block]]
 """An earlier question and the blocks that answered it."""
 
 
@@ -37,7 +36,7 @@ class Listener(Protocol):
         ...
 
 
-class Reader(Protocol):
+class SolutionReader(Protocol):
     """Reads one solution, token by token."""
 
     blocks: list[Block]
@@ -46,7 +45,7 @@ class Reader(Protocol):
     block_tokens: int
     """Tokens in the open block."""
 
-    def attach(self, sequence: Sequence) -> None:
+    def attach(self, sequence: TokenSequence) -> None:
         """Set what `sequence` may draw first; kept up to date by `push`."""
         ...
 
@@ -88,14 +87,14 @@ class Dialect(Protocol):
         """The same dialect for solutions of `mode`."""
         ...
 
-    def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
+    def prompt(self, question: str, system: str, history: Iterable[Exchange] = ()) -> list[Segment]:
         """Everything up to where the model writes."""
         ...
 
-    def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> Reader:
+    def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> SolutionReader:
         """A reader for one solution."""
         ...
 
-    def answer(self, blocks: Seq[Block]) -> str | None:
+    def answer(self, blocks: Sequence[Block]) -> str | None:
         """The final answer of a finished solution."""
         ...

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import codecs
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
-from collections.abc import Sequence as Seq
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runtime.engine import Sequence, Vocabulary
+from runtime.engine import TokenSequence, Vocabulary
 from runtime.grade import final_answer, last_boxed
 from runtime.lce import DEFAULT_SYSTEM, Block, BlockType, Segment
 from runtime.settings import Mode
-from runtime.solver.dialects.dialect import Listener, Signal, Turn
+from runtime.solver.dialects.dialect import Exchange, Listener, Signal
 from runtime.solver.modes import printed_answer
 
 _FENCE = "```"
@@ -51,7 +50,7 @@ class FencedDialect:
         """The same dialect for solutions of `mode`."""
         return replace(self, mode=mode)
 
-    def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
+    def prompt(self, question: str, system: str, history: Iterable[Exchange] = ()) -> list[Segment]:
         """The segments up to where the model writes."""
         result: list[Segment] = []
         if "system" in self.frame:
@@ -72,7 +71,7 @@ class FencedDialect:
         """A reader for one solution."""
         return FencedReader(vocabulary, listener, self.mode)
 
-    def answer(self, blocks: Seq[Block]) -> str | None:
+    def answer(self, blocks: Sequence[Block]) -> str | None:
         r"""The final answer of a finished solution, or None.
 
         These models box the answer within a sentence, so `\boxed{}` comes first.
@@ -103,7 +102,7 @@ class FencedReader:
         self.opened = 0
         self.block_tokens = 0
 
-    def attach(self, sequence: Sequence) -> None:
+    def attach(self, sequence: TokenSequence) -> None:
         """Restrict nothing: fences are ordinary text."""
 
     def push(self, token: int, piece: bytes) -> Signal:

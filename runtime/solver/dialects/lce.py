@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
-from collections.abc import Sequence as Seq
+from collections.abc import Iterable, Sequence
 
-from runtime.engine import Sequence, Vocabulary
+from runtime.engine import TokenSequence, Vocabulary
 from runtime.errors import ModelError
 from runtime.grade import final_answer
 from runtime.lce import (
@@ -23,7 +22,7 @@ from runtime.lce import (
     segments,
 )
 from runtime.settings import Mode
-from runtime.solver.dialects.dialect import Listener, Signal, Turn
+from runtime.solver.dialects.dialect import Exchange, Listener, Signal
 from runtime.solver.modes import printed_answer
 
 
@@ -40,7 +39,7 @@ class BlockFormat:
         """The same dialect for solutions of `mode`."""
         return BlockFormat(mode)
 
-    def prompt(self, question: str, system: str, history: Iterable[Turn] = ()) -> list[Segment]:
+    def prompt(self, question: str, system: str, history: Iterable[Exchange] = ()) -> list[Segment]:
         """The segments up to where the model writes."""
         messages = conversation("", system=system)[:1]
         for earlier, blocks in history:
@@ -58,7 +57,7 @@ class BlockFormat:
             )
         return BlockReader(vocabulary, listener, self._mode)
 
-    def answer(self, blocks: Seq[Block]) -> str | None:
+    def answer(self, blocks: Sequence[Block]) -> str | None:
         """The final answer of a finished solution, or None."""
         return printed_answer(blocks) if self._mode == "program-of-thought" else final_answer(blocks)
 
@@ -93,12 +92,12 @@ class BlockReader:
         self._open: BlockType | None = None
         self._parts: list[bytes] = []
         self._decode = codecs.getincrementaldecoder("utf-8")("replace")
-        self._sequence: Sequence | None = None
+        self._sequence: TokenSequence | None = None
         self.blocks: list[Block] = []
         self.opened = 0
         self.block_tokens = 0
 
-    def attach(self, sequence: Sequence) -> None:
+    def attach(self, sequence: TokenSequence) -> None:
         """Set what `sequence` may draw first."""
         self._sequence = sequence
         sequence.only, sequence.forbidden = self._between, frozenset()

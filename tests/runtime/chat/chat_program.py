@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence as Seq
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from runtime.chat.app import ChatOptions, chat
 from runtime.chat.log import newest, read_log
-from runtime.engine import Drawn, Sequence, StoppedError
+from runtime.engine import Drawn, StoppedError, TokenSequence
 from runtime.engine.scripted import ByteVocabulary, ReplayDecoder, ReplayEngine
 from runtime.lce import Block
 from runtime.sandbox import Limits
@@ -53,7 +53,7 @@ class PacedEngine(ReplayEngine):
         decoder: Any = super().open(slots)
         plain = decoder.step
 
-        def step(sequences: Seq[Sequence]) -> list[Drawn]:
+        def step(sequences: Sequence[TokenSequence]) -> list[Drawn]:
             time.sleep(0.0005)
             if self.stop_flag.is_set():
                 raise StoppedError("stopped")

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from gguf_factory import LONG_PIECE, vocabulary, write_adapter, write_model
 
-from runtime.engine import ContextFullError, Decoder, Drawn, Sequence, StoppedError, load
+from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, TokenSequence, load
 from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine
 from runtime.engine.llama.library import usable_cores
 from runtime.engine.stopping import stop_on_sigint
@@ -46,7 +46,7 @@ def prompt(question: str = "What is 1+1?") -> list[Segment]:
     return segments(conversation(question), generation_prompt=True)
 
 
-def write(decoder: Decoder, sequence: Sequence, count: int) -> list[int]:
+def write(decoder: Decoder, sequence: TokenSequence, count: int) -> list[int]:
     """Draw `count` tokens."""
     drawn: list[Drawn] = []
     while len(drawn) < count:
@@ -243,7 +243,7 @@ def test_a_long_prompt_is_read_in_chunks_beside_one_that_writes(model: Path) -> 
         assert turns >= 200 // 32
 
 
-def sorted_slots(decoder: LlamaDecoder) -> list[Sequence]:
+def sorted_slots(decoder: LlamaDecoder) -> list[TokenSequence]:
     """A sequence in every slot, each of another length, all with one token pending."""
     sequences = []
     for number in range(decoder.slots):

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from runtime.engine.scripted import ByteVocabulary, ReplayEngine
 from runtime.errors import DataError, InputError, ModelError
+from runtime.evaluate.records import read_records
 from runtime.evaluate.report import as_markdown, failure, summarise
-from runtime.evaluate.results import read_attempts
 from runtime.evaluate.run import (
     MODES,
     compare_files,
@@ -234,7 +234,7 @@ def test_solutions_that_fail_are_told_apart(sums: str, tmp_path: Path) -> None:
         settings=QUIET,
         solve=solver(lambda i: kinds[i.index][0] if i.index in kinds else right(i)),
     )
-    attempts = read_attempts(out / "results.jsonl")
+    attempts = read_records(out / "results.jsonl")
     assert {a.index: failure(a) for a in attempts} == {n: kinds[n][1] if n in kinds else None for n in range(9)}
     summary = found["report"]["sums"]
     assert summary["failures"]["error_not_repaired"] == 2
@@ -465,7 +465,7 @@ def test_a_report_can_be_made_from_published_outputs(tmp_path: Path) -> None:
     found = report_file(path)
     assert found["files"] == []
     assert found["report"]["demo"]["cost"] == {}
-    assert "| demo | 1 | 100.00" in as_markdown(summarise(read_attempts(path)))
+    assert "| demo | 1 | 100.00" in as_markdown(summarise(read_records(path)))
 
 
 def test_other_keys_and_empty_completions_are_graded_as_what_they_are(tmp_path: Path) -> None:
@@ -478,8 +478,8 @@ def test_other_keys_and_empty_completions_are_graded_as_what_they_are(tmp_path: 
         {"gold": "5", "completion": "<|text|>so<|endofblock|><|text|>5<|endofblock|><|endofmessage|>"},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    assert [attempt.correct for attempt in read_attempts(path)] == [False, False, False, True, True]
-    assert [attempt.strict for attempt in read_attempts(path)] == [False, False, False, True, True]
+    assert [attempt.correct for attempt in read_records(path)] == [False, False, False, True, True]
+    assert [attempt.strict for attempt in read_records(path)] == [False, False, False, True, True]
 
 
 def test_the_report_shows_what_a_solution_and_the_run_cost(sums: str, tmp_path: Path) -> None:

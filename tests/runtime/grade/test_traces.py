@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runtime.evaluate.results import grade_file, read_attempts, strict_differences
+from runtime.evaluate.records import grade_file, read_records, strict_differences
 from runtime.grade import equivalent, last_boxed
 from runtime.grade.compare import _equivalent
 
@@ -56,7 +56,7 @@ def test_the_default_grader_stays_within_a_point_of_the_paper(name: str, shared_
 
 
 def test_grading_the_traces_is_fast_and_no_pair_is_slow(shared_data: Path) -> None:
-    attempts = read_attempts(shared_data / "traces" / "CL-7b-mathematics.jsonl")
+    attempts = read_records(shared_data / "traces" / "CL-7b-mathematics.jsonl")
     _equivalent.cache_clear()
     worst = 0.0
     before = time.process_time()

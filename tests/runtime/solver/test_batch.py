@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from gguf_factory import write_model
 
-from runtime.engine import Decoder, Drawn, Sequence, SequenceError
+from runtime.engine import Decoder, Drawn, SequenceError, TokenSequence
 from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine
 from runtime.engine.scripted import ReplayEngine
 from runtime.errors import CellNotRunError, ModelError, SandboxError
@@ -264,7 +264,7 @@ def test_a_request_given_up_because_of_ctrl_c_is_no_result(monkeypatch: pytest.M
     engine = ReplayEngine(counting)
     decoder_type = type(engine.open(1))
 
-    def step(_: Decoder, sequences: list[Sequence]) -> list[Drawn]:
+    def step(_: Decoder, sequences: list[TokenSequence]) -> list[Drawn]:
         engine.stop_flag.set()
         raise SequenceError(sequences[0], "the server is busy", "", "")
 

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 from gguf_factory import write_model
 
-from runtime.engine import Sequence, load
+from runtime.engine import TokenSequence, load
 from runtime.engine.scripted import ByteVocabulary, ReplayEngine, script_tokens
 from runtime.lce import DEFAULT_SYSTEM, Block
 from runtime.sandbox import CellResult, Sandbox
@@ -142,7 +142,7 @@ def test_an_imagined_execution_begins_with_none_of_the_vocabulary_s_ends() -> No
     class Ended(ByteVocabulary):
         ends = ByteVocabulary.ends | {2}
 
-    words, sequence = Ended(), Sequence(slot=0)
+    words, sequence = Ended(), TokenSequence(slot=0)
     reader = choose("lce", ReplayEngine(lambda _: []), "imagined").reader(words, None)
     reader.attach(sequence)
     for token in script_tokens(words, [CODE], end=False):

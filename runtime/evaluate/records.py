@@ -1,6 +1,6 @@
 """Files of solved questions: our results lines, the authors' published outputs, and plain prediction/gold pairs.
 
-`read_attempts` brings all three to one shape; grading, reports, comparison and inspection work on that.
+`read_records` brings all three to one shape; grading, reports, comparison and inspection work on that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from runtime.lce import CONTROL_TOKENS, Block, parse
 
 
 @dataclass(slots=True)
-class Attempt:
+class Record:
     """One solution of one question, from any format.
 
     Attributes:
@@ -57,7 +57,7 @@ class Attempt:
         return equivalent(self.answer, self.gold)
 
 
-def read_attempts(path: str | Path) -> list[Attempt]:
+def read_records(path: str | Path) -> list[Record]:
     """All attempts of a .jsonl file.
 
     Understood: results lines (`answer`, `gold`, `sample`, ...), published outputs (`blocks`, `completion`), and lines
@@ -72,13 +72,13 @@ def read_attempts(path: str | Path) -> list[Attempt]:
         raise InputError(f"there is no file {path}", "nothing was graded", "check the path")
     stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
     rows = read_objects(path, "nothing was graded")
-    attempts = [_attempt(row, index, stem, path, number) for index, (number, row) in enumerate(rows)]
+    attempts = [_record(row, index, stem, path, number) for index, (number, row) in enumerate(rows)]
     if not attempts:
         raise InputError(f"{path} holds no lines", "nothing was graded", "check the file")
     return attempts
 
 
-def _attempt(row: dict[str, Any], index: int, stem: str, path: Path, number: int) -> Attempt:
+def _record(row: dict[str, Any], index: int, stem: str, path: Path, number: int) -> Record:
     if row.get("gold") is None:
         raise DataError(f"line {number} of {path} has no `gold`", "nothing was graded", "every line needs one")
     blocks = _blocks(row.get("blocks"), number, path) or _rendered(row.get("completion"))
@@ -98,7 +98,7 @@ def _attempt(row: dict[str, Any], index: int, stem: str, path: Path, number: int
             "nothing was graded",
             "a line needs `answer`, `prediction`, `completion` or `blocks` beside `gold`",
         )
-    return Attempt(
+    return Record(
         set=str(row.get("set") or row.get("dataset") or stem),
         id=str(row.get("id", index)),
         index=_whole(row.get("index"), index),
@@ -155,7 +155,7 @@ def grade_file(path: str | Path, strict: bool = False) -> dict[str, dict[str, An
     """Grade answers that already exist.
 
     Args:
-        path: our results or published outputs (see `read_attempts`).
+        path: our results or published outputs (see `read_records`).
         strict: plain numbers only, within 1e-6, as it reproduces the published GSM8K and SVAMP cells. Of published
             outputs it looks at the last block whatever its type, because the published numbers did; the default grader
             never takes an answer that stands only in an execution.
@@ -164,10 +164,10 @@ def grade_file(path: str | Path, strict: bool = False) -> dict[str, dict[str, An
         `{set: {"n", "correct", "accuracy"}}`, accuracy in percent to two decimals. Several samples of one question
         count each; lines with status `error` do not count.
     """
-    return accuracy_table(read_attempts(path), strict=strict)
+    return accuracy_table(read_records(path), strict=strict)
 
 
-def accuracy_table(attempts: Iterable[Attempt], *, strict: bool = False) -> dict[str, dict[str, Any]]:
+def accuracy_table(attempts: Iterable[Record], *, strict: bool = False) -> dict[str, dict[str, Any]]:
     """`{set: {n, correct, accuracy}}` of graded attempts, sets in order of appearance; accuracy None without any."""
     table: dict[str, dict[str, Any]] = {}
     for attempt in attempts:
@@ -189,7 +189,7 @@ def strict_differences(path: str | Path) -> list[dict[str, Any]]:
         `{"set", "id", "sample", "answer", "gold", "strict", "correct", "reason"}` for each.
     """
     found = []
-    for attempt in read_attempts(path):
+    for attempt in read_records(path):
         strict, correct = attempt.strict, attempt.correct
         if strict != correct and attempt.is_graded:
             found.append(

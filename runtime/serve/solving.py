@@ -31,7 +31,7 @@ class Job:
     is_cancelled: bool = False
 
 
-class Worker:
+class SolvingThread:
     """Solves jobs, up to `slots` together; up to `waiting` more may wait.
 
     Args:
