@@ -24,6 +24,7 @@ __all__ = [
     "SequenceError",
     "StoppedError",
     "TokenSequence",
+    "TokenSequence",
     "Vocabulary",
     "load",
 ]

@@ -183,9 +183,7 @@ class LlamaModel:
     def cells(self, slots: int) -> int:
         """Key-value cells for `slots` sequences: all of them in full where that is affordable."""
         values = self.lib.llama_model_n_embd(self.handle) * self.lib.llama_model_n_layer(self.handle)
-        values = (
-            values * self.lib.llama_model_n_head_kv(self.handle) / max(1, self.lib.llama_model_n_head(self.handle))
-        )
+        values = values * self.lib.llama_model_n_head_kv(self.handle) / max(1, self.lib.llama_model_n_head(self.handle))
         settings = self.settings
         per_cell = values * (_BYTES_PER_VALUE[settings.cache_type_k] + _BYTES_PER_VALUE[settings.cache_type_v])
         affordable = int(_CACHE_BUDGET / per_cell) if per_cell else slots * self.n_ctx
