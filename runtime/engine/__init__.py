@@ -24,7 +24,6 @@ __all__ = [
     "SequenceError",
     "StoppedError",
     "TokenSequence",
-    "TokenSequence",
     "Vocabulary",
     "load",
 ]
