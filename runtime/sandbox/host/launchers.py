@@ -35,6 +35,7 @@ _ENTRY = (
 
 LACKS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC})
 """Errors of a machine that has run out of something, which is no reason to look for another tier."""
+SILENT = "the launcher ended without a word"
 _REMEDY = "free what is missing or raise the limit, and try again"
 
 
@@ -111,7 +112,7 @@ def get(tier: str | None = None) -> Host:
         failures: list[tuple[str, str]] = []
         for candidate in [tier] if tier else tiers.ladder():
             try:
-                host = _hosts[key] = start(candidate)
+                host = _hosts[key] = _start_twice(candidate)
             except TierError as error:
                 if error.lack:
                     raise CellNotRunError(str(error), "no code is run", _REMEDY) from None
@@ -120,6 +121,16 @@ def get(tier: str | None = None) -> Host:
                 host.failures = tuple(failures)
                 return host
         raise tiers.refusal(failures)
+
+
+def _start_twice(tier: str) -> Host:
+    """A launcher; one that was killed while it started, which says nothing of its tier, is started once more."""
+    try:
+        return start(tier)
+    except TierError as error:
+        if str(error) != SILENT:
+            raise
+    return start(tier)
 
 
 def forget(host: Host) -> None:
@@ -239,7 +250,7 @@ def _await_ready(control: socket.socket) -> dict[str, Any]:
     except OSError as error:
         return {"failed": str(error)}
     control.settimeout(None)
-    message: dict[str, Any] = json.loads(answer) if answer else {"failed": "the launcher ended without a word"}
+    message: dict[str, Any] = json.loads(answer) if answer else {"failed": SILENT}
     return message
 
 

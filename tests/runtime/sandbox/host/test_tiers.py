@@ -154,3 +154,23 @@ def test_a_weaker_tier_says_so_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "namespaces does not work (forbidden here)" in host.weaker_tier()
     finally:
         launchers.forget(found)
+
+
+def test_a_launcher_killed_while_it_starts_does_not_cost_its_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = launchers.start
+    tried: list[str] = []
+
+    def killed_once(tier: str) -> host.Host:
+        tried.append(tier)
+        if len(tried) == 1:
+            raise launchers.TierError(launchers.SILENT)
+        return start(tier)
+
+    monkeypatch.setattr(launchers, "start", killed_once)
+    monkeypatch.setattr(launchers, "_hosts", {})
+    found = host.get()
+    try:
+        assert tried[0] == tried[1]
+        assert found.failures == ()
+    finally:
+        launchers.forget(found)
