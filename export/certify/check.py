@@ -135,8 +135,9 @@ def _describe_adapter(file: GgufFile, report: GgufReport) -> None:
         "kind": f"a LoRA adapter for {file.architecture}: {pairs} pairs in {', '.join(types)}",
         "base": f"{file.metadata.get(BASE_FILE_KEY, 'not stated')}, {file.metadata.get(BASE_KEY, 'hash not stated')}",
         "block tokens": ", ".join(reused) or "those of the base's file",
-        "the solver will": "use it on top of that base: --lora, or by the model's name where both are packaged",
+        "the solver will": "use it on top of that base (--lora)",
     }
+    report.dialect = "lce"
     if BASE_KEY not in file.metadata:
         report.warnings.append("it does not say which base it belongs to; on another one it writes nonsense")
     if not pairs:

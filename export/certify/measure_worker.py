@@ -7,6 +7,7 @@ prints `PROGRESS` lines; the result goes into a JSON file.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import sys
 import time
@@ -29,7 +30,7 @@ _CHUNK = 256
 class Measured:
     """A loaded GGUF file with one context."""
 
-    def __init__(self, path: str, *, n_ctx: int, threads: int) -> None:
+    def __init__(self, path: str, *, n_ctx: int, threads: int, lora: str | None = None) -> None:
         self.lib = lib = library()
         with captured_log() as log:
             self.model = lib.llama_model_load_from_file(path.encode(), lib.llama_model_default_params())
@@ -43,10 +44,20 @@ class Measured:
         self.context = lib.llama_init_from_model(self.model, params)
         if not self.context:
             raise ModelError(f"llama.cpp cannot make a context of {n_ctx} tokens for {path}")
+        if lora is not None:
+            self._apply(lora)
         handle = lib.llama_model_get_vocab(self.model)
-        self.vocabulary = LlamaVocabulary(handle, space_prefix=False, roles=role_names(read_gguf(path)))
+        self.vocabulary = LlamaVocabulary(handle, space_prefix=False, roles=role_names(read_gguf(lora or path)))
         self.size = int(lib.llama_vocab_n_tokens(handle))
         self.batch = lib.llama_batch_init(_CHUNK, 0, 1)
+
+    def _apply(self, lora: str) -> None:
+        adapter = self.lib.llama_adapter_lora_init(self.model, lora.encode())
+        if not adapter:
+            raise ModelError(f"llama.cpp cannot put the adapter {lora} on this file")
+        adapters = (self.lib.llama_adapter_lora_p_ctypes * 1)(adapter)
+        if self.lib.llama_set_adapters_lora(self.context, adapters, 1, (ctypes.c_float * 1)(1.0)):
+            raise ModelError(f"llama.cpp cannot use the adapter {lora}")
 
     def forget(self) -> None:
         """Empty the KV cache."""

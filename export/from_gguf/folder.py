@@ -58,8 +58,14 @@ def base_folder(path: str | os.PathLike[str], on_note: Callable[[str], None] | N
         _write_weights(file, scratch)
         tokenizer.save_pretrained(str(scratch))
         types = sorted({tensor.type_name for tensor in file.tensors.values()})
-        facts = {"file": file.path.name, "sha256": digest, "architecture": file.architecture, "tensor_types": types,
-                 "adds_space": adds_space(file)}  # fmt: skip
+        facts = {
+            "file": file.path.name,
+            "path": str(file.path.resolve()),
+            "sha256": digest,
+            "architecture": file.architecture,
+            "tensor_types": types,
+            "adds_space": adds_space(file),
+        }
         (scratch / GGUF_FILE).write_text(json.dumps(facts, indent=2), encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         os.replace(scratch, target)

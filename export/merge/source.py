@@ -21,7 +21,7 @@ _SAMPLES, _SAMPLE_BYTES = 64, 1 << 20
 
 
 GGUF_FILE = "gguf.json"
-"""In a base's folder: `{"file", "sha256", "architecture", "tensor_types", "adds_space"}` of the GGUF it comes from."""
+"""In a base's folder: `{"file", "path", "sha256", "architecture", "tensor_types", "adds_space"}` of its GGUF."""
 
 
 def gguf_facts(folder: Path) -> dict[str, Any] | None:

