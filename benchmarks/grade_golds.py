@@ -74,7 +74,8 @@ def neighbours(gold: str, golds: list[str], rng: random.Random) -> list[str]:
 
 def measure(path: Path) -> dict[str, Any]:
     """Verdicts on the golds of one set."""
-    golds = sorted({str(json.loads(line)["gold"]) for line in path.read_text("utf-8").splitlines()})
+    with path.open(encoding="utf-8") as lines:
+        golds = sorted({str(json.loads(line)["gold"]) for line in lines})
     rng = random.Random(11)
     started = time.process_time()
     exact = [(form, gold) for gold in golds for form in exact_forms(gold) if not equivalent(form, gold)]

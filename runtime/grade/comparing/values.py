@@ -108,10 +108,10 @@ def variables(expression: Expression) -> set[str]:
     return set().union(*(variables(argument) for argument in expression.arguments))
 
 
-def points(names: set[str]) -> Iterator[dict[str, Fraction]]:
-    """Fixed arbitrary points: rational, of both signs, small and large."""
+def points(names: set[str], scale: int = 1) -> Iterator[dict[str, Fraction]]:
+    """Fixed arbitrary points: rational, of both signs, small and large; `scale` times as far out."""
     for index in range(POINTS):
-        yield {name: _coordinate(name, index) for name in names}
+        yield {name: _coordinate(name, index) * scale for name in names}
 
 
 @functools.lru_cache(maxsize=2048)

@@ -41,6 +41,7 @@ EQUAL = [
     ("Store C", "store c"),
     ("10 (meters)", "10"),
     ("4 to 1", "4:1"),
+    (r"\lfloor\frac{3n+6}{7}\rfloor", r"\lfloor\frac{3n-1}{7}\rfloor+1"),
 ]
 DIFFERENT = [
     ("4153306", "4153305.8000000007"),
@@ -53,6 +54,8 @@ DIFFERENT = [
     (r"30 \text{ m s}^{-1}", r"30 \text{ m s}^{-2}"),
     (r"30 \text{ m s}^{-1}", "30 km/h"),
     ("C", "Store C"),
+    (r"(\lfloor\frac{3n-1}{7}\rfloor)^2", r"\lfloor\frac{3n-1}{7}\rfloor"),
+    (r"\lceil\frac{n}{9}\rceil^3", r"\lceil\frac{n}{9}\rceil"),
 ]
 
 
