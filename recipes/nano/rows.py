@@ -90,5 +90,5 @@ def execute_in_sandbox(codes: list[str]) -> list[str]:
 
 def _templates_hash() -> str:
     folder = Path(family.__file__).parent
-    files = sorted([*folder.glob("families/*.py"), folder / "words.py", folder / "family.py", folder / "problems.py"])
+    files = sorted([*folder.glob("families/*.*"), folder / "words.py", folder / "family.py", folder / "problems.py"])
     return hashlib.sha256("".join(map(sha256_file, files)).encode()).hexdigest()[:8]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import json
 import random
+from collections.abc import Iterable
 
 import pytest
 
@@ -100,3 +104,23 @@ def test_a_wrong_result_is_not_equivalent_to_gold() -> None:
     assert all(equivalent(problem.gold, problem.gold) for problem in problems)
     shifted = [(problem.gold, problems[index - 1].gold) for index, problem in enumerate(problems)]
     assert sum(equivalent(a, b) for a, b in shifted if a != b) == 0
+
+
+def test_rows_exam_and_corpus_are_those_that_the_packaged_model_was_made_with() -> None:
+    # One changed letter in a family, or one draw more, is another exam than the figures in the documentation are of.
+    def digest(lines: Iterable[object]) -> str:
+        return hashlib.sha256("".join(json.dumps(line) + "\n" for line in lines).encode()).hexdigest()[:16]
+
+    texts = [
+        [f.name, f.stage, f.wordings, f.unseen_wordings, f.closings, *([s.texts, s.code] for s in f.steps)]
+        for f in FAMILIES.values()
+    ]
+    rows = [problem.row_of(problem.blocks(run_trusted)) for problem in training_problems(400, seed=1)]
+    exam = [[kind, p.question, p.gold, p.codes, p.seed] for kind in KINDS for p in held_out(kind, 200)]  # type: ignore[arg-type]
+    corpus = list(itertools.islice(documents(seed=1), 400))
+    assert {"texts": digest(texts), "rows": digest(rows), "exam": digest(exam), "corpus": digest(corpus)} == {
+        "texts": "7f4769e02aff77ec",
+        "rows": "10577e3592ca8828",
+        "exam": "1025d32de6037ba8",
+        "corpus": "b8c5e8e7b11137b1",
+    }
