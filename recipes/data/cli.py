@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import sys
 import time
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from recipes.cli.command import Parser, positive_int, say
-from runtime.errors import DataError
 
 Builder = tuple[Callable[[], Parser], Callable[[argparse.Namespace], int]]
 
@@ -49,31 +47,7 @@ def add_subcommands(summaries: dict[str, str], builders: dict[str, Builder]) -> 
         "stories": (stories.parser, stories.run),
         **cli_models.BUILDERS,
     }
-    builders.update({name: (parser, _on_this_disk(run)) for name, (parser, run) in actions.items()})
-
-
-_DISK = {
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
-    errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
-}  # fmt: skip
-"""What a full disk and a path that cannot be written look like: no fault of the program."""
-
-
-def _on_this_disk(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    def guarded(args: argparse.Namespace) -> int:
-        try:
-            return run(args)
-        except OSError as error:
-            if error.errno not in _DISK:
-                raise
-            where = f"{error.filename} cannot be used" if error.filename else "an output cannot be written"
-            raise DataError(
-                f"{where}: {error.strerror}",
-                "no half-written file stands under an output's name, and what a long action did is kept",
-                "make room or choose another place, and run the same command again",
-            ) from error
-
-    return guarded
+    builders.update(actions)
 
 
 class Ticker:
