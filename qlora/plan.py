@@ -93,7 +93,7 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
         import_unsloth_first()
     base = find_base(settings.base, untested=options.untested_architecture)
     check_context(base, options.context)
-    tokenizer = load_tokenizer(base)
+    tokenizer = load_tokenizer(base, settings.lora)
     data = prepare(settings.data, tokenizer, options.context)
     device, dtype = device_and_dtype(options)
     on_gpu = device.type == "cuda"
