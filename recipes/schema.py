@@ -255,7 +255,7 @@ def _resolve_beside(content: dict[str, Any], recipe: Path) -> None:
     """Let a recipe name files that lie beside it: such a path wins over one relative to the working folder."""
 
     def beside(value: Any) -> Any:
-        if isinstance(value, str) and value != NANO and not Path(value).is_absolute():
+        if isinstance(value, str) and value not in (NANO, SMOLLM2) and not Path(value).is_absolute():
             candidate = recipe.parent / value
             if candidate.exists():
                 return str(candidate)

@@ -110,7 +110,8 @@ def how_to_get_one() -> str:
     """How to get or make a real model, for `models` and for a chat without one."""
     return (
         "The nano model knows the kinds of problems it was made for and little else; it shows how things work.\n"
-        "Make a real one on a GPU: `mathcoder train qwen2.5-math-1.5b`, then `mathcoder export RUN --quant Q4_K_M`.\n"
+        f"A small real one for word problems in English (98 MB): `mathcoder models get {smollm2.NAME}`.\n"
+        "Make a larger one on a GPU: `mathcoder train qwen2.5-math-1.5b`, then `mathcoder export RUN --quant Q4_K_M`.\n"
         f"Any GGUF file of a MathCoder model works too: name its path, or put it into {tilde(models_folder())}."
     )
 

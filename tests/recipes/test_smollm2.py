@@ -75,6 +75,15 @@ def test_a_model_that_cannot_be_fetched_is_named(capsys: pytest.CaptureFixture[s
     assert "there is no model gpt-9 to get" in capsys.readouterr().err
 
 
+def test_the_recipe_s_base_is_the_model_and_not_the_folder_beside_it() -> None:
+    from recipes.schema import is_gguf, load_recipe
+
+    recipe = load_recipe("smollm2-135m")
+    assert recipe.base == smollm2.NAME
+    assert is_gguf(recipe.base)
+    assert recipe.lora.control_tokens == "reuse"
+
+
 def with_metadata(adapter: Path, target: Path, strings: dict[str, str]) -> Path:
     reader = gguf.GGUFReader(str(adapter))
     writer = gguf.GGUFWriter(target, "llama")
