@@ -145,9 +145,17 @@ def refuse_other_run(old: dict[str, Any], new: dict[str, Any], folder: Path) -> 
         )
 
 
+def _with_defaults(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recorded recipe with today's defaults for the keys that it is too old to have."""
+    try:
+        return QloraSettings.model_validate(recipe).model_dump(mode="json")
+    except ValueError:
+        return recipe  # it has keys or values that are gone; the comparison then names them
+
+
 def _decisive(run: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {"base_sha256": run.get("base_sha256"), "data.sha256": run.get("data", {}).get("sha256")}
-    for section, values in run.get("recipe", {}).items():
+    for section, values in _with_defaults(run.get("recipe", {})).items():
         if isinstance(values, dict):
             flat |= {f"{section}.{key}": value for key, value in values.items() if key not in LAYOUT_KEYS}
     # A file that moved is the same file: the hashes above speak for base and data.
