@@ -375,6 +375,7 @@ def _load_unsloth(base: BaseModel, settings: TrainSettings, device: torch.device
         offload_embedding=False,
         use_gradient_checkpointing="unsloth" if device.type != "cpu" else False,
     )
+    _restore_padding_row(model, base)
     if not by_unsloth(model):
         # On a CPU unsloth runs transformers' own attention, so ours can take its place; on a GPU it has its own.
         import qlora.attention
@@ -383,6 +384,25 @@ def _load_unsloth(base: BaseModel, settings: TrainSettings, device: torch.device
         attention = qlora.attention.NAME if settings.attention in ("auto", "rows") else settings.attention
         model.config._attn_implementation = attention
     return model
+
+
+def _restore_padding_row(model: Any, base: BaseModel) -> None:
+    """Give the embedding's row for padding its own numbers again.
+
+    unsloth takes a token of the base for padding where the base names none, `<unk>` of Llama, and sets its row to zero:
+    the mean that new rows start at would be another than that of the base which is exported.
+    """
+    import torch
+    from safetensors import safe_open
+
+    embedding = model.get_input_embeddings()
+    name = next((name for name, module in model.named_modules() if module is embedding), "")
+    for file in base.weight_files if embedding.padding_idx is not None else []:
+        with safe_open(file, "pt") as tensors:
+            if f"{name}.weight" in tensors.keys():  # noqa: SIM118 - it is no dict
+                row = tensors.get_slice(f"{name}.weight")[embedding.padding_idx]
+                with torch.no_grad():
+                    embedding.weight[embedding.padding_idx] = row.to(embedding.weight)
 
 
 def by_unsloth(model: Any) -> bool:

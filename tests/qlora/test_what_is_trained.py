@@ -138,7 +138,11 @@ class FastLanguageModel:
         from transformers import AutoModelForCausalLM
 
         self.asked = {"path": path, **options}
-        return AutoModelForCausalLM.from_pretrained(path, dtype=options["dtype"]), None
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=options["dtype"])
+        model.model.embed_tokens.padding_idx = 0
+        with torch.no_grad():
+            model.model.embed_tokens.weight[0] = 0  # its choice of a token for padding
+        return model, None
 
     def get_peft_model(self, model: Any, *, use_gradient_checkpointing: Any, random_state: int, **options: Any) -> Any:
         torch.manual_seed(random_state)
@@ -167,6 +171,8 @@ def test_unsloth_is_asked_for_this_very_folder_on_this_device_and_for_checkpoint
     assert fast.asked["device_map"] == {"": torch.device("cpu")}
     assert (fast.asked["dtype"], fast.asked["use_gradient_checkpointing"]) == (torch.float32, False)
     monkeypatch.setattr("qlora.adapter.device_and_dtype", lambda _settings: (torch.device("cuda"), torch.float32))
+    plain = load_model(found, tokenizer, settings.model_copy(update={"backend": "peft"}), "peft")
+    assert torch.equal(model.get_input_embeddings().weight, plain.get_input_embeddings().weight)
     adapted = add_adapter(model, tokenizer, LoraSettings(r=4), settings, "unsloth", base_name="base")
     for layer in adapted.backbone.layers:
         assert layer._gradient_checkpointing_func.keywords == {"use_reentrant": True}
