@@ -36,9 +36,9 @@ def options_of(verb: str) -> list[str]:
 
     parsers: list[Parser] = [verb_module(verb).parser()]
     if verb == "data":
-        from recipes.cli import data
+        from recipes.cli.data import ACTIONS, action_module
 
-        parsers += [build() for build, _ in data.BUILDERS.values()]
+        parsers += [action_module(name).parser() for name in ACTIONS]
     names = {name for parser in parsers for name in parser._option_string_actions if name.startswith("--")}
     return sorted(names | {"--debug"})
 

@@ -1,0 +1,70 @@
+"""`mathcoder data`: look at rows, check, clean, convert and make them.
+
+An action is a module `recipes.cli.data.NAME` with `parser()` and `run(args)`, as a verb is one of `recipes.cli`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+from recipes.cli.command import Parser, nearest
+from runtime.errors import InputError
+
+ACTIONS = {
+    "show": "print a row, coloured by what each piece is to training",
+    "check": "validate every row, run every code block again, repair what can be repaired",
+    "solve": "sample solutions of questions and keep the right or the agreeing ones",
+    "merge": "put the shards of one `data solve` together",
+    "interpolate": "let a model write problems between an easy and a hard set",
+    "decontaminate": "find rows that ask what a benchmark asks",
+    "convert": "rows of other formats into ours, and ours into theirs",
+    "stats": "count rows, tokens, blocks, imports, answers and failures",
+    "split": "cut rows into parts that share no question",
+    "stories": "write word problems in free English with solutions whose code was run",
+}
+"""Action to the one line that `mathcoder data --help` says about it."""
+
+
+def parser() -> Parser:
+    """What `mathcoder data --help` shows."""
+    result = Parser(
+        "data",
+        "Look at, check, clean, convert and make rows in the schema of MathCodeInstruct.",
+        details="Actions:\n"
+        + "\n".join(f"  {name:<15}{summary}" for name, summary in ACTIONS.items())
+        + "\n\n`mathcoder data ACTION --help` explains one. SRC is a .jsonl, .jsonl.gz or .parquet file, a folder of\n"
+        "such files, a hub id, or `nano`, the rows that are generated on this machine.",
+        examples=[
+            ("mathcoder data show rows.jsonl --row 3", "the fourth row"),
+            ("mathcoder data check rows.jsonl", "do the recorded results come out again?"),
+            ("mathcoder data stats nano", "what the nano recipe trains on"),
+            ("mathcoder data decontaminate rows.jsonl --help", "what an action takes"),
+        ],
+        see_also=["plan", "train"],
+        usage="mathcoder data ACTION SRC [options]",
+    )
+    result.add_argument("action", metavar="ACTION", choices=tuple(ACTIONS), help=", ".join(ACTIONS))
+    return result
+
+
+def dispatch(words: list[str]) -> int:
+    """Run one action; returns the exit code."""
+    if not words or words[0] in ("-h", "--help"):
+        print(parser().format_help(), end="")
+        return 0 if words else 2
+    module = action_module(words[0])
+    args = module.parser().read(words[1:])
+    return 0 if args is None else int(module.run(args))
+
+
+def action_module(name: str) -> ModuleType:
+    """The module of one action.
+
+    Raises:
+        InputError: no such action; the message names the nearest.
+    """
+    if name not in ACTIONS:
+        hint = nearest(name, ACTIONS) or f"The actions are {', '.join(ACTIONS)}"
+        raise InputError(f"unknown action {name!r} of `mathcoder data`", "", hint)
+    return import_module(f"recipes.cli.data.{name}")
