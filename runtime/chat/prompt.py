@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -81,8 +82,9 @@ class PlainReader:
 
 def readable_line() -> str:
     """The next line of standard input, empty at its end; bytes that are not UTF-8 become replacement characters."""
-    data = sys.stdin.buffer.readline()
-    return data.decode("utf-8", "replace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        return sys.stdin.buffer.readline().decode("utf-8", "replace")
+    return sys.stdin.readline()  # a program that uses us has put text there
 
 
 class PromptReader:

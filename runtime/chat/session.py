@@ -24,6 +24,7 @@ from runtime.settings import SolverSettings
 from runtime.show.console import can_animate, make_console
 from runtime.show.images import ImageShower, Protocol, protocol_of
 from runtime.show.panels import SolutionView, answer_text, clean, duration
+from runtime.solver.support import UNSUPPORTED
 
 if TYPE_CHECKING:
     from runtime.engine import Engine
@@ -128,6 +129,8 @@ class Chat:
         self._after(vote.solutions[vote.chosen])
 
     def _after(self, solution: Solution) -> None:
+        if solution.is_supported is False:
+            self.say(UNSUPPORTED)
         dropped = self.conversation.dropped
         if dropped:
             turns = "1 older turn" if dropped == 1 else f"{dropped} older turns"

@@ -30,6 +30,7 @@ SCRIPTS: dict[str, list[Block]] = {
     "forever": [_text("Loop."), _code("import time\nwhile True: time.sleep(0.01)"), _text("never")],
     "endless": [_text("word " * 20_000), _text("never")],
     "hostile": [_text("Print."), _code(r"print('\x1b[31mRED\x1b[0m\x1b]0;owned\x07 \x9b31m done')"), _text("1")],
+    "guess": [_text("We compute."), _code("2 + 3"), _text("So \\boxed{812}."), _text("812")],
     "plot": [
         _text("Draw."),
         _code("import matplotlib.pyplot as plt\nplt.plot([1, 3, 2])\nplt.show()"),

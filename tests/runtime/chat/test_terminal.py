@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from runtime.chat.commands import COMMANDS
+from runtime.solver.support import UNSUPPORTED
 
 pexpect = pytest.importorskip("pexpect", reason="driving a terminal needs pexpect (the dev extra)")
 
@@ -393,3 +394,11 @@ def test_a_private_chat_leaves_no_figure_and_others_keep_theirs_to_their_owner(t
     opened.wait_for(r"answer")
     assert [path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.png")] == [0o600]
     opened.child.close(force=True)
+
+
+def test_an_answer_that_no_executed_result_shows_is_marked(terminal: Terminal) -> None:
+    terminal.type("guess it", r"answer[^\n]*\n[^\n]*812")
+    terminal.wait_for(re.escape(UNSUPPORTED[:30]))
+    shown = terminal.type("what is the sum?", r"answer[^\n]*\n[^\n]*42")
+    terminal.settle()
+    assert UNSUPPORTED[:30] not in shown + terminal.text
