@@ -28,10 +28,10 @@ from typing import Any
 
 from figures import RESULTS, ROOT, Figures
 
-from recipes.cli.places import PACKAGED_MODEL
 from recipes.data.rows import write_lines
 from recipes.data.solve import samples_path
 from recipes.nano.problems import held_out
+from recipes.places import PACKAGED_MODEL
 
 
 def command(arguments: argparse.Namespace, questions: Path, out: Path) -> list[str]:

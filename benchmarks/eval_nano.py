@@ -21,8 +21,8 @@ from typing import get_args
 
 from figures import ROOT, Figures, add_json_argument
 
-from recipes.cli.places import PACKAGED_MODEL
 from recipes.nano.problems import HeldOutKind, held_out
+from recipes.places import PACKAGED_MODEL
 from runtime.engine import load
 from runtime.evaluate.run import run_eval
 from runtime.files import write_text

@@ -17,8 +17,8 @@ from figures import Figures, add_json_argument
 from rich.console import Console
 from rich.table import Table
 
-from recipes.cli.places import PACKAGED_MODEL
 from recipes.nano.exam import KINDS, Paper, sit, tampered
+from recipes.places import PACKAGED_MODEL
 from runtime.engine import load
 from runtime.evaluate.stats import wilson
 from runtime.files import sha256_file

@@ -31,9 +31,9 @@ from pathlib import Path
 
 from figures import ROOT, Figures, add_json_argument
 
-from recipes.cli.places import PACKAGED_MODEL
 from recipes.data.rows import write_lines
 from recipes.nano.problems import held_out
+from recipes.places import PACKAGED_MODEL
 
 FULL = 1000
 """Questions of a run whose figures are kept."""

@@ -27,7 +27,7 @@ from typing import Any
 from figures import ROOT, Figures, add_json_argument
 from sandbox_fidelity import is_traceback, kind_of, last_error, normal
 
-from recipes.cli.places import PACKAGED_MODEL
+from recipes.places import PACKAGED_MODEL
 from runtime.engine.llama.engine import LlamaEngine
 from runtime.engine.scripted import ReplayEngine
 from runtime.evaluate.replay import ReplayReport, compare, recorded_script

@@ -34,8 +34,8 @@ sys.path.insert(0, str(ROOT / "tests" / "runtime"))
 
 from figures import Figures, add_json_argument  # noqa: E402
 
-from recipes.cli.places import PACKAGED_MODEL  # noqa: E402
 from recipes.nano.exam import sit  # noqa: E402
+from recipes.places import PACKAGED_MODEL  # noqa: E402
 from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine  # noqa: E402
 from runtime.engine.llama.library import captured_log, library  # noqa: E402
 from runtime.engine.scripted import script_tokens  # noqa: E402

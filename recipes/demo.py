@@ -320,7 +320,7 @@ def _table(story: Story, results: dict[str, dict[str, Paper]]) -> None:
 
 def _compare_packaged(story: Story, scale: Scale, made: Paper) -> None:
     """The model that every installation carries, on the same problems as the one made here."""
-    from recipes.cli.places import PACKAGED_MODEL
+    from recipes.places import PACKAGED_MODEL
 
     if not PACKAGED_MODEL.is_file():
         return
@@ -378,7 +378,7 @@ def _one_solution(story: Story, file: Path) -> None:
 
 
 def _end(story: Story, out: Path, file: Path) -> None:
-    from recipes.cli.places import built_in
+    from recipes.places import built_in
 
     seconds = time.monotonic() - story.began
     story.facts["seconds"] = {**story.seconds, "all": round(seconds, 1)}

@@ -45,7 +45,7 @@ def demo_real(out: Path, *, short: bool, gsm8k: Path | None = None, questions: P
     Raises:
         MathCoderError: a step failed; the same command goes on there.
     """
-    from recipes.cli.places import models_folder
+    from recipes.places import models_folder
 
     scale = SHORT if short else FULL
     if smollm2.base_file(models_folder()) is None:

@@ -6,7 +6,6 @@ once, each with its key, its value and the nearest valid name.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,14 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from export.settings import ExportSettings
 from qlora.settings import LAYOUT_KEYS, DataSettings, LoraSettings, QloraSettings, TrainSettings
-from recipes.cli.places import built_in
+from recipes.places import RECIPES, built_in
 from recipes.smollm2 import NAME as SMOLLM2
 from recipes.yaml_text import load_yaml
 from runtime.errors import InputError, RecipeError
 from runtime.sandbox import Limits
 from runtime.settings import SolverSettings
+from runtime.text import did_you_mean, nearest
 
-FOLDER = Path(__file__).resolve().parent
 NANO = "nano"
 """As a base: the embedded one. As a data source: rows generated and executed on this machine."""
 
@@ -96,7 +95,7 @@ def gguf_path(base: str) -> Path:
     Raises:
         InputError: it is not on this machine.
     """
-    from recipes.cli.models import resolve
+    from recipes.models import resolve
 
     return resolve(base) if base == SMOLLM2 else Path(base).expanduser()
 
@@ -109,7 +108,7 @@ def base_path(base: str) -> str:
         ModelError: it is of a kind that cannot become a base.
     """
     if base == NANO:
-        return str(FOLDER / "nano" / "base")
+        return str(RECIPES / "nano" / "base")
     if is_gguf(base):
         from export.from_gguf import base_folder
 
@@ -123,7 +122,7 @@ def recipe_path(name: str) -> Path:
     Raises:
         InputError: neither.
     """
-    packaged = FOLDER / f"{name}.yaml"
+    packaged = RECIPES / f"{name}.yaml"
     if "/" not in name and not name.endswith((".yaml", ".yml")) and packaged.is_file():
         return packaged
     path = Path(name).expanduser()
@@ -131,11 +130,10 @@ def recipe_path(name: str) -> Path:
         return path
     if path.suffix in (".yaml", ".yml") or "/" in name:
         # A path into the source tree (`recipes/nano.yaml`) also works from a folder that has none.
-        if path.parent.name in ("", "recipes") and (FOLDER / path.name).is_file() and not path.parent.is_absolute():
-            return FOLDER / path.name
+        if path.parent.name in ("", "recipes") and (RECIPES / path.name).is_file() and not path.parent.is_absolute():
+            return RECIPES / path.name
         raise InputError(f"there is no recipe file {name}", "", f"packaged recipes: {', '.join(built_in())}")
-    close = difflib.get_close_matches(name, built_in(), n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    hint = did_you_mean(name, built_in(), "did you mean {}? ")
     raise InputError(f"unknown recipe {name!r}", "", f"{hint}Packaged recipes: {', '.join(built_in())}; or give a path")
 
 
@@ -210,8 +208,7 @@ def _mistake(item: Mapping[str, Any], prefix: str) -> str:
     hint = ""
     if item["type"] == "literal_error" and isinstance(value, str) and expected:
         choices = [choice.strip("' ") for choice in str(expected).replace(" or ", ",").split(",")]
-        close = difflib.get_close_matches(value, choices, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(value, choices, "; did you mean {}?", cutoff=0.5)
     reason = str(item["msg"]).removeprefix("Value error, ")
     return f"{key}: {reason[:1].lower()}{reason[1:]} (value {_short(value)}){hint}"
 
@@ -220,16 +217,15 @@ def _nearest_key(key: str) -> str:
     every = keys()
     section, _, leaf = key.rpartition(".")
     siblings = [name for name in every if name.rpartition(".")[0] == section]
-    close = difflib.get_close_matches(key, siblings, n=1, cutoff=0.75)
-    if close:
-        return close[0]
+    if close := nearest(key, siblings, cutoff=0.75):
+        return close
     # Right name, wrong section (`epochs` at the top), or a name close to one of another section.
     same_leaf = [name for name in every if name.rpartition(".")[2] == leaf]
     if same_leaf:
         return " or ".join(same_leaf)
     leaves = {name.rpartition(".")[2]: name for name in reversed(every)}
-    near = difflib.get_close_matches(leaf, leaves, n=1, cutoff=0.7)
-    return leaves[near[0]] if near else ""
+    near = nearest(leaf, leaves, cutoff=0.7)
+    return leaves[near] if near else ""
 
 
 def _short(value: Any) -> str:

@@ -22,6 +22,9 @@ imagined: the model writes the execution blocks itself and no code is run (the a
 WITHOUT_CELLS: frozenset[Mode] = frozenset({"chain-of-thought", "imagined"})
 """Modes in which no code is ever run."""
 
+VARIED_TEMPERATURE = 0.7
+"""Several samples of a question must differ: this stands in for a temperature of 0."""
+
 MAX_SEED = 2**32 - 2
 """Largest seed: llama.cpp reads 2**32 - 1 as "draw one from the clock"."""
 
@@ -96,6 +99,10 @@ class SolverSettings(SamplingSettings):
         if self.mode == "program-of-thought" and not self.code_execution:
             raise ValueError("mode program-of-thought answers with what its code prints, and code_execution is off")
         return self
+
+    def that_differ(self) -> Self:
+        """These settings for several samples of one question: a temperature of 0 becomes VARIED_TEMPERATURE."""
+        return self if self.temperature else self.model_copy(update={"temperature": VARIED_TEMPERATURE})
 
     @property
     def runs_cells(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 # C0 without newline and tab, DEL, C1. Without an ESC in front, what follows of a sequence is harmless text.
@@ -107,3 +108,16 @@ def _bound_combining(text: str) -> str:
         if run <= MAX_COMBINING:
             kept.append(character)
     return "".join(kept)
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The one of `known` that a mistyped `word` most resembles; None where none is as near as `cutoff` (0 to 1)."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str], template: str = "Did you mean {}?", cutoff: float = 0.6) -> str:
+    """A suggestion for a mistyped `word`, or an empty string."""
+    near = nearest(word, known, cutoff)
+    return template.format(near) if near else ""

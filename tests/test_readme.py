@@ -10,8 +10,8 @@ import pytest
 
 from recipes.cli import VERBS
 from recipes.cli.completion import options_of
-from recipes.cli.places import built_in
-from recipes.cli.preferences import Preferences
+from recipes.places import built_in
+from recipes.preferences import Preferences
 from runtime.chat.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,27 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from types import ModuleType
 
 from recipes.cli.command import Parser, filled, help_width, missing_library, paint, show_message, wants_colour
 from recipes.cli.outputs import prepare_outputs, silence_output
-from runtime.errors import InputError, MathCoderError
-
-VERBS: dict[str, str] = {
-    "doctor": "check this machine: what is installed, what works, what to do about the rest",
-    "demo": "the whole journey with the embedded nano model, in a few minutes",
-    "data": "look at, check, clean, convert, grow and count training rows",
-    "plan": "what a training run will need, before it is started",
-    "train": "fine-tune a base model with QLoRA by a recipe",
-    "export": "merge a finished run, convert it to GGUF, quantize and certify it",
-    "solve": "solve one question, or a file of them",
-    "chat": "solve problems in conversation",
-    "eval": "measure a model on question sets, or grade answers that exist",
-    "serve": "offer the solver to other programs over HTTP",
-    "models": "list the models this machine has",
-}
-"""Verb to the one line that `mathcoder --help` says about it."""
+from recipes.cli.verbs import VERBS, verb_module
+from runtime.errors import MathCoderError
 
 OVERVIEW = """\
 usage: mathcoder VERB [arguments]
@@ -133,26 +117,9 @@ def _dispatch(words: list[str]) -> int:
     return 0 if args is None else int(module.run(args))
 
 
-def verb_module(name: str) -> ModuleType:
-    """The module of one verb.
-
-    Raises:
-        InputError: no such verb; the message names the nearest.
-    """
-    if name not in VERBS:
-        from recipes.cli.command import nearest
-
-        raise InputError(
-            f"unknown verb {name!r}" if not name.startswith("-") else f"unknown option {name!r} before a verb",
-            "",
-            nearest(name, VERBS, "Did you mean `mathcoder {}`?") or f"The verbs are {', '.join(VERBS)}",
-        )
-    return import_module(f"recipes.cli.{name}")
-
-
 def overview() -> str:
     """The text of `mathcoder --help`."""
-    from recipes.cli.places import settings_file, tilde
+    from recipes.places import settings_file, tilde
 
     verbs = "\n".join(f"  {name:<8} {summary}" for name, summary in VERBS.items())
     text = filled(OVERVIEW.format(verbs=verbs, settings=tilde(settings_file())), help_width()) + "\n"

@@ -19,8 +19,8 @@ NEWEST = "newest"
 
 def parser() -> Parser:
     """Arguments of `mathcoder chat`."""
-    from recipes.cli.places import state_folder, tilde
     from recipes.cli.solving import add_model_arguments, add_solver_arguments
+    from recipes.places import state_folder, tilde
 
     result = Parser(
         "chat",
@@ -62,10 +62,9 @@ or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept 
 
 def run(args: argparse.Namespace) -> int:
     """Hold a conversation."""
-    from recipes.cli.models import examples_of, find, resolve
-    from recipes.cli.places import state_folder
-    from recipes.cli.solve import warn_unsafe
-    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
+    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings, warn_unsafe
+    from recipes.models import examples_of, find, resolve
+    from recipes.places import state_folder
 
     preferences = person(args)
     settings, limits = solver_settings(args, preferences), cell_limits(preferences)
@@ -117,7 +116,8 @@ def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
 
 def _choose(resume: Recorded | None) -> str | None:
     """First use: say what there is and offer the packaged model. None where nobody can answer."""
-    from recipes.cli.models import NANO, find, how_to_get_one, resolve, size_text
+    from recipes.cli.models import how_to_get_one
+    from recipes.models import NANO, find, resolve, size_text
     from recipes.smollm2 import NAME as SMOLLM2
     from runtime.show.console import make_console
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib.util
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import IO, NoReturn
 
 from runtime.errors import InputError
-from runtime.text import for_screen
+from runtime.text import did_you_mean, for_screen
 
 _CODES = {"bold": "1", "red": "31", "dim": "2"}
 
@@ -30,12 +29,6 @@ def wants_colour(stream: IO[str]) -> bool:
 def paint(text: str, style: str, colour: bool) -> str:
     """`text` in `style` (bold, red, dim) where `colour` is on."""
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if colour else text
-
-
-def nearest(word: str, known: Iterable[str], template: str = "Did you mean {}?") -> str:
-    """A suggestion for a mistyped `word`, or an empty string."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return template.format(found[0]) if found else ""
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -158,7 +151,7 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (\S+)", message)
         hint = ""
         if unknown:
-            hint = nearest(unknown.group(1).split("=")[0], self._option_string_actions)
+            hint = did_you_mean(unknown.group(1).split("=")[0], self._option_string_actions)
         raise InputError(message, "", f"{hint} See `mathcoder {self.verb} --help`".strip())
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from recipes.cli.command import Parser, nearest
+from recipes.cli.command import Parser
+from recipes.cli.verbs import VERBS, verb_module
 from runtime.errors import InputError
+from runtime.text import did_you_mean
 
 SHELLS = ("bash", "zsh", "fish")
 RECIPE_VERBS = ("train", "plan")
@@ -17,7 +19,7 @@ def script(shell: str) -> str:
         InputError: no such shell.
     """
     if shell not in SHELLS:
-        hint = nearest(shell, SHELLS) if shell else ""
+        hint = did_you_mean(shell, SHELLS) if shell else ""
         raise InputError(f"completions exist for {', '.join(SHELLS)}, not for {shell!r}", "", hint or _how("bash"))
     return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]()
 
@@ -32,8 +34,6 @@ def _how(shell: str) -> str:
 
 def options_of(verb: str) -> list[str]:
     """Long options of a verb; for `data`, those of all its actions."""
-    from recipes.cli import verb_module
-
     parsers: list[Parser] = [verb_module(verb).parser()]
     if verb == "data":
         from recipes.cli.data import ACTIONS, action_module
@@ -46,7 +46,7 @@ def options_of(verb: str) -> list[str]:
 def words_of(verb: str) -> list[str]:
     """What may stand in the first place after a verb, apart from files."""
     if verb in RECIPE_VERBS:
-        from recipes.cli.places import built_in
+        from recipes.places import built_in
 
         return built_in()
     if verb in MODEL_VERBS:
@@ -59,8 +59,6 @@ def words_of(verb: str) -> list[str]:
 
 
 def _bash() -> str:
-    from recipes.cli import VERBS
-
     cases = "\n".join(f'    {verb}) words="{" ".join([*words_of(verb), *options_of(verb)])}" ;;' for verb in VERBS)
     return f"""\
 # {_how("bash")}
@@ -80,8 +78,6 @@ complete -o filenames -F _mathcoder mathcoder
 
 
 def _zsh() -> str:
-    from recipes.cli import VERBS
-
     verbs = "\n".join(f"    '{verb}:{summary}'" for verb, summary in VERBS.items())
     cases = "\n".join(f"    {verb}) compadd -- {' '.join([*words_of(verb), *options_of(verb)])} ;;" for verb in VERBS)
     return f"""\
@@ -105,8 +101,6 @@ compdef _mathcoder mathcoder
 
 
 def _fish() -> str:
-    from recipes.cli import VERBS
-
     lines = [f"# {_how('fish')}"]
     for verb, summary in VERBS.items():
         lines.append(f"complete -c mathcoder -n __fish_use_subcommand -f -a {verb} -d '{summary}'")

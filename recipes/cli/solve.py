@@ -14,7 +14,7 @@ from runtime.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recipes.cli.preferences import Preferences
+    from recipes.preferences import Preferences
     from runtime.engine import Engine
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_model(word: str | None) -> bool:
     """Whether the one word on the command line names a model; else it is a question for the model in the settings."""
-    from recipes.cli.models import resolve
+    from recipes.models import resolve
 
     if word is None:
         return False
@@ -122,7 +122,7 @@ def _is_model(word: str | None) -> bool:
 
 
 def _print_examples(model: Path | str) -> int:
-    from recipes.cli.models import examples_of
+    from recipes.models import examples_of
 
     problems = examples_of(Path(model))
     if not problems:
@@ -174,6 +174,7 @@ def _solve(
     limits: Limits,
     preferences: Preferences,
 ) -> int:
+    from recipes.cli.solving import warn_unsafe
     from runtime.sandbox import Sandbox
     from runtime.show.console import make_console
     from runtime.show.panels import SolutionView
@@ -212,16 +213,15 @@ def _vote(
     preferences: Preferences,
 ) -> int:
     """Several samples at once, then the vote."""
+    from recipes.cli.solving import differing
     from runtime.show.console import make_console
     from runtime.show.panels import answer_text, show_solution
     from runtime.solver.batch import Item, solve_batch, with_samples
-    from runtime.solver.vote import VOTE_TEMPERATURE, vote
+    from runtime.solver.vote import vote
 
     if args.unsafe_exec:
         raise InputError("--unsafe-exec and --samples exclude each other")
-    if settings.temperature == 0:
-        say(f"samples that vote must differ: temperature {VOTE_TEMPERATURE} instead of 0")
-        settings = settings.model_copy(update={"temperature": VOTE_TEMPERATURE})
+    settings = differing(settings, "samples that vote")
     count = preferences.samples
     items = with_samples([Item("0", 0, question)], count)
     solved: dict[int, Solution] = {}
@@ -269,14 +269,6 @@ def exit_code(solution: Solution) -> int:
     if solution.status == "interrupted":
         return 130
     return 0 if solution.answer is not None else 1
-
-
-def warn_unsafe(unsafe: bool) -> None:
-    """Say, every time, that code runs without isolation."""
-    if unsafe:
-        from runtime.sandbox import UNSAFE_WARNING
-
-        say(UNSAFE_WARNING, style="red")
 
 
 def _print_answer(solution: Solution) -> None:

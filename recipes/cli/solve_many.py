@@ -105,12 +105,11 @@ def solve_many(
     samples: int,
 ) -> int:
     """Solve `questions`; exit code 1 where an item ended in an error."""
+    from recipes.cli.solving import differing
     from runtime.solver.batch import solve_batch, with_samples
-    from runtime.solver.vote import VOTE_TEMPERATURE
 
-    if samples > 1 and settings.temperature == 0:
-        say(f"samples that vote must differ: temperature {VOTE_TEMPERATURE} instead of 0")
-        settings = settings.model_copy(update={"temperature": VOTE_TEMPERATURE})
+    if samples > 1:
+        settings = differing(settings, "samples that vote")
     items = list(with_samples(questions.items, samples))
     progress = _Tally(len(items))
     if args.out is None:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.cli.command import Parser, positive_int
+from recipes.cli.command import Parser, positive_int, say
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from recipes.cli.preferences import Preferences
+    from recipes.preferences import Preferences
     from runtime.engine import Engine
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
@@ -136,7 +136,7 @@ def cell_limits(preferences: Preferences) -> Limits:
 
 def model_of(args: argparse.Namespace, name: str | None) -> Path | str:
     """The file that `name` stands for; with `--endpoint` a name that only the server knows stays as it is."""
-    from recipes.cli.models import resolve
+    from recipes.models import resolve
 
     if getattr(args, "endpoint", None):
         if name is None:
@@ -147,7 +147,7 @@ def model_of(args: argparse.Namespace, name: str | None) -> Path | str:
 
 def person(args: argparse.Namespace) -> Preferences:
     """The settings that count, those on the command line included."""
-    from recipes.cli.preferences import Preferences, preferences
+    from recipes.preferences import Preferences, preferences
 
     return preferences(**given(args, *Preferences.model_fields.keys() - {"model", "models"}))
 
@@ -155,3 +155,19 @@ def person(args: argparse.Namespace) -> Preferences:
 def _wrong(error: Any) -> InputError:
     parts = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
     return InputError("; ".join(parts), "", "see --help for what is allowed")
+
+
+def warn_unsafe(unsafe: bool) -> None:
+    """Say, every time, that code runs without isolation."""
+    if unsafe:
+        from runtime.sandbox import UNSAFE_WARNING
+
+        say(UNSAFE_WARNING, style="red")
+
+
+def differing(settings: SolverSettings, what: str) -> SolverSettings:
+    """`settings` for several samples of a question; a line says where that changed the temperature."""
+    varied = settings.that_differ()
+    if varied != settings:
+        say(f"{what} must differ: temperature {varied.temperature} instead of 0")
+    return varied

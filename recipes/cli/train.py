@@ -22,7 +22,7 @@ OVERRIDES_HELP = "settings that replace the recipe's, e.g. train.epochs=2 or, wh
 
 def parser() -> Parser:
     """Arguments of `mathcoder train`."""
-    from recipes.cli.places import built_in
+    from recipes.places import built_in
 
     result = Parser(
         "train",

@@ -18,8 +18,8 @@ AREA = "files"
 
 def files() -> Iterator[Finding]:
     """Working folder, home, cache, chats, settings."""
-    from recipes.cli.places import settings_file, state_folder, tilde
-    from recipes.cli.preferences import gather, preferences
+    from recipes.places import settings_file, state_folder, tilde
+    from recipes.preferences import gather, preferences
 
     yield _place("working folder", Path.cwd, "Results are written here: go to a folder that you can write to.")
     yield _place("home", Path.home, "Set HOME to a folder that you can write to.")
@@ -37,7 +37,7 @@ def files() -> Iterator[Finding]:
 
 def _place(name: str, folder: Callable[[], Path], remedy: str) -> Finding:
     """Whether a file can be made where `folder` says, tried in the part of it that exists."""
-    from recipes.cli.places import tilde
+    from recipes.places import tilde
 
     try:
         path = folder()

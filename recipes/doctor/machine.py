@@ -18,7 +18,7 @@ EXPECTED = "expected to work, and not tested yet"
 
 def machine() -> Iterator[Finding]:
     """System, Python, processor, memory."""
-    from recipes.cli.places import tilde
+    from recipes.places import tilde
 
     yield system()
     supported = sys.version_info >= (3, 11)

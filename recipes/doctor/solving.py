@@ -19,7 +19,7 @@ def solving() -> Iterator[Finding]:
         yield package(area, name, needed=True, extra="")
     if find_spec("llama_cpp") is not None:
         yield from _llama()
-    from recipes.cli.places import PACKAGED_MODEL
+    from recipes.places import PACKAGED_MODEL
 
     if PACKAGED_MODEL.is_file():
         yield Finding(area, "nano model", "ok", f"packaged, {PACKAGED_MODEL.stat().st_size / 1e6:.1f} MB")

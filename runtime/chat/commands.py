@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +16,7 @@ from runtime.chat.registry import COMMANDS, GROUPS, command, run_command, unknow
 from runtime.chat.session import show_votes
 from runtime.errors import InputError
 from runtime.show.panels import answer_text, clean, execution_panel, why_table
+from runtime.text import did_you_mean
 
 if TYPE_CHECKING:
     from runtime.chat.session import Chat
@@ -117,8 +117,7 @@ def _limits(chat: Chat, rest: str) -> None:
         key, equals, value = word.partition("=")
         known = (*type(conversation.limits).model_fields, *budgets)
         if not equals or key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"the limits are {', '.join(known)}"
+            hint = did_you_mean(key, known) or f"the limits are {', '.join(known)}"
             raise InputError(f"{word} sets no limit", "nothing was changed", hint)
         (settings if key in budgets else limits)[key] = value
     new_settings = _validated(conversation.settings, settings) if settings else None

@@ -15,7 +15,7 @@ from runtime.sandbox import CellResult, Limits, Sandbox
 from runtime.settings import MAX_SEED, SolverSettings, derived_seed
 from runtime.show.notebook import Turn
 from runtime.solver import BlockEnded, Event, Execution, OnEvent, Solution, Solver
-from runtime.solver.vote import VOTE_TEMPERATURE, Vote
+from runtime.solver.vote import Vote
 from runtime.solver.vote import vote as majority
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ class Conversation:
         """
         self.log.write("question", text=question)
         history = self._fitting_history(question)
-        sampling = self.settings.temperature or VOTE_TEMPERATURE
-        settings = self.settings.model_copy(update={"temperature": sampling})
+        settings = self.settings.that_differ()
         solutions: list[Solution] = []
         images: list[dict[int, list[bytes]]] = []
         base = self._seed()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.errors import InputError
+from runtime.text import did_you_mean
 
 if TYPE_CHECKING:
     from runtime.chat.session import Chat
@@ -62,8 +62,7 @@ def command(
 
 def unknown(name: str) -> InputError:
     """What to raise for a command that does not exist."""
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
-    hint = f"Did you mean /{near[0]}?" if near else "/help lists the commands"
+    hint = did_you_mean(name, COMMANDS, "Did you mean /{}?") or "/help lists the commands"
     return InputError(f"there is no command /{name}", "", hint)
 
 

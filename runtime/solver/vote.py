@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from runtime.grade import equivalent
 from runtime.solver.solution import Solution
 
-VOTE_TEMPERATURE = 0.7
-"""Samples that vote must differ: this stands in for a temperature of 0."""
-
 
 @dataclass(frozen=True)
 class Vote:

@@ -136,7 +136,7 @@ def test_a_home_that_does_not_exist_or_cannot_be_written_to_is_a_note(
 
 
 def test_paths_are_written_whole_where_the_home_is_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    from recipes.cli.places import tilde
+    from recipes.places import tilde
 
     monkeypatch.setenv("HOME", "/")
     assert tilde(Path("/work/rows")) == "/work/rows"

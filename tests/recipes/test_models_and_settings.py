@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recipes.cli import main
-from recipes.cli.models import find, resolve, size_text
-from recipes.cli.preferences import preferences
+from recipes.models import find, resolve, size_text
+from recipes.preferences import preferences
 from runtime.errors import InputError
 
 

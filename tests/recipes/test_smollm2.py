@@ -13,8 +13,8 @@ import pytest
 
 from recipes import smollm2
 from recipes.cli import main
-from recipes.cli.models import resolve
-from recipes.cli.places import models_folder
+from recipes.models import resolve
+from recipes.places import models_folder
 from runtime.engine import load
 from runtime.errors import InputError, ModelError
 from runtime.files import sha256_file

@@ -8,8 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-from recipes.cli.command import Parser, nearest
+from recipes.cli.command import Parser
 from runtime.errors import InputError
+from runtime.text import did_you_mean
 
 ACTIONS = {
     "show": "print a row, coloured by what each piece is to training",
@@ -65,6 +66,6 @@ def action_module(name: str) -> ModuleType:
         InputError: no such action; the message names the nearest.
     """
     if name not in ACTIONS:
-        hint = nearest(name, ACTIONS) or f"The actions are {', '.join(ACTIONS)}"
+        hint = did_you_mean(name, ACTIONS) or f"The actions are {', '.join(ACTIONS)}"
         raise InputError(f"unknown action {name!r} of `mathcoder data`", "", hint)
     return import_module(f"recipes.cli.data.{name}")

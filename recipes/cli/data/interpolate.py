@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.cli.command import Parser, positive_int
-from recipes.cli.data.shared import SAMPLE_TEMPERATURE, Ticker, show_counts, show_lines, show_refused
+from recipes.cli.data.shared import Ticker, show_counts, show_lines, show_refused
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from recipes.cli.preferences import Preferences
     from recipes.data.ask import Asker
     from recipes.data.rows import QuestionLine
+    from recipes.preferences import Preferences
     from runtime.engine import Engine
 
 
@@ -103,10 +103,11 @@ def _askers(args: argparse.Namespace, preferences: Preferences, engines: list[En
     """The writer, and the judge, which is the same model drawing greedily."""
     from recipes.cli.solving import load_engine, model_of, solver_settings
     from recipes.data.ask import ChatAsker, LocalAsker
+    from runtime.settings import VARIED_TEMPERATURE
 
     if args.endpoint:
         key = os.environ.get("OPENAI_API_KEY")
-        warm = 0.7 if args.temperature is None else args.temperature
+        warm = VARIED_TEMPERATURE if args.temperature is None else args.temperature
         common: dict[str, Any] = {"api_key": key, "parallel": args.slots}
         return (
             ChatAsker(args.endpoint, args.model, temperature=warm, **common),
@@ -115,9 +116,7 @@ def _askers(args: argparse.Namespace, preferences: Preferences, engines: list[En
     settings = solver_settings(args, preferences)
     engine = load_engine(args, model_of(args, args.model), preferences)
     engines.append(engine)
-    warm_settings = (
-        settings if settings.temperature else settings.model_copy(update={"temperature": SAMPLE_TEMPERATURE})
-    )
+    warm_settings = settings.that_differ()
     greedy = settings.model_copy(update={"temperature": 0.0})
     return LocalAsker(engine, warm_settings, args.slots), LocalAsker(engine, greedy, args.slots)
 
@@ -128,9 +127,7 @@ def _solvable_with(
     """The paper's own filter as a test of solvability: an answer where all K samples agree."""
     from recipes.cli.solving import cell_limits, load_engine, model_of, solver_settings
 
-    settings, limits = solver_settings(args, preferences), cell_limits(preferences)
-    if settings.temperature == 0:
-        settings = settings.model_copy(update={"temperature": SAMPLE_TEMPERATURE})
+    settings, limits = solver_settings(args, preferences).that_differ(), cell_limits(preferences)
     if args.solver is None and not args.endpoint:
         engine = engines[0]
     else:

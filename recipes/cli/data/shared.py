@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from recipes.data.rows import Refused
     from recipes.data.solve import SelectReport
 
-SAMPLE_TEMPERATURE = 0.7
-"""Several samples of a question must differ, so a greedy setting is replaced by this (and said)."""
-
 
 class Ticker:
     """A line of progress now and then: every 2 seconds at a terminal, every 20 elsewhere."""

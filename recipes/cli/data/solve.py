@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from recipes.cli.command import Parser, positive_int, say
-from recipes.cli.data.shared import SAMPLE_TEMPERATURE, Ticker, keep_arguments, show_refused, show_selected
+from recipes.cli.data.shared import Ticker, keep_arguments, show_refused, show_selected
 from runtime.errors import InputError
 
 
@@ -58,7 +58,7 @@ merge` puts their files together. With --endpoint a server draws the tokens; cod
 
 def run(args: argparse.Namespace) -> int:
     """Sample, and select the solutions that become rows."""
-    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
+    from recipes.cli.solving import cell_limits, differing, load_engine, model_of, person, solver_settings
     from recipes.data.rows import Refused, files_of, read_questions, sha256_of
     from recipes.data.solve import Shard, sample, samples_path, select
 
@@ -74,9 +74,8 @@ def run(args: argparse.Namespace) -> int:
     args.samples = None
     preferences = person(args)
     settings, limits = solver_settings(args, preferences), cell_limits(preferences)
-    if samples > 1 and settings.temperature == 0:
-        say(f"several samples must differ: temperature {SAMPLE_TEMPERATURE} instead of 0")
-        settings = settings.model_copy(update={"temperature": SAMPLE_TEMPERATURE})
+    if samples > 1:
+        settings = differing(settings, "several samples")
     engine = load_engine(args, model_of(args, args.model), preferences)
     tick = Ticker("samples")
     try:

@@ -201,7 +201,7 @@ def test_a_tensor_type_that_gguf_py_does_not_know_is_refused_by_name(tmp_path: P
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """The published file, where the package that holds it is installed."""
-    from recipes.cli.places import models_folder
+    from recipes.places import models_folder
     from recipes.smollm2 import base_file
 
     file = base_file(models_folder())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from recipes.cli.places import PACKAGED_MODEL
 from recipes.nano.examples import EXAMPLES
+from recipes.places import PACKAGED_MODEL
 from runtime.engine import load
 from runtime.grade import equivalent
 from runtime.settings import SolverSettings

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recipes.cli.command import nearest
-from recipes.cli.places import settings_file
+from recipes.places import settings_file
 from runtime.errors import InputError
+from runtime.text import did_you_mean
 
 PREFIX = "MATHCODER_"
 RETIRED = frozenset({"error_wording"})
@@ -59,7 +59,7 @@ def preferences(**command_line: Any) -> Preferences:
         for item in error.errors():
             key = str(item["loc"][0])
             reason = "there is no such setting" if item["type"] == "extra_forbidden" else item["msg"]
-            near = nearest(key, Preferences.model_fields) if item["type"] == "extra_forbidden" else ""
+            near = did_you_mean(key, Preferences.model_fields) if item["type"] == "extra_forbidden" else ""
             lines.append(
                 f"  - {key} = {item['input']!r} ({origins.get(key, settings_file())}): {reason}. {near}".rstrip()
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runtime.files import home_folder
 
-RECIPES = Path(__file__).resolve().parent.parent
+RECIPES = Path(__file__).resolve().parent
 """Folder of the packaged recipes and of the nano model."""
 PACKAGED_MODEL = RECIPES / "nano" / "nano-q8_0.gguf"
 """The model that every installation has."""
