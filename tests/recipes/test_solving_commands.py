@@ -325,7 +325,7 @@ def test_a_session_without_isolation_says_so_and_a_chat_says_it_after_every_turn
     captured = capsys.readouterr()
     assert captured.out == "132\n"
     assert UNSAFE_WARNING in captured.err
-    monkeypatch.setattr(sys, "stdin", io.StringIO("q\nq again\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"q\nq again\n")))
     assert main(["chat", model, "--private", "--unsafe-exec"]) == 0
     captured = capsys.readouterr()
     assert UNSAFE_WARNING in captured.err
