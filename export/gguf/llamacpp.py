@@ -150,11 +150,16 @@ def _fetch(target: Path, wanted: str) -> None:
             f"pip install {PACKAGE}=={next(iter(SHA256))}, or give its source distribution with --llama-cpp FILE",
         )
     with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch:
-        archive = _download(Path(scratch), wanted)
+        archive = download(Path(scratch), wanted)
         _unpack(archive, target, wanted)
 
 
-def _download(scratch: Path, wanted: str) -> Path:
+def download(scratch: Path, wanted: str) -> Path:
+    """Fetch the source distribution of the version `wanted` with pip into `scratch`; its hash is checked by pip.
+
+    Raises:
+        ExportError: there is no network.
+    """
     backend = scratch / "backend" / "scikit_build_core"
     backend.mkdir(parents=True)
     (backend / "__init__.py").touch()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -223,6 +224,43 @@ def test_smollm2_gives_llama_cpp_s_ids_on_all_questions(smollm2: Path, shared_da
     ]
     assert len(texts) > 10_000
     assert_same_ids(smollm2, texts)
+
+
+def test_smollm2_gives_llama_cpp_s_ids_on_the_strings_it_ships(smollm2: Path, converter: Any) -> None:
+    assert_same_ids(smollm2, shipped_strings(converter.folder / "models"))
+
+
+def shipped_strings(models: Path) -> list[str]:
+    """llama.cpp's own collection of awkward strings for tokenizers."""
+    text = (models / "ggml-vocab-llama-bpe.gguf.inp").read_text(encoding="utf-8")
+    strings = text.split("\n__ggml_vocab_test__\n")
+    assert len(strings) > 40
+    return strings
+
+
+@pytest.mark.slow
+def test_llama_cpp_s_own_vocabularies_give_its_ids_or_are_refused_by_name(tmp_path: Path) -> None:
+    """Those with test strings beside them in the source distribution, whose architecture is trained here."""
+    import tarfile
+
+    from export.gguf.llamacpp import download, installed_version
+
+    with tarfile.open(download(tmp_path, installed_version())) as archive:
+        for member in archive:
+            if "/vendor/llama.cpp/models/ggml-vocab-" in member.name:
+                member.name = Path(member.name).name
+                archive.extract(member, tmp_path / "models", filter="data")
+    strings = shipped_strings(tmp_path / "models")
+    rebuilt = []
+    for file in sorted((tmp_path / "models").glob("*.gguf")):
+        if read_gguf(file).architecture != "llama" or not file.with_name(f"{file.name}.inp").is_file():
+            continue
+        assert_same_ids(file, [*strings, *STRINGS, *fuzz(500)])
+        rebuilt.append(file.stem.removeprefix("ggml-vocab-"))
+    assert rebuilt == ["deepseek-coder", "deepseek-llm", "llama-bpe", "llama-spm"]
+    assert_same_ids(tmp_path / "models" / "ggml-vocab-qwen2.gguf", strings)
+    with pytest.raises(ModelError, match="pre-tokenizer falcon"):
+        tokenizer_of(read_gguf(tmp_path / "models" / "ggml-vocab-falcon.gguf"))
 
 
 @pytest.mark.slow

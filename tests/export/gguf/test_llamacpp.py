@@ -100,7 +100,7 @@ def test_a_cached_converter_that_is_not_the_known_one_is_fetched_again(
     assert llamacpp.find().mismatch is None
     (found.folder / "conversion" / "base.py").write_text("# edited")
     assert not llamacpp.is_at_hand()
-    monkeypatch.setattr(llamacpp, "_download", lambda *_: file)
+    monkeypatch.setattr(llamacpp, "download", lambda *_: file)
     assert llamacpp.find().mismatch is None
     assert (found.folder / "conversion" / "base.py").read_text() == "test"
 
