@@ -180,7 +180,7 @@ class Batch:
             after = self._kept_before(item)
             sequence = self.decoder.start(attempt.prompt(), settings, seed, share=True, after=after)
         except MathCoderError as error:
-            self.finished.append((item, failed(str(error), seed)))
+            self.finished.append((item, failed(error.for_people(), seed)))
             return
         attempt.begin(sequence)
         lane = Lane(item, attempt, sequence, self.admitted)
@@ -232,7 +232,7 @@ class Batch:
             if self.engine.stop_flag.is_set():
                 return  # Its request was given up because of that.
             lane = error.sequence.owner
-            lane.attempt.stop("error", str(error))
+            lane.attempt.stop("error", error.for_people())
             self.writing.remove(lane)
             self._finish(lane)
             return
@@ -302,7 +302,7 @@ class Batch:
                 if self.engine.stop_flag.is_set():
                     self.cells.release(lane)  # No result: it may have failed because of that.
                     continue
-                lane.attempt.stop("error", str(error))
+                lane.attempt.stop("error", error.for_people() if isinstance(error, MathCoderError) else str(error))
                 self._finish(lane)
                 continue
             self._append(lane, result, time.monotonic() - lane.begun)

@@ -152,7 +152,7 @@ class Solver:
                     attempt.stop("interrupted", "stopped on request")
                     return
         except SequenceError as error:
-            attempt.stop("error", str(error))
+            attempt.stop("error", error.for_people())
         except StoppedError:
             attempt.stop("interrupted", "stopped on request")
         except ContextFullError:
@@ -167,7 +167,7 @@ class Solver:
             try:
                 result = self.sandbox.run(attempt.code)
             except CellNotRunError as error:
-                return attempt.stop("error", str(error))
+                return attempt.stop("error", error.for_people())
             finally:
                 self._in_cell = False
         if self.engine.stop_flag.is_set():
