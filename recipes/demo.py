@@ -1,4 +1,4 @@
-"""The demo: rows are made and executed, the nano base is fine-tuned in 4 bits, exported, and solves held-out problems.
+"""The demo: rows are executed, the nano base is fine-tuned in 4 bits, exported, and solves new problems.
 
 Every step is what a person would call for a real model; only the sizes are small. `demo` is the page to read.
 """
@@ -209,7 +209,7 @@ def _export(story: Story, run: Path, out: Path) -> dict[str, Path]:
 
 
 def _before(story: Story, settings: QloraSettings, out: Path) -> Path:
-    """The base as GGUF: one step at a rate of nothing, so that it has the control tokens and has learned nothing."""
+    """The base as GGUF: one step at a rate of zero adds the control tokens and teaches nothing."""
     from rich.console import Console
 
     from export.pipeline import export
@@ -341,7 +341,7 @@ def _share(paper: Paper | None) -> str:
 
 
 def _follows_execution(results: dict[str, dict[str, Paper]]) -> tuple[int, int]:
-    """(changed, counted): solutions that ran code and answered, and how many answer otherwise on a falsified result."""
+    """(changed, counted): solutions that ran code, and how many of them follow a falsified result."""
     changed = counted = 0
     for papers in results.values():
         true, false = papers["after"].solutions, papers["falsified"].solutions

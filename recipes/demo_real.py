@@ -1,4 +1,4 @@
-"""The journey on a real base: SmolLM2 from pip, rows, fine-tuning, export, free-English questions before and after.
+"""The journey on a real base: SmolLM2 from pip, rows, fine-tuning, export, questions before and after.
 
 Each step is a call of `mathcoder` that a person could type; it is printed before it runs. A step whose result is there
 is not done again, so a demo that was stopped goes on.

@@ -1,4 +1,4 @@
-"""A model in training as an engine: the same protocol as llama.cpp's, on torch, to solve with execution between steps.
+"""A model in training as an engine: llama.cpp's protocol on torch, to solve between optimizer steps.
 
 Greedy only, one sequence at a time through the model, each with a key-value cache of its own. Nothing of the model
 changes: no weights, no random numbers, no mode that outlasts a call.
@@ -23,7 +23,7 @@ from runtime.lce import END_OF_MESSAGE
 
 
 class TorchVocabulary:
-    """A transformers tokenizer as `runtime.engine.protocol.Vocabulary`: the ids are those that training sees."""
+    """A transformers tokenizer as a `runtime.engine.protocol.Vocabulary` with the ids of training."""
 
     space_prefix = False
     """Training takes the space off that SentencePiece puts before a text; see `qlora.tokens`."""

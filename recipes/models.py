@@ -52,7 +52,7 @@ def _name(path: Path) -> str:
 
 
 def resolve(name: str | None) -> Path:
-    """The file that `name` stands for: a path, `nano`, or a name from the list; None takes the one in the settings.
+    """The file behind a path, `nano`, or a name from the list; None takes the model in the settings.
 
     Raises:
         InputError: no such model; the message says what there is.

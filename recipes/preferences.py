@@ -71,7 +71,7 @@ def gather() -> tuple[dict[str, Any], dict[str, str]]:
     """Values from the file and the environment, and where each came from.
 
     Raises:
-        InputError: the file is no YAML mapping.
+        InputError: the file is not a YAML mapping.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class HeldOutSample:
-    """A callback for `qlora.train.train`: solves the same held-out rows each time and returns the share it got right.
+    """A callback for `qlora.train.train`: the share of the same held-out rows that is solved at each call.
 
     The rows are the first by the hash of their question: fixed, and in no order of the file. What was written goes to
     `samples/step-N.jsonl` in the run folder. The model and the random numbers of training stay untouched.
@@ -63,7 +63,7 @@ class HeldOutSample:
             _ = sandbox.tier
 
     def __call__(self, snapshot: Snapshot) -> dict[str, float]:
-        """`{"pass_at_1": share}`; empty where there was nothing to solve, or solving was interrupted or failed."""
+        """`{"pass_at_1": share}`; empty where nothing was to solve, or solving was interrupted or failed."""
         first = self._chosen is None
         if self._chosen is None:
             self._chosen = choose(snapshot.prepared, self.rows)
@@ -119,7 +119,7 @@ class HeldOutSample:
 
 
 def choose(prepared: Prepared, count: int) -> list[tuple[Row, str]]:
-    """Up to `count` held-out rows with their gold answers, one a question, in the order of the questions' hashes."""
+    """Up to `count` held-out rows with gold answers, one a question, in the order of the questions' hashes."""
     from runtime.grade import final_answer
     from runtime.lce import Block
 

@@ -101,7 +101,7 @@ def gguf_path(base: str) -> Path:
 
 
 def base_path(base: str) -> str:
-    """The folder or hub id of a base: of `nano` the embedded folder, of a GGUF the one made from it in the cache.
+    """Folder or hub id of a base: `nano` is the embedded folder, a GGUF the one made from it in the cache.
 
     Raises:
         InputError: there is no such GGUF.
@@ -148,7 +148,7 @@ def load_recipe(name: str, overrides: Sequence[str] = (), *, data: str | None = 
 
     Raises:
         InputError: there is no such recipe, or an override is no `key=value`.
-        RecipeError: the file is no YAML mapping, or does not validate; every mistake is listed.
+        RecipeError: the file is not a YAML mapping, or does not validate; every mistake is listed.
     """
     path = recipe_path(name)
     content = _read_yaml(path)
@@ -176,7 +176,7 @@ def validate(content: Mapping[str, Any], origin: str) -> Recipe:
 
 
 def mistakes_in(origin: str, error: ValidationError, prefix: str = "") -> RecipeError:
-    """Every mistake of a validation as one error; `prefix` (`export.`) says which section was validated alone."""
+    """Every mistake of a validation as one error; `prefix` (`export.`) names a section validated alone."""
     mistakes = [_mistake(item, prefix) for item in error.errors()]
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
     return RecipeError(f"{origin} has {count}:\n" + "\n".join(f"  - {mistake}" for mistake in mistakes))
@@ -248,7 +248,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _resolve_beside(content: dict[str, Any], recipe: Path) -> None:
-    """Let a recipe name files that lie beside it: such a path wins over one relative to the working folder."""
+    """Let a recipe name files beside it: such a path wins over one relative to the working folder."""
 
     def beside(value: Any) -> Any:
         if isinstance(value, str) and value not in (NANO, SMOLLM2) and not Path(value).is_absolute():
@@ -290,7 +290,7 @@ def _override(content: dict[str, Any], override: str) -> None:
 
 
 def _full_key(key: str, every: Iterable[str]) -> str:
-    """A bare key with its section where exactly one has it; everything else as it stands, for `validate` to judge."""
+    """A bare key with its section where exactly one has it; everything else as it stands."""
     every = list(every)
     if key in every or "." in key:
         return key

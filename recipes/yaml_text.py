@@ -1,4 +1,4 @@
-"""YAML that people write, read so that no text costs more than its length: recipes, settings, `key=value` overrides."""
+"""YAML that people write (recipes, settings, overrides), read so that no text costs more than its length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_NODES = 10_000
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice, where YAML would silently keep the last, and aliases without end."""
+    """SafeLoader that refuses a key given twice (YAML would keep the last) and aliases without end."""
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()

@@ -18,7 +18,7 @@ _CODES = {"bold": "1", "red": "31", "dim": "2"}
 
 
 def wants_colour(stream: IO[str]) -> bool:
-    """Whether escape codes belong on `stream`: a terminal that can, and nobody asked for none (no-color.org)."""
+    """Whether escape codes belong on `stream`: a capable terminal, and no NO_COLOR (no-color.org)."""
     return (
         not os.environ.get("NO_COLOR")
         and os.environ.get("TERM") != "dumb"
@@ -46,7 +46,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def filled(text: str, width: int) -> str:
-    """`text` in at most `width` columns: paragraphs are filled anew, lists and examples broken line by line."""
+    """`text` in at most `width` columns: paragraphs are filled, lists and examples broken by line."""
     result = []
     for paragraph in text.split("\n\n"):
         lines = paragraph.split("\n")
@@ -78,7 +78,7 @@ def _broken(line: str, width: int) -> list[str]:
 
 
 def help_width(stream: IO[str] | None = None) -> int:
-    """Columns of texts on `stream` (standard output): those of the terminal, never more than people like to read."""
+    """Columns of texts on `stream` (standard output): those of the terminal, from 40 to 100."""
     named = os.environ.get("COLUMNS", "")
     try:
         columns = int(named) if named.isdigit() else os.get_terminal_size((stream or sys.stdout).fileno()).columns
@@ -178,7 +178,7 @@ def require_training(verb: str) -> None:
 
 
 def missing_library(error: BaseException) -> InputError | None:
-    """What to raise in place of `error` where it says that a library of the `train` extra is not installed."""
+    """What to raise for an `error` that says a library of the `train` extra is not installed."""
     module = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     return not_installed(module, "This call cannot work without it") if module in TRAINING else None
 
@@ -210,7 +210,7 @@ def say(message: str, *, style: str = "dim") -> None:
 
 
 def show_message(message: str, style: str) -> None:
-    """Print on standard error, broken between words where it is a terminal, with nothing in it that drives one."""
+    """Print on standard error, broken between words at a terminal, without control characters."""
     text = for_screen(message)
     if getattr(sys.stderr, "isatty", lambda: False)():
         width = help_width(sys.stderr)

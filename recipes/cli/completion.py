@@ -1,4 +1,4 @@
-"""`mathcoder --completion SHELL`: completions for bash, zsh and fish, written from the verbs' own parsers."""
+"""`mathcoder --completion SHELL`: completions for bash, zsh and fish, from the verbs' own parsers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard output and standard error, made so that no text and no closed descriptor ends a command in a traceback."""
+"""Standard output and error that no text and no closed descriptor turns into a traceback."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def prepare_outputs() -> None:
 
 
 def silence_output() -> None:
-    """Drop what standard output cannot take any more: Python would complain once more while it flushes at exit."""
+    """Drop what standard output cannot take any more, so that Python's flush at exit does not fail again."""
     if isinstance(sys.stdout, _Closed):
         return
     with contextlib.suppress(OSError, ValueError):

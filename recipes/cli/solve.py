@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _is_model(word: str | None) -> bool:
-    """Whether the one word on the command line names a model; else it is a question for the model in the settings."""
+    """Whether the one word given names a model; else it is a question for the model in the settings."""
     from recipes.models import resolve
 
     if word is None:

@@ -34,11 +34,11 @@ class Questions:
 
 
 def read_questions(source: str) -> Questions:
-    """Questions from a file or, for `-`, from standard input: JSON lines with `question`, or one plain question a line.
+    """Questions of a file or, for `-`, of standard input: JSON lines with `question`, or a plain one a line.
 
     Raises:
-        InputError: the file cannot be read, is no text, or holds no question.
-        DataError: lines that are no questions, or an id given twice; every such line is named.
+        InputError: the file cannot be read, is not text, or holds no question.
+        DataError: lines that are not questions, or an id given twice; every such line is named.
     """
     from runtime.solver.batch import Item
 
@@ -79,7 +79,7 @@ def question_text(data: bytes, source: str) -> str:
     """What a person gave as questions, as text.
 
     Raises:
-        InputError: it is no UTF-8, or holds NUL bytes: no text file, and nothing to solve.
+        InputError: it is not valid UTF-8, or holds NUL bytes.
     """
     try:
         # With or without the mark that some editors put in front.

@@ -91,7 +91,7 @@ def load_engine(args: argparse.Namespace, model: Path | str, preferences: Prefer
 
 
 def _packaged_adapter(args: argparse.Namespace, model: Path | str) -> Path | None:
-    """The adapter that this package brings for `model`, unless another dialect than the block format is asked for."""
+    """The packaged adapter for `model`, unless another dialect than the block format is asked for."""
     from recipes.smollm2 import adapter_for
 
     if args.endpoint or getattr(args, "dialect", None) not in (None, "auto", "lce"):

@@ -1,1 +1,1 @@
-"""Data that anyone can make: check, clean, convert, grow and rebuild rows in the schema of MathCodeInstruct."""
+"""Check, clean, convert, grow and rebuild rows in the schema of MathCodeInstruct."""

@@ -1,4 +1,4 @@
-"""`data check`: every row validated and executed again, many sessions at once, resumable, with a report by cause.
+"""`data check`: every row validated and executed again, resumable, with a report by cause.
 
 Verdicts go to a journal, so that a killed check loses seconds. Repairing is a second pass over
 the source with the verdicts in hand: executions become what the code really prints, and a row whose answer no longer
@@ -231,7 +231,7 @@ def _mended(blocks: list[Block], number: int, fresh: Mapping[tuple[int, int], st
 
 
 def _still_follows(before: list[Block], after: list[Block], question: str) -> bool:
-    """Whether the answer is read from executions that have not changed: one that held it must hold it still."""
+    """Whether an execution that held the answer holds it still."""
     from runtime.grade import equivalent, final_answer
 
     answer = final_answer(before)

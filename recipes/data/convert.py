@@ -1,4 +1,4 @@
-"""`data convert`: rows of other formats into ours, with executions made by running the code, and ours into theirs."""
+"""`data convert`: rows of other formats into ours, their code run, and ours into theirs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def convert(
     fresh: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> ConvertReport:
-    """Convert every record of `source`; what cannot be converted is listed with its reason in `out`'s `left-out` file.
+    """Convert every record of `source`; the rest is listed with reasons in `out`'s `left-out` file.
 
     Both files appear whole or not at all. A call that was killed goes on where it stopped: what was converted is in a
     journal until `out` is written.

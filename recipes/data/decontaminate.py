@@ -1,4 +1,4 @@
-"""`data decontaminate`: which rows ask what a benchmark asks, found five ways, each hit with its reason.
+"""`data decontaminate`: rows that ask what a benchmark asks, found five ways, with the reason.
 
 `exact`: the same text. `normalised`: the same but for case, spacing, punctuation and typography. `masked`: the same but
 for its numbers (of a question of at least eight words, so that no sum is taken for another). `13-gram`: thirteen
@@ -105,7 +105,7 @@ def _without_numbers(spoken: Sequence[str]) -> str:
 
 @dataclass
 class Overlap:
-    """What was found. `unread` are lines that are no rows and no questions; they are never written to the output."""
+    """What was found; `unread` are lines that are neither rows nor questions and are never written."""
 
     rows: int = 0
     hits: list[Hit] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Question, equation, answer: the rows of MAWPS, ASDiv-A, SVAMP and their like, as text, code and an execution.
+"""Question, equation, answer (MAWPS, ASDiv-A, SVAMP, ...) as text, code and an execution.
 
 The equation is in prefix (`- + 3 4 2`) or infix notation (`(3 + 4) - 2`, `x = 3 + 4 - 2`). Each number of it gets the
 name of the noun that follows it in the question, where there is one; the text says what is computed.

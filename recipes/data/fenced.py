@@ -86,7 +86,7 @@ def read(value: Mapping[str, Any]) -> Dialogue:
 
 
 def read_tora(value: Mapping[str, Any]) -> Dialogue:
-    """An output of ToRA's inference: `question`, `code` (the trace, or a list of samples of which the first counts).
+    """An output of ToRA's inference: `question`, and `code` (the trace, or samples: the first counts).
 
     Raises:
         FormatError: no trace.
@@ -99,7 +99,7 @@ def read_tora(value: Mapping[str, Any]) -> Dialogue:
 
 
 def parse(text: str) -> list[Block]:
-    """The blocks of fenced text; text is stripped, other languages' fences stay text, lines end as Unix has it.
+    """The blocks of fenced text; fences of other languages stay text, lines end in a newline.
 
     Raises:
         FormatError: a fence that is never closed, or nothing in it.

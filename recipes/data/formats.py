@@ -1,4 +1,4 @@
-"""The formats of rows that other projects write, told apart one record at a time (a file may mix them).
+"""The formats that other projects write, told apart one record at a time (a file may mix them).
 
 Each format has a module with `read(value) -> Dialogue` and, where other trainers want it, `write(messages)`.
 """

@@ -97,7 +97,7 @@ def _say(blocks: list[Block], text: str) -> None:
 
 
 def _closing_cell(values: list[Fraction], target: Fraction, text: str) -> str | None:
-    """The cell that has to follow the marks so that the last execution is the answer; "" for none, None for no way."""
+    """The cell that makes the last execution the answer; "" where none is needed, None for no way."""
     if values and _near(values[-1], target):
         return ""
     for number in range(len(values) - 1, 0, -1):

@@ -1,4 +1,4 @@
-"""`data interpolate`: problems between an easy one and a hard one (the paper's problem interpolation), with its report.
+"""`data interpolate`: problems between an easy and a hard one, as in the paper, with its report.
 
 A pair of problems goes to a model, which writes a new one. What reads like a copy of another problem is removed; what
 several solutions do not agree on counts as unsolvable; and the model judges, in both orders, whether the new problem
@@ -102,7 +102,7 @@ class InterpolationReport:
                              "detail": detail[:300]})  # fmt: skip
 
     def judged(self, side: Literal["against_easy", "against_hard"], wanted: Order) -> Any:
-        """Share of the judged problems that are `wanted` on `side`, with Wilson's interval; ties count against it."""
+        """Share of the judged problems `wanted` on `side`, with Wilson's interval; ties count against it."""
         from runtime.evaluate.stats import wilson
 
         verdicts = [getattr(item, side) for item in self.kept]

@@ -25,7 +25,7 @@ Chunk = list[tuple[int, Line]]
 
 
 def default_sessions() -> int:
-    """Sessions at once: two a core, because a session waits for its process to start as long as it computes."""
+    """Sessions at once: two a core, since a session waits as long as it computes."""
     return max(2, 2 * len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 4
 
 

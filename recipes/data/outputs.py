@@ -34,7 +34,7 @@ _ERROR = re.compile(
 
 
 def agreement(recorded: str, fresh: str) -> Agreement:
-    """How `fresh` agrees with `recorded`: to the letter (but for white space around it), or by which allowance."""
+    """How `fresh` agrees with `recorded`: to the letter (but for outer white space), or by an allowance."""
     if recorded.strip() == fresh.strip():
         return "equal"
     left, right = _plain(recorded), _plain(fresh)
@@ -90,7 +90,7 @@ def _sorted(found: re.Match[str]) -> str:
 
 
 def _exception(text: str) -> tuple[str, str]:
-    """Type and message of a traceback. The record joins lines with spaces, so the last `Name:` decides, not a line."""
+    """Type and message of a traceback: the last `Name:` decides, since the record has joined the lines."""
     found = list(_ERROR.finditer(text))
     if not found:
         return "", " ".join(text.split())[-80:]
@@ -98,7 +98,7 @@ def _exception(text: str) -> tuple[str, str]:
 
 
 def _same_failure(recorded: str, fresh: str) -> bool:
-    """The same exception, after the same output, of the same lines of code as far as the record quotes them."""
+    """Whether exception, output before it, and quoted lines of code are the same."""
     (kind, message), (kind_now, message_now) = _exception(recorded), _exception(fresh)
     reworded = (kind, message) != (kind_now, message_now)
     if reworded and change_between(f"{kind}: {message}", f"{kind_now}: {message_now}") is None:

@@ -49,7 +49,7 @@ def question_in(value: Mapping[str, Any]) -> str | None:
 
 
 def questions_in(value: Mapping[str, Any]) -> list[str]:
-    """Every question of a record of any format: its field, or all that its user says; none where it is broken."""
+    """Every question of a record: its field, or all that its user says; none where it is broken."""
     value = unwrapped(value)
     found = next((value[k] for k in QUESTION_KEYS if isinstance(value.get(k), str) and value[k].strip()), None)
     if found is not None:

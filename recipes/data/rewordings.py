@@ -1,4 +1,4 @@
-"""Error messages that Python and sympy word otherwise today than in 2023, when the released data was recorded.
+"""Error messages that Python and sympy word otherwise than in 2023, when the data was recorded.
 
 Errors are shown in the words of the Python that runs, so `data check` and the fidelity benchmark have to know that the
 record's Python 3.9 said the same in other words. Written down row by row, so that nothing is accepted that is not one

@@ -61,7 +61,7 @@ def sha256_of(files: Iterable[Path]) -> str:
 
 
 def why_no_row(value: Any) -> str | None:
-    """Why `value` is no row of the hub schema, with a hint where it is another known one; None if it is a row."""
+    """Why `value` is not a row of the hub schema, with a hint at the schema it has; None if it is a row."""
     if isinstance(value, BadLine):
         return value.reason
     reason = problem_of(value)

@@ -1,4 +1,4 @@
-"""The shapes in which data sets wrap the same things, brought to the two that are read: messages, or question and text.
+"""The shapes of data sets, brought to the two that are read: messages, or question and text.
 
 ShareGPT's `conversations`, prompt and completion as lists of messages, Alpaca's instruction with an input, the results
 that `solve` and `eval` write, and OpenMathInstruct's tags round code.

@@ -61,7 +61,7 @@ class Shard:
 
 @dataclass
 class SampleReport:
-    """What sampling did: `failed` counts samples that ended in an error after a second try, with the first reasons."""
+    """What sampling did; `failed` counts, by reason, samples that ended in an error twice."""
 
     asked: int = 0
     already: int = 0
@@ -89,7 +89,7 @@ def sample(
     tries: int = 2,
     on_sample: Callable[[int, int, Solution], None] | None = None,
 ) -> SampleReport:
-    """Solve each question `samples` times into the samples file of `out`, going on where an earlier call stopped.
+    """Solve each question `samples` times into the samples file of `out`, going on where it stopped.
 
     Args:
         source: facts that identify the questions (`source`, `sha256`).
@@ -146,7 +146,7 @@ def sample(
 
 @dataclass
 class SelectReport:
-    """What became of the questions. `dropped` counts those without a row by reason; `questions` all with any sample."""
+    """What became of the questions; `dropped` counts those without a row, by reason."""
 
     questions: int = 0
     kept_questions: int = 0
@@ -212,7 +212,7 @@ def agreed_answers(samples_file: Path) -> dict[str, str | None]:
 
 
 def choose(lines: Sequence[Mapping[str, Any]], keep: Keep) -> tuple[list[Mapping[str, Any]], str, str]:
-    """The samples of one question that pass, the votes as `3/3`, and why none passes (empty where some do)."""
+    """The samples of one question that pass, the votes as `3/3`, and why none passes (or nothing)."""
     from runtime.grade import equivalent
 
     answered = [line for line in lines if line["status"] == "answered" and line["answer"]]
@@ -233,7 +233,7 @@ def choose(lines: Sequence[Mapping[str, Any]], keep: Keep) -> tuple[list[Mapping
 
 
 def _has_notice(line: Mapping[str, Any]) -> bool:
-    """Whether an execution says that a cell ran out of time or lost its session, which is of the machine, not the code.
+    """Whether an execution says that a cell ran out of time or lost its session.
 
     Such a solution may be right and may vote, but as a row it would teach what no other run prints.
     """
@@ -278,7 +278,7 @@ def _provenance(row: int, line: Mapping[str, Any], meta: Mapping[str, Any], keep
 
 
 def _questions(files: Sequence[Path]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    """The lines of each question, by sample, questions in order. Only positions are held in memory, not lines."""
+    """The lines of each question, by sample, questions in order; only positions are held in memory."""
     places: list[tuple[int, int, int, int]] = []
     for number, path in enumerate(files):
         offset = 0

@@ -1,4 +1,4 @@
-"""`data split`: rows into parts by the hash of their question, so that no question stands in two parts.
+"""`data split`: rows into parts by the hash of their question, which stands in one part only.
 
 The rule is that of training's own held-out rows (`qlora.data.is_held_out`): sha256(question) modulo 100, counted from
 zero through the parts in the order given. So `split --parts heldout=1,train=99` cuts where training would.

@@ -1,4 +1,4 @@
-"""`data stats`: what is in a source, by file: rows, tokens by kind, blocks, lengths, answers, imports, failures."""
+"""`data stats`: what each file holds: rows, tokens by kind, blocks, answers, imports, failures."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def answer_kind(answer: str | None) -> str:
 
 
 def imports_of(code: str) -> set[str]:
-    """Top-level names of the modules that `code` imports; none where it is no valid Python."""
+    """Top-level names of the modules that `code` imports; none where it is not valid Python."""
     try:
         with warnings.catch_warnings():
             # A cell's own invalid escapes are no concern of the reader.

@@ -125,7 +125,7 @@ def _calls(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _place(blocks: list[Block], calls: list[_Open], wanted: Any, output: str) -> None:
-    """Put a tool's output behind the code of its call: the first open one of that id, or of any where it names none."""
+    """Put a tool's output behind the code of its call: the first open one of that id, or of any."""
     call = next((call for call in calls if wanted is None or call.id == wanted), None)
     if call is None:
         raise FormatError(f"a tool message answers the call {wanted!r}, which is nowhere")
@@ -155,7 +155,7 @@ def _text_of(part: Any) -> str:
         text = text.get("value")
     if not isinstance(text, str):
         kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
-        raise FormatError(f"a part of the content is no text but {kind!r}")
+        raise FormatError(f"a part of the content is not text but {kind!r}")
     return text
 
 
@@ -180,7 +180,7 @@ def _code(call: Mapping[str, Any]) -> str:
 
 
 def _parsed(given: Any) -> Any:
-    """The code in a call's arguments: an object, as JSON or as it is, with code under a usual key; or plain code."""
+    """The code in a call's arguments: an object (or its JSON) with a usual key, or plain code."""
     if isinstance(given, str):
         try:
             parsed = json.loads(given)

@@ -1,4 +1,4 @@
-"""The verdict on one row: every code block run again in one fresh session, and what that says about the record."""
+"""The verdict on one row: every code block run again in a fresh session, against the record."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def judge(index: int, place: str, value: Any, limits: Limits, gold: str | None =
 def _answer_faults(
     messages: Sequence[Any], solutions: Sequence[Sequence[Block]], outputs: Sequence[str], gold: str | None
 ) -> list[tuple[str, str]]:
-    """Of the last solution, and of those before it that box an answer: a turn of a conversation need not have one."""
+    """Faults of the last solution, and of those before it that box an answer."""
     asked = [block["content"] for message in messages if message["role"] != "assistant" for block in message["content"]]
     question = "\n".join(asked)
     found = [
@@ -132,7 +132,7 @@ def _execute(solutions: Sequence[Sequence[Block]], limits: Limits, verdict: Verd
 
 
 def run_cells(codes: Sequence[str], limits: Limits) -> list[CellResult]:
-    """Results of the code blocks of one row, in one fresh session; once more with more time where one ran out of it."""
+    """Results of a row's code blocks in a fresh session; once more with more time where it ran out."""
     if not codes:
         return []
     results = _run(codes, limits)

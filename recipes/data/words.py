@@ -1,4 +1,4 @@
-r"""Questions as words, the way overlap is measured: case, spacing, punctuation and typography do not count.
+r"""Questions as words: case, spacing, punctuation and typography do not count in overlaps.
 
 Mathematics is written in many ways that look alike on paper (`x²` and `x^2`, `10,\!000` and `10 000`, `\dfrac` and
 `\frac`, `≤` and `\leq`); they are one here. What changes the question is not: operators, signs, where a number ends.
@@ -63,7 +63,7 @@ _DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.S | re.I)
 
 
 def tokens(text: str) -> list[str]:
-    """Words, numbers and operators of `text`, case folded; operators stay, since `x + 1` and `x - 1` ask two things."""
+    """Words, numbers and operators of `text`, case folded (`x + 1` and `x - 1` ask two things)."""
     text = _SUPERSCRIPT.sub(r"^\g<0>", _INVISIBLE.sub("", text))
     text = unicodedata.normalize("NFKC", text).casefold()
     if "\\" in text:
@@ -99,7 +99,7 @@ def _numbers(found: Iterable[str]) -> Iterator[str]:
 
 
 def key(text: str) -> str:
-    """Equal for texts that differ in case, spacing, punctuation or typography only. Empty where nothing is left."""
+    """Equal for texts that differ in case, spacing, punctuation or typography only; may be empty."""
     found = tokens(text)
     # Letters run together, since `x y` may be written `xy`; two numbers never, since 1, 23 is not 12, 3.
     return "".join(

@@ -45,7 +45,7 @@ def machine() -> Iterator[Finding]:
 
 
 def system() -> Finding:
-    """The system, and what was tested on it, is expected of it, or is refused; README.md has the same table."""
+    """The system: tested, expected to work, or refused; README.md has the same table."""
     kernel, release, processor = platform.system(), platform.release(), platform.machine()
     name = f"{kernel} {release}, {processor}"
     if kernel == "Windows":

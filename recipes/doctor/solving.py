@@ -1,4 +1,4 @@
-"""What solving needs: llama.cpp and its features, the packaged model, the sandbox with each of its layers."""
+"""What solving needs: llama.cpp and its features, the packaged model, the layers of the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base's corpus: problems as plain text and code, and small Python sessions. The block format is not in it."""
+"""The base's corpus: problems as plain text and code, small Python sessions, no block format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Held-out problems solved by a GGUF file through the real loop: what the demo and the benchmarks report."""
+"""Held-out problems solved by a GGUF file: what the demo and the benchmarks report."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def sit(
 
 
 def tampered(_code: str, output: str) -> str:
-    """`output` with its last number 111 larger: what the model reads is wrong, and an honest answer follows it."""
+    """`output` with its last number 111 larger: an honest answer follows what the model reads."""
     last = list(_NUMBER.finditer(output))[-1:]
     return "".join(f"{output[: n.start()]}{int(n.group()) + 111}{output[n.end() :]}" for n in last) or output

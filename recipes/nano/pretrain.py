@@ -1,4 +1,4 @@
-"""Pre-train the nano base on plain text and code, without the block format: `python -m recipes.nano.pretrain`.
+"""Pre-train the nano base on plain text and code: `python -m recipes.nano.pretrain`.
 
 The base in this repository came from this script's defaults; `base/pretrain.json` keeps the figures of its runs:
 `--start` goes on from earlier weights, as was done when the wordings had grown.
@@ -30,7 +30,7 @@ SHARD_DOCUMENTS = 4096
 
 
 def llama_config() -> Any:
-    """The base's shape: Llama, 3.8 million parameters, every matrix a multiple of 256 wide so that K-quants apply."""
+    """The base's shape: Llama, 3.8 million parameters, widths multiples of 256 so that K-quants apply."""
     from transformers import LlamaConfig
 
     return LlamaConfig(
@@ -165,7 +165,7 @@ def _rounded(matrices: list[torch.Tensor], *, blocks: bool) -> Iterator[None]:
 
 
 def _loss(body: Any, head: Any, input_ids: torch.Tensor, supervised: torch.Tensor) -> torch.Tensor:
-    """Mean next-token cross-entropy; `input_ids` and `supervised` are (documents, tokens), padded on the right.
+    """Mean next-token cross-entropy; both arguments are (documents, tokens), padded on the right.
 
     Causal attention never looks right, so padding there needs no attention mask.
     """

@@ -17,7 +17,7 @@ SAMPLE_DOCUMENTS = 20_000
 
 
 def train_tokenizer(folder: Path, *, seed: int = 0) -> None:
-    """Train on a sample of the corpus and write `tokenizer.model` and the Hugging Face files into `folder`."""
+    """Train on a sample of the corpus; write `tokenizer.model` and the Hugging Face files to `folder`."""
     import sentencepiece
 
     model = io.BytesIO()

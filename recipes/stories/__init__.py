@@ -1,1 +1,1 @@
-"""Word problems in free English, made from small worlds that hold more facts than their question needs."""
+"""Word problems in free English, from small worlds with more facts than their question needs."""

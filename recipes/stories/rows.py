@@ -1,4 +1,4 @@
-"""Rows from the worlds: a question told with or without what does not matter, and its solution with executed code."""
+"""Rows from the worlds: a question, with or without idle facts, and its solution with executed code."""
 
 from __future__ import annotations
 
