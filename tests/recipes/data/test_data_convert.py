@@ -158,7 +158,7 @@ def test_a_call_of_another_tool_is_never_taken_for_python(call: dict[str, Any], 
 
 def test_an_image_among_the_parts_is_told_as_the_reason() -> None:
     image = {"role": "tool", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
-    with pytest.raises(FormatError, match="no text but 'image_url'"):
+    with pytest.raises(FormatError, match="is not text but 'image_url'"):
         read_any(called([python('{"code": "1"}')], [image]))
 
 
