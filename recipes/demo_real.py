@@ -66,7 +66,8 @@ def demo_real(out: Path, *, short: bool, gsm8k: Path | None = None, questions: P
         _do(["train", "smollm2-135m", "--data", str(clean), "--out", str(run), *changes])
         adapter = run / "export" / "smollm2-135m-adapter.gguf"
         if not adapter.is_file():
-            _do(["export", str(run), "--adapter-only"])
+            # A certificate that does not hold is said; the adapter is there, and its answers are counted below.
+            _do(["export", str(run), "--adapter-only"], allowed=(0, 1))
         results = out / f"{name}-results"
         _do(
             ["eval", smollm2.NAME, "--lora", str(adapter), "--data", f"questions={asked}", "--out", str(results),
@@ -79,7 +80,7 @@ def demo_real(out: Path, *, short: bool, gsm8k: Path | None = None, questions: P
     return 0
 
 
-def _do(words: Sequence[str], out: Path | None = None) -> None:
+def _do(words: Sequence[str], out: Path | None = None, *, allowed: tuple[int, ...] = (0,)) -> None:
     """One call of `mathcoder`; with `out`, only where that is not there yet."""
     if out is not None:
         if out.is_file():
@@ -90,7 +91,7 @@ def _do(words: Sequence[str], out: Path | None = None) -> None:
     code = subprocess.run([sys.executable, "-m", "recipes", *words], check=False).returncode
     if code == 130:
         raise KeyboardInterrupt
-    if code:
+    if code not in allowed:
         raise MathCoderError(f"`mathcoder {words[0]}` ended with code {code}", "the demo stops here; see its message")
 
 
