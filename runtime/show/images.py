@@ -87,7 +87,7 @@ class ImageShower:
                 note = f"the figure could not be saved in {self.folder}: {error.strerror or error}"
         if self.console.is_terminal and len(data) <= MAX_BYTES:
             self._show(data)
-        self.console.print(Text(note, style="note"), soft_wrap=not self.console.is_terminal)
+        self.console.print(Text(note, style="note"), soft_wrap=True)  # a path that is broken cannot be copied
         return path
 
     def _save(self, data: bytes, folder: Path) -> Path:
