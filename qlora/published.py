@@ -15,6 +15,7 @@ _COLUMNS = (
     "head_dim", "vocab_size", "tie_word_embeddings",
 )  # fmt: skip
 _PUBLISHED: dict[str, tuple[int | bool, ...]] = {
+    "smollm2": (576, 1536, 30, 9, 3, 64, 49152, True),
     "Qwen/Qwen2.5-Math-1.5B": (1536, 8960, 28, 12, 2, 128, 151936, True),
     "Qwen/Qwen2.5-Math-7B": (3584, 18944, 28, 28, 4, 128, 152064, False),
     "Qwen/Qwen3-4B-Base": (2560, 9728, 36, 32, 8, 128, 151936, True),

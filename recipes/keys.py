@@ -86,6 +86,8 @@ def _values(annotation: Any, metadata: list[Any]) -> str:
         return _values(arguments[0], [*metadata, *extra])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
+    if origin is dict:
+        return "names, each with a value"
     if origin in (Union, types.UnionType):
         return " or ".join(_values(part, metadata) for part in arguments if part is not type(None))
     if origin in (list, tuple):

@@ -108,6 +108,7 @@ def test_naming_another_index_installs_again(installs: object, tmp_path: Path) -
 
 def test_slow_tests_run_under_a_target_of_their_own_and_in_ci() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert "pytest -m 'not slow'" in makefile
-    assert "pytest -m slow" in makefile
+    assert "pytest -m 'not slow and not alone'" in makefile
+    assert "pytest -m 'slow and not alone'" in makefile
+    assert "pytest -m alone" in makefile
     assert "make test-slow" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -335,7 +335,7 @@ def test_a_process_takes_its_gpu_before_unsloth_starts_cuda_on_one(
         raise TrainError("far enough")
 
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: object())
-    monkeypatch.setattr("qlora.processes.join", join)
+    monkeypatch.setattr("qlora.train.join", join)
     monkeypatch.setattr("qlora.train.import_unsloth_first", unsloth)
     with pytest.raises(TrainError, match="far enough"):
         run(recipe(base(), rows_file, backend="unsloth"), tmp_path)

@@ -86,7 +86,7 @@ def test_layers_and_not_the_embedding_say_where_a_model_computes(
 ) -> None:
     adapted: Adapted = bench(base(), rows_file).adapted
     layer = adapted.peft.get_base_model().get_input_embeddings().token_adapter
-    layer.to("meta")
+    layer.base_layer.to("meta")
     adapted.locate()
     assert adapted.embedding.weight.device.type == "meta"
     assert adapted.device.type == "cpu"
