@@ -72,7 +72,9 @@ class Adapted:
             self.tied = self.embedding.rows is self.head.rows
         else:
             self.tied = self.embedding.weight.data_ptr() == self.head.weight.data_ptr()
-        self._token_ids = self.embedding.ids.cpu()
+        rows = getattr(causal.get_input_embeddings(), "token_adapter", None)
+        # From the adapter's own list: the embedding may lie where it cannot be copied from.
+        self._token_ids = torch.tensor([] if rows is None else rows.token_indices["default"], dtype=torch.int64)
         # Not where the embedding is: that may have been put elsewhere to save memory.
         self.device: torch.device = next(self.backbone.layers[0].parameters()).device
         self.dtype = self.embedding.weight.dtype
