@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from export.pipeline import export
-from export.settings import CertifySettings, ExportSettings
+from export.settings import CertifySettings, ExportSettings, Thresholds
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
 from tests.architectures import SHAPES
 from tests.export.factory import ROWS, make_base, row
@@ -59,7 +59,8 @@ def trained(folder: Path, shape: str) -> Path:
 def test_an_architecture_is_trained_merged_exported_and_solved_with(shape: str, tmp_path: Path, converter: Any) -> None:
     settings = ExportSettings(
         quant=("F16", "Q8_0"), llama_cpp=converter.folder,
-        certify=CertifySettings(rows=3, speed_tokens=0, both_bases=False),
+        # Of the hundred positions of three rows one may be a tie between two tokens of a random model, not more.
+        certify=CertifySettings(rows=3, speed_tokens=0, both_bases=False, thresholds=Thresholds(f16_top1=0.98)),
     )  # fmt: skip
     summary = export(trained(tmp_path, shape), settings, tmp_path / "out")
     assert summary.certificate is not None
