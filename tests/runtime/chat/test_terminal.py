@@ -317,7 +317,8 @@ def test_a_refused_model_leaves_conversation_and_model_as_they_were(terminal: Te
     terminal.type("what is the sum?", r"answer[^\n]*\n[^\n]*42")
     terminal.type("/model foreign.gguf", r"no control token")
     terminal.type("double it", r"answer[^\n]*\n[^\n]*84")
-    assert "scripted" in terminal.type("/model", r"dialect: lce")
+    shown = terminal.type("/model", r"dialect: lce")
+    assert "scripted.gguf" in shown.replace("\n", "")  # a long path is broken over lines
     assert terminal.leave() == 0
 
 
@@ -366,8 +367,9 @@ def test_a_full_disk_costs_the_transcript_and_not_the_conversation(tmp_path: Pat
     opened.settle()
     shutil.rmtree(folder)
     opened.type("what is the sum?", r"answer[^\n]*\n[^\n]*42")
-    assert opened.raw.count("cannot be written") == 1
-    assert opened.raw.count("not remembered") == 1
+    told = " ".join(_ESCAPE.sub("", opened.raw).split())  # where lines are broken depends on the path's length
+    assert told.count("cannot be written") == 1
+    assert told.count("not remembered") == 1
     opened.type("double it", r"answer[^\n]*\n[^\n]*84")
     opened.type(f"/save {tmp_path}/rescued.jsonl", r"saved to")
     assert (tmp_path / "rescued.jsonl").stat().st_mode & 0o777 == 0o600
