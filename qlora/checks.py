@@ -139,7 +139,7 @@ def earlier_run(folder: RunFolder, run: dict[str, Any]) -> dict[str, Any] | None
 
 
 def refuse_nan(loss: float, norm: float, step: int, rows: Sequence[Row], last: Path | None, dtype: torch.dtype) -> None:
-    """Stop before a loss or gradient that is no number reaches the weights.
+    """Stop before a loss or gradient that is not a number reaches the weights.
 
     Raises:
         TrainError: naming the rows of the step and the checkpoint that is still good.

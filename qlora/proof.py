@@ -47,7 +47,7 @@ def prove(stepper: Stepper) -> None:
     first, second = (
         float((ours.cpu() - theirs).abs().max()) for ours, theirs in zip(losses.split([18, 12]), own, strict=True)
     )
-    # Not `>`: a loss that is no number differs, too.
+    # Not `>`: a loss that is not a number differs, too.
     if not first <= tolerance:
         raise ModelError(
             f"the loss that training computes for a {name} differs from the model's own by {first:.2g} nats a token",

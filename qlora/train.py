@@ -82,8 +82,8 @@ def train(
         InputError: a path that does not exist, or a folder that holds a run of another recipe.
         DataError: rows that cannot be used.
         ModelError: a base that cannot be used.
-        TrainError: no memory or disk space left, a loss that is no number (the last checkpoint is kept), or a GPU that
-            torch cannot use and a base too large for a processor.
+        TrainError: no memory or disk space left, a loss that is not a number (the last checkpoint is kept), or a GPU
+            that torch cannot use and a base too large for a processor.
     """
     with deterministic(settings.train.deterministic):
         return _join_and_run(settings, RunFolder(Path(out_dir)), console, fresh, on_sample)

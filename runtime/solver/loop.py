@@ -13,19 +13,12 @@ from typing import TYPE_CHECKING, Literal
 from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
 from runtime.errors import CellNotRunError, InputError
 from runtime.settings import SolverSettings, derived_seed
-from runtime.solver.attempt import EXECUTION_DISABLED, Attempt, check_question, check_room, cleaned
+from runtime.solver.attempt import Attempt, check_room
 from runtime.solver.dialects import Exchange, choose
 from runtime.solver.solution import (
-    BlockEnded,
-    BlockStarted,
-    Event,
-    Execution,
     OnEvent,
     OnExecution,
     Solution,
-    Status,
-    TextPiece,
-    failed,
 )
 
 if TYPE_CHECKING:
@@ -195,23 +188,3 @@ class Solver:
         if self._decoder is not None:
             self._decoder.close()
             self._decoder = None
-
-
-__all__ = [
-    "EXECUTION_DISABLED",
-    "Attempt",
-    "BlockEnded",
-    "BlockStarted",
-    "Event",
-    "Execution",
-    "OnEvent",
-    "OnExecution",
-    "Solution",
-    "Solver",
-    "Status",
-    "TextPiece",
-    "check_question",
-    "check_room",
-    "cleaned",
-    "failed",
-]
