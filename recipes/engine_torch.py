@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -55,6 +55,9 @@ class TorchVocabulary:
     def encode(self, text: str) -> list[int]:
         """Token ids of `text` as content: no control or end-of-generation id comes out."""
         return self._segments.contents([text.encode("utf-8", "replace").decode()])[0] if text else []
+
+    def reserve(self, spellings: Iterable[str]) -> None:
+        """Do nothing: only special tokens are written by id here, and no content becomes one."""
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; control tokens stand for none."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 # Before anything imports torch. The suite holds exact float32 results and starts several processes, so it hides the
@@ -41,6 +43,40 @@ def shared_data() -> Path:
     folder = Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"shared development data is not at {folder}; set MATHCODER_SHARED_DATA to where it is")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def llamacpp_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`models/` of llama.cpp as llama-cpp-python's source distribution has it: vocabularies of published models
+    (`ggml-vocab-*.gguf`, no weights) and their chat templates (`templates/`). Fetched once; skips without network."""
+    import tarfile
+
+    from export.gguf.llamacpp import download, installed_version
+    from runtime.errors import ExportError
+
+    wanted = installed_version()
+    folder = request.config.cache.mkdir("llama.cpp-models") / wanted  # type: ignore[union-attr]
+    if not folder.is_dir():
+        scratch = tmp_path_factory.mktemp("llama.cpp-models")
+        try:
+            archive = download(scratch, wanted)
+        except ExportError as error:
+            pytest.skip(str(error))
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                _, marker, inside = member.name.partition("/vendor/llama.cpp/models/")
+                if marker and inside:
+                    member.name = inside
+                    tar.extract(member, scratch / "models", filter="data")
+        archive.unlink()
+        made = Path(tempfile.mkdtemp(dir=folder.parent))
+        shutil.copytree(scratch / "models", made / "models")
+        try:
+            os.replace(made / "models", folder)
+        except OSError:
+            assert folder.is_dir()  # Another worker was faster.
+        shutil.rmtree(made)
     return folder
 
 

@@ -27,7 +27,11 @@ class Vocabulary(Protocol):
     """Whether the tokenizer puts a space before text that follows a control token (and a reader takes it off)."""
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text` as content: whatever it spells, no control or end-of-generation id comes out."""
+        """Token ids of `text` as content: no control, end-of-generation or reserved id, whatever it spells."""
+        ...
+
+    def reserve(self, spellings: Iterable[str]) -> None:
+        """Let no content spell these tokens any more: a dialect names those that it reads and writes by id."""
         ...
 
     def piece(self, token: int) -> bytes:
@@ -35,7 +39,7 @@ class Vocabulary(Protocol):
         ...
 
     def control_id(self, name: str) -> int | None:
-        """The id of the control token called `name`; None where there is none or it is of another type."""
+        """The id of the token called `name`, if it is a control token or one that `reserve` can guard, else None."""
         ...
 
     def is_end(self, token: int) -> bool:

@@ -33,6 +33,9 @@ class ByteVocabulary:
         """Token ids of `text` as content: no control or end-of-generation id comes out."""
         return list(text.encode("utf-8", "replace"))
 
+    def reserve(self, spellings: Iterable[str]) -> None:
+        """Do nothing: bytes spell no token."""
+
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; control tokens stand for none."""
         return bytes([token]) if token < 256 else b""

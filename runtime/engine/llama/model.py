@@ -99,8 +99,8 @@ class LlamaModel:
             self._load_adapter(self.lora)
         roles = {token: name for role, token in ROLES.items() if (name := self._said(f"{ROLE_KEY}{role}"))}
         handle = lib.llama_model_get_vocab(model)
-        self.vocabulary = LlamaVocabulary(handle, space_prefix=space_prefix, roles=roles)
         self.chat_template = self.meta("tokenizer.chat_template")
+        self.vocabulary = LlamaVocabulary(handle, space_prefix=space_prefix, roles=roles, template=self.chat_template)
         self.n_ctx_train: int = int(lib.llama_model_n_ctx_train(model))
         wanted = self.settings.n_ctx
         self.n_ctx: int = wanted if wanted is not None else min(self.n_ctx_train or _DEFAULT_N_CTX, _DEFAULT_N_CTX)

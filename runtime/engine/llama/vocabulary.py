@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from runtime.engine.llama.library import library
+from runtime.engine.spelling import apart, is_marker, marker_pattern
 
 _PIECE_BYTES = 64
 
@@ -15,12 +17,15 @@ _PIECE_BYTES = 64
 class LlamaVocabulary:
     """Tokenizer of one loaded model; see `runtime.engine.protocol.Vocabulary` for the contract."""
 
-    def __init__(self, handle: Any, *, space_prefix: bool, roles: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, handle: Any, *, space_prefix: bool, roles: Mapping[str, str] | None = None, template: str = ""
+    ) -> None:
         """
         Args:
             handle: `llama_vocab` pointer; the model it belongs to must outlive this object.
             space_prefix: the file's `tokenizer.ggml.add_space_prefix`.
             roles: block token to the token of this vocabulary that plays its role, where it is another one.
+            template: the file's chat template; what it delimits with, no content can spell.
         """
         self._lib = library()
         self._handle = handle
@@ -29,6 +34,10 @@ class LlamaVocabulary:
         self.size: int = self._lib.llama_vocab_n_tokens(handle)
         self._pieces: dict[int, bytes] = {}
         self._reserved: dict[int, bool] = {}
+        self._spellings: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        if template:
+            self._reserve(token for token in set(self._tokenize(template, special=True)) if is_marker(self.name(token)))
 
     @property
     def bos(self) -> int | None:
@@ -39,11 +48,14 @@ class LlamaVocabulary:
         return token if token >= 0 else None
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text` as content: no control or end-of-generation id comes out.
+        """Token ids of `text` as content: no control, end-of-generation or other reserved id comes out.
 
         With special parsing off, llama.cpp leaves CONTROL tokens alone but still matches USER_DEFINED ones, whatever
-        spells them. Where a reserved id comes out, the spelling is tokenized in two halves, which cannot match it.
+        spells them. A reserved spelling is therefore tokenized in two halves, which cannot match it.
         """
+        pieces = apart(text, self._pattern)
+        if len(pieces) > 1:
+            return [token for piece in pieces for token in self.encode(piece)]
         if not text:
             return []
         ids = self._tokenize(text, special=False)
@@ -52,6 +64,20 @@ class LlamaVocabulary:
             if reserved[token] if token in reserved else self._look_at(token):
                 return self._encode_around(text, self.name(token))
         return ids
+
+    def reserve(self, spellings: Iterable[str]) -> None:
+        """Let no content spell these any more; those that are no token of their own are left alone."""
+        self._reserve(token for spelling in spellings if (token := self.control_id(spelling)) is not None)
+
+    def _reserve(self, tokens: Iterable[int]) -> None:
+        # llama.cpp never matches a CONTROL token in content: only the others are looked for in it.
+        found = {self.name(token) for token in tokens if self._is_user_defined(token)}
+        if not found <= self._spellings:
+            self._spellings |= found
+            self._pattern = marker_pattern(self._spellings)
+
+    def _is_user_defined(self, token: int) -> bool:
+        return bool(self._lib.llama_vocab_get_attr(self._handle, token) & self._lib.LLAMA_TOKEN_ATTR_USER_DEFINED)
 
     def _encode_around(self, text: str, spelling: str) -> list[int]:
         middle = len(spelling) // 2
@@ -106,14 +132,19 @@ class LlamaVocabulary:
         return piece
 
     def control_id(self, name: str) -> int | None:
-        """The id of the control token called `name`, or None."""
+        """The id of the token called `name`, if it is one that the file marks CONTROL or USER_DEFINED, else None.
+
+        What a dialect writes by id it also names to `reserve`, so that no content can spell it.
+        """
         name = self._roles.get(name, name)
         ids = self._tokenize(name, special=True)
-        # A space prefix may stand before it; the name itself must be exactly one token of CONTROL type.
+        # A space prefix may stand before it; the name itself must be exactly one token.
         found = [token for token in ids if self.name(token) == name]
-        if len(found) != 1 or not self._lib.llama_vocab_is_control(self._handle, found[0]):
+        if len(found) != 1:
             return None
-        return found[0]
+        token = found[0]
+        marked = self._lib.llama_vocab_is_control(self._handle, token) or self._is_user_defined(token)
+        return token if marked else None
 
     def is_end(self, token: int) -> bool:
         """Whether `token` ends generation."""

@@ -42,6 +42,7 @@ def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
             f"the dialect {dialect.name} cannot be spoken with it",
             f"try --dialect {fits}, or a model exported with `mathcoder export`",
         )
+    vocabulary.reserve(dialect.needs)
     return dialect
 
 

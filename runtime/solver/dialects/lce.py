@@ -68,6 +68,7 @@ class BlockReader:
     def __init__(self, vocabulary: Vocabulary, listener: Listener | None, mode: Mode = "full") -> None:
         ids = {name: vocabulary.control_id(name) for name in CONTROL_TOKENS}
         control = {token for token in ids.values() if token is not None}
+        self._control = frozenset(control)
         self._vocabulary = vocabulary
         self._strip = vocabulary.space_prefix
         self._listener = listener
@@ -104,7 +105,8 @@ class BlockReader:
 
     def push(self, token: int, piece: bytes) -> Signal:
         """Take the next drawn token; returns what it means for the loop."""
-        if self._open is not None and token != self._end_of_block and piece:
+        # A file may give its control tokens a text (USER_DEFINED ones).
+        if piece and self._open is not None and token not in self._control:
             self.block_tokens += 1
             if not self._parts:
                 if self._strip and piece.startswith(b" "):

@@ -103,12 +103,12 @@ def test_a_user_defined_token_that_ends_generation_cannot_be_spelled_either(mode
         assert b"".join(map(words.piece, ids)) == f"a{END_OF_MESSAGE}b{END_OF_MESSAGE}".encode()
 
 
-def test_control_tokens_are_found_by_name_and_only_if_their_type_is_control(engine: LlamaEngine, model: Path) -> None:
+def test_control_tokens_are_found_by_name_and_ordinary_ones_are_not(engine: LlamaEngine, model: Path) -> None:
     tokens, _, _ = vocabulary(512)
     assert [engine.vocabulary.control_id(name) for name in CONTROL_TOKENS] == [tokens.index(n) for n in CONTROL_TOKENS]
     assert engine.vocabulary.control_id("<|unheard|>") is None
     assert engine.vocabulary.control_id("the") is None
-    path = write_model(model.with_name("normal.gguf"), control_type=gguf.TokenType.USER_DEFINED)
+    path = write_model(model.with_name("normal.gguf"), control_type=gguf.TokenType.NORMAL)
     with LlamaEngine(path, EngineSettings(threads=1), vocab_only=True) as other:
         assert other.vocabulary.control_id(CONTROL_TOKENS[0]) is None
 
