@@ -34,7 +34,7 @@ from recipes.data.rows import QuestionLine, beside, read_lines, write_lines
 from recipes.data.solve import sample, samples_path, select
 from recipes.nano.families import FAMILIES
 from recipes.nano.problems import Problem, draw, mentions_held_out_number
-from recipes.nano.rows import PATIENCE, execute_in_sandbox
+from recipes.nano.rows import ROW_LIMITS, execute_in_sandbox
 from runtime.evaluate.stats import paired_difference, wilson
 from runtime.files import sha256_file
 from runtime.grade import equivalent
@@ -116,7 +116,7 @@ def answers(
     engine = load(gguf)
     try:
         report = sample(
-            engine, lines, target, settings=settings, samples=samples, limits=PATIENCE, slots=slots,
+            engine, lines, target, settings=settings, samples=samples, limits=ROW_LIMITS, slots=slots,
             source={"source": "generated nano problems", "sha256": named([line.question for line in lines])},
         )  # fmt: skip
     finally:

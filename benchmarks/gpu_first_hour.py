@@ -400,7 +400,8 @@ class Trial:
         import torch
 
         from qlora.adapter import add_adapter
-        from qlora.base import find_base, load_model, load_tokenizer
+        from qlora.base import find_base, load_tokenizer
+        from qlora.load import load_model
         from qlora.prepare import prepare
         from qlora.settings import DataSettings, LoraSettings, TrainSettings
         from qlora.step import Stepper

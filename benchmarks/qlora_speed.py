@@ -103,7 +103,8 @@ def line_of(side: str, run: dict[str, Any]) -> str:
 
 def one_side(side: str, args: argparse.Namespace) -> dict[str, Any]:
     """Train `args.steps` steps; the first is warm-up and not timed."""
-    from qlora.base import find_base, load_model, load_tokenizer
+    from qlora.base import find_base, load_tokenizer
+    from qlora.load import load_model
     from qlora.prepare import prepare
     from qlora.settings import DataSettings, LoraSettings, TrainSettings
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from export.certify.check import require_round_trip
 from export.gguf.file import read_gguf
 from export.gguf.imatrix import collect_imatrix, is_rows, write_imatrix
-from export.settings import ExportSettings
+from export.settings import ExportSettings, OnProgress
 from runtime.errors import ExportError, InputError
 from runtime.files import locked
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from export.certify.problems import Solve
     from export.gguf.llamacpp import LlamaCpp
     from export.job import Job
-
-Report = Callable[[str, float], None]
 
 IMATRIX_ROWS = 256
 """Rows an importance matrix is collected from: its values settle after some ten thousand tokens."""
@@ -207,7 +205,7 @@ def _collect_imatrix(job: Job, rows: Path) -> Path:
     return target
 
 
-def _merge(job: Job, report: Report) -> None:
+def _merge(job: Job, report: OnProgress) -> None:
     from export.gguf.tokenizer import write_tokenizer
     from export.merge.merge import merge
 
@@ -223,7 +221,7 @@ def _merge(job: Job, report: Report) -> None:
     write_tokenizer(job.source.tokenizer, job.merged, job.facts)
 
 
-def _convert(job: Job, llama_cpp: LlamaCpp, report: Report) -> None:
+def _convert(job: Job, llama_cpp: LlamaCpp, report: OnProgress) -> None:
     from export.gguf.convert import convert
 
     convert(
@@ -240,7 +238,7 @@ def _convert(job: Job, llama_cpp: LlamaCpp, report: Report) -> None:
     require_round_trip(job.wide, job.facts)
 
 
-def _quantize(job: Job, type_name: str, imatrix: Path | None, report: Report) -> None:
+def _quantize(job: Job, type_name: str, imatrix: Path | None, report: OnProgress) -> None:
     from export.gguf.quantize import quantize
 
     target = job.target(type_name)
@@ -248,7 +246,7 @@ def _quantize(job: Job, type_name: str, imatrix: Path | None, report: Report) ->
     require_round_trip(target, job.facts)
 
 
-def _certify(job: Job, report: Report, solve: Solve | None) -> dict[str, Any]:
+def _certify(job: Job, report: OnProgress, solve: Solve | None) -> dict[str, Any]:
     from export.certify.certify import Certifier, write_certificate
 
     certificate = Certifier(job).run(report, solve)
@@ -259,7 +257,8 @@ def _certify(job: Job, report: Report, solve: Solve | None) -> dict[str, Any]:
 def _conclude(job: Job, certificate: dict[str, Any] | None, clock: Clock) -> ExportSummary:
     """Pick a type where that was asked for, write card and Modelfile, and say what came out."""
     from export.card import write_card
-    from export.certify.certify import certificate_notes, certificate_table, pick
+    from export.certify.certify import pick
+    from export.certify.table import certificate_notes, certificate_table
 
     summary = ExportSummary(job.source.name, {name: job.target(name) for name in job.settings.quant})
     summary.seconds = clock.seconds
@@ -301,7 +300,7 @@ class Clock:
             self.console.print(thing)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Report]:
+    def stage(self, name: str) -> Iterator[OnProgress]:
         """Run a stage; yields what the stage calls with a detail and the share that is done."""
         started = time.perf_counter()
         if self.console is None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from qlora.settings import Settings
 from runtime.errors import InputError
 
 MergeBase = Literal["auto", "nf4", "16bit"]
-
-
-class Settings(BaseModel):
-    """Base of all settings: unknown keys are mistakes, values never change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+OnProgress = Callable[[str, float], None]
+"""Called with what is being done and the share of the stage that is done."""
 
 
 class Thresholds(Settings):

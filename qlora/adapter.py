@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qlora.base import by_unsloth, device_and_dtype
+from qlora.backend import by_unsloth, device_and_dtype
 from qlora.fused import fuse
 from qlora.fused_blocks import fuse_blocks
 from qlora.gradient_checkpointing import GradientCheckpointing

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qlora.base import BaseModel
+from qlora.base import Base
 from qlora.data import Row
 from qlora.memory import Memory, disk_of
 from qlora.runfolder import RunFolder, refuse_other_run
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qlora.processes import Processes
 
 
-def check_context(base: BaseModel, context: int) -> None:
+def check_context(base: Base, context: int) -> None:
     """Refuse a context that the base's positions do not reach.
 
     Raises:

@@ -30,7 +30,7 @@ _PASSES = (512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384, 245
 
 
 @dataclass(frozen=True)
-class Layout:
+class StepLayout:
     """How the rows of a step go through the model; it changes time and memory and nothing else.
 
     Attributes:
@@ -116,7 +116,7 @@ def choose_layout(
     on_gpu: bool,
     rows: Rows,
     parts: int = 1,
-) -> tuple[Layout, Memory]:
+) -> tuple[StepLayout, Memory]:
     """The fastest layout that fits the free memory, and what it needs; the smallest where none fits.
 
     What the settings fix stays fixed. Time per token counts forward and backward pass as one each, what checkpointed
@@ -131,8 +131,8 @@ def choose_layout(
         rows: what is known of them.
         parts: processes that share the linear weights.
     """
-    best: tuple[float, Layout, Memory] | None = None
-    smallest: tuple[int, Layout, Memory] | None = None
+    best: tuple[float, StepLayout, Memory] | None = None
+    smallest: tuple[int, StepLayout, Memory] | None = None
     for tokens in _passes(settings, rows, on_gpu=on_gpu):
         in_pass = min(tokens, max(rows.step_tokens, rows.longest))
         for count in _counts(settings, shape.layers, on_gpu=on_gpu):
@@ -140,7 +140,7 @@ def choose_layout(
                 shape, settings, in_pass, width, on_gpu=on_gpu, checkpointed=count, slots=rows.slots,
                 carrying=rows.carrying, parts=parts,
             )  # fmt: skip
-            layout, total = Layout(tokens, count), memory.total
+            layout, total = StepLayout(tokens, count), memory.total
             time = (2 + count / shape.layers) * (1 + DEQUANTIZATION / in_pass)
             if smallest is None or total < smallest[0]:
                 smallest = total, layout, memory

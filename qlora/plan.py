@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from qlora.base import BaseModel, choose_backend, device_and_dtype, find_base, import_unsloth_first, load_tokenizer
+from qlora.backend import choose_backend, device_and_dtype, import_unsloth_first
+from qlora.base import Base, find_base, load_tokenizer
 from qlora.cards import CARDS, CardPlan, advice_for, card_plan
 from qlora.checks import check_context
-from qlora.layout import Layout, Rows, choose_layout, free_memory
+from qlora.layout import Rows, StepLayout, choose_layout, free_memory
 from qlora.memory import disk_of, memory_of
 from qlora.packing import RowOrder, group_rows
 from qlora.prepare import Prepared, prepare
@@ -170,13 +171,13 @@ def _resident_with_libraries() -> int:
 
 
 def _measure(
-    settings: QloraSettings, base: BaseModel, tokenizer: Any, data: Prepared, rows: Sequence[int], layout: Layout
+    settings: QloraSettings, base: Base, tokenizer: Any, data: Prepared, rows: Sequence[int], layout: StepLayout
 ) -> float:
     """Seconds of one step, from the second of two."""
     import time
 
     from qlora.adapter import add_adapter
-    from qlora.base import load_model
+    from qlora.load import load_model
     from qlora.step import Stepper
 
     backend, _ = choose_backend(settings.train.backend)

@@ -13,7 +13,7 @@ from runtime.files import atomic_path
 if TYPE_CHECKING:
     from rich.console import Console
 
-Line = tuple[list[int], list[float]]
+Curve = tuple[list[int], list[float]]
 """Steps, and a value at each."""
 
 
@@ -39,14 +39,14 @@ def plot_run(log: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     return [_draw(folder / f"{name}.png", label, lines) for name, (label, lines) in curves(log).items()]
 
 
-def curves(log: Sequence[dict[str, Any]]) -> dict[str, tuple[str, dict[str, Line]]]:
+def curves(log: Sequence[dict[str, Any]]) -> dict[str, tuple[str, dict[str, Curve]]]:
     """What there is to draw: per picture its label, and lines (x, y) by name.
 
     `loss` has a line for each kind apart; each measure of the samples (`pass_at_1`) is a picture of its own.
     """
     if not log:
         return {}
-    found: dict[str, tuple[str, dict[str, Line]]] = {
+    found: dict[str, tuple[str, dict[str, Curve]]] = {
         "loss": (
             "loss (nats per token)",
             {kind: _line(log, kind) for kind in ("loss", *LOSS_KINDS) if any(kind in entry for entry in log)},
@@ -59,7 +59,7 @@ def curves(log: Sequence[dict[str, Any]]) -> dict[str, tuple[str, dict[str, Line
     return found
 
 
-def _line(log: Sequence[dict[str, Any]], key: str) -> Line:
+def _line(log: Sequence[dict[str, Any]], key: str) -> Curve:
     points = [(entry["step"], entry[key]) for entry in log if key in entry]
     return [x for x, _ in points], [y for _, y in points]
 
@@ -94,7 +94,7 @@ def show_run(log: Sequence[dict[str, Any]], console: Console) -> bool:
     return True
 
 
-def _draw(file: Path, label: str, lines: dict[str, Line]) -> Path:
+def _draw(file: Path, label: str, lines: dict[str, Curve]) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from qlora.adapter import Adapted
-    from qlora.base import BaseModel
+    from qlora.base import Base
     from qlora.peak import Peak
     from qlora.prepare import Prepared
     from qlora.settings import TrainSettings
@@ -104,7 +104,7 @@ def numbers_of(entry: dict[str, Any]) -> str:
 
 
 def announce(
-    console: Console, base: BaseModel, data: Prepared, adapted: Adapted, backend: tuple[str, str],
+    console: Console, base: Base, data: Prepared, adapted: Adapted, backend: tuple[str, str],
     options: TrainSettings, steps: int, done: int, world: int, peak: Peak, micro_tokens: int,
     sharded: ShardedBase | None,
 ) -> None:  # fmt: skip

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qlora.base import BLOCKSIZE, BaseModel, device_and_dtype
+from qlora.backend import device_and_dtype
+from qlora.base import BLOCKSIZE, Base
 from qlora.prepare import Prepared
 from qlora.runfolder import RunFolder, versions
 from qlora.settings import QloraSettings
@@ -57,7 +58,7 @@ class RunSummary:
         return {**asdict(self), "out_dir": str(self.out_dir)}
 
 
-def describe(settings: QloraSettings, base: BaseModel, data: Prepared, backend: str, steps: int) -> dict[str, Any]:
+def describe(settings: QloraSettings, base: Base, data: Prepared, backend: str, steps: int) -> dict[str, Any]:
     """The part of `run.json` that is known before the first step."""
     _, dtype = device_and_dtype(settings.train)
     name = str(dtype).removeprefix("torch.")

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from qlora.adapter import Adapted
-from qlora.base import BaseModel
+from qlora.base import Base
 from qlora.data import Row, rows_to_jsonl
 from qlora.quiet import quiet_libraries
 from qlora.settings import LAYOUT_KEYS, QloraSettings
@@ -75,7 +75,7 @@ class RunFolder:
         for name in ("checkpoints", "adapter", "tokenizer", "plots", "samples", "tensorboard"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
-    def write_inputs(self, settings: QloraSettings, tokenizer: Any, base: BaseModel, held_out: Sequence[Row]) -> None:
+    def write_inputs(self, settings: QloraSettings, tokenizer: Any, base: Base, held_out: Sequence[Row]) -> None:
         """What is known before the first step: recipe, tokenizer, held-out rows."""
         write_text(self.path / "recipe.yaml", yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False))
         write_text(self.path / "held_out.jsonl", rows_to_jsonl(held_out))

@@ -22,10 +22,12 @@ from rich.console import Console
 
 from qlora import checkpoint, checks, optimizer, record
 from qlora.adapter import Adapted, add_adapter
-from qlora.base import choose_backend, device_and_dtype, find_base, import_unsloth_first, load_model, load_tokenizer
+from qlora.backend import choose_backend, device_and_dtype, import_unsloth_first
+from qlora.base import find_base, load_tokenizer
 from qlora.determinism import deterministic
 from qlora.devices import announce_gpus
-from qlora.layout import Layout, Rows, choose_layout, free_memory, spill_warning, whole_memory
+from qlora.layout import Rows, StepLayout, choose_layout, free_memory, spill_warning, whole_memory
+from qlora.load import load_model
 from qlora.memory import optimizer_bytes
 from qlora.packing import RowOrder
 from qlora.peak import Utilization
@@ -174,7 +176,7 @@ class _Run:
         self.stepper = Stepper(self.adapted, self.data, options, layout.micro_tokens)
         self.stepper.processes, self.stepper.together = self.processes, self.is_sharded
 
-    def choose_layout(self) -> Layout:
+    def choose_layout(self) -> StepLayout:
         """Tokens per pass and checkpointed layers that fit; the same in all processes.
 
         Raises:

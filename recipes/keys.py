@@ -19,7 +19,7 @@ from recipes.schema import Recipe
 
 
 @dataclass(frozen=True)
-class Key:
+class RecipeKey:
     """One key of a recipe.
 
     Attributes:
@@ -35,7 +35,7 @@ class Key:
     meaning: str
 
 
-def recipe_keys() -> list[Key]:
+def recipe_keys() -> list[RecipeKey]:
     """All keys in the order of the models."""
     return list(_of(Recipe, ""))
 
@@ -70,13 +70,13 @@ def as_markdown() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _of(model: type[BaseModel], prefix: str) -> Iterator[Key]:
+def _of(model: type[BaseModel], prefix: str) -> Iterator[RecipeKey]:
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from _of(field.annotation, f"{prefix}{name}.")
         else:
             meaning = " ".join((field.description or "").split())
-            yield Key(f"{prefix}{name}", _values(field.annotation, field.metadata), _default(field), meaning)
+            yield RecipeKey(f"{prefix}{name}", _values(field.annotation, field.metadata), _default(field), meaning)
 
 
 def _values(annotation: Any, metadata: list[Any]) -> str:

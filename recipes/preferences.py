@@ -10,8 +10,9 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from qlora.settings import Settings
 from recipes.places import settings_file
 from runtime.errors import InputError
 from runtime.text import did_you_mean
@@ -21,10 +22,8 @@ RETIRED = frozenset({"error_wording"})
 """Keys of version 0.1 that mean nothing any more; a file that still has them is read."""
 
 
-class Preferences(BaseModel):
+class Preferences(Settings):
     """What a person may set once instead of typing it every time."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     model: str | None = Field(None, description="model that `chat` and `solve` use where none is named")
     models: list[str] = Field(default_factory=list, description="more folders in which to look for GGUF files")

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from export.settings import ExportSettings
-from qlora.settings import LAYOUT_KEYS, DataSettings, LoraSettings, QloraSettings, TrainSettings
+from qlora.settings import LAYOUT_KEYS, DataSettings, LoraSettings, QloraSettings, Settings, TrainSettings
 from recipes.places import RECIPES, built_in
 from recipes.smollm2 import NAME as SMOLLM2
 from recipes.yaml_text import load_yaml
@@ -30,10 +30,8 @@ NANO = "nano"
 """As a base: the embedded one. As a data source: rows generated and executed on this machine."""
 
 
-class Recipe(BaseModel):
+class Recipe(Settings):
     """Everything one model needs, from its base to how it is solved with."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
         min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run folder and of the exported files"

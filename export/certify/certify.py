@@ -14,28 +14,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from export.certify.compare import Reference, Tally
 from export.certify.diagnose import diagnose_gguf, diagnose_merged
-from export.certify.problems import Problem, Solve
+from export.certify.problems import HeldOutQuestion, Solve
 from export.gguf.convert import run_worker
 from export.gguf.quantize import UNQUANTIZED
 from export.job import Job
 from export.merge.source import fast_hash
 from export.plan import BITS, available_memory
 from export.rows import Samples, read_samples
-from export.settings import CertifySettings, Thresholds
+from export.settings import CertifySettings, OnProgress, Thresholds
 from qlora.tokens import unlearned
 from runtime.errors import ExportError
 from runtime.files import write_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.table import Table
-
-    Progress = Callable[[str, float], None]
 
 FORMAT = 1
 ADAPTER, BASE, OTHER_BASE, MERGED = "adapter model", "base without adapter", "adapter on the other base", "merged model"
@@ -62,7 +55,7 @@ class Certifier:
         """The certificate's settings."""
         return self.job.settings.certify
 
-    def run(self, progress: Progress, solve: Solve | None = None) -> dict[str, Any]:
+    def run(self, progress: OnProgress, solve: Solve | None = None) -> dict[str, Any]:
         """Measure everything; returns the certificate."""
         import torch
 
@@ -96,7 +89,7 @@ class Certifier:
 
     # Measuring
 
-    def _measure_torch(self, samples: Samples, reference: Reference, progress: Progress) -> None:
+    def _measure_torch(self, samples: Samples, reference: Reference, progress: OnProgress) -> None:
         from export.certify.measure_torch import load_adapter_model, load_merged_model, supervised_logits
 
         if self.job.source.adapter is None:
@@ -137,7 +130,7 @@ class Certifier:
             tally.add(piece)
         self.models[name] = tally.result()
 
-    def _measure_files(self, samples: Samples, reference: Reference, progress: Progress) -> None:
+    def _measure_files(self, samples: Samples, reference: Reference, progress: OnProgress) -> None:
         with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch:
             rows = Path(scratch) / "samples.json"
             rows.write_text(json.dumps([row.as_dict() for row in samples.rows]), encoding="utf-8")
@@ -145,7 +138,7 @@ class Certifier:
                 self.models[type_name] = self._measure_file(type_name, file, rows, reference, Path(scratch), progress)
 
     def _measure_file(
-        self, type_name: str, file: Path, rows: Path, reference: Reference, scratch: Path, progress: Progress
+        self, type_name: str, file: Path, rows: Path, reference: Reference, scratch: Path, progress: OnProgress
     ) -> dict[str, Any]:
         result = scratch / f"{type_name}.json"
         spec = {
@@ -168,11 +161,11 @@ class Certifier:
             return {**facts, "failed": reasons[-1] if reasons else f"llama.cpp ended with code {done.code}"}
         return {**facts, **json.loads(result.read_text(encoding="utf-8"))}
 
-    def _solve(self, progress: Progress, solve: Solve | None) -> None:
+    def _solve(self, progress: OnProgress, solve: Solve | None) -> None:
         from export.certify.problems import read_problems, solve_with_runtime
 
         assert self.job.source.held_out is not None
-        problems: Sequence[Problem] = read_problems(self.job.source.held_out, self.certify.problems)
+        problems: Sequence[HeldOutQuestion] = read_problems(self.job.source.held_out, self.certify.problems)
         files = self.job.files()
         solve = solve or partial(solve_with_runtime, threads=self._threads())
         for number, (type_name, file) in enumerate(files.items()):
@@ -333,87 +326,3 @@ def pick(certificate: dict[str, Any], share: float) -> str:
 def write_certificate(certificate: dict[str, Any], target: Path) -> None:
     """Write the certificate atomically."""
     write_text(target, json.dumps(certificate, indent=2, ensure_ascii=False) + "\n")
-
-
-def certificate_table(certificate: dict[str, Any]) -> Table:
-    """The certificate for people."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    rows = certificate["rows"]
-    table = Table(
-        box=SIMPLE_HEAD,
-        # All these columns of figures on eighty characters: the names wrap, the figures never do. The box itself puts a
-        # space between columns; with padding too, nothing is left for the names.
-        padding=0,
-        pad_edge=False,
-        title=f"Certificate of {certificate['name']}",
-        caption=f"{rows['compared']} held-out rows, {rows['positions']:,} supervised positions; KL in nats per token; "
-        "perplexity of text and code",
-    )
-    solved = any("solved" in entry for entry in certificate["models"].values())
-    headings = [
-        "",
-        "ids",
-        "KL",
-        "top-1",
-        "text",
-        "code",
-        *(["solved"] if solved else []),
-        "size",
-        "tok/s",
-        "",
-    ]
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=heading != "")
-    table.columns[0].min_width = 8
-    table.columns[-1].no_wrap = True
-    for name, entry in certificate["models"].items():
-        speed = entry.get("tokens_per_second", {}).get("generation")
-        perplexity = entry.get("perplexity", {})
-        cells = [
-            name,
-            {"True": "equal", "False": "[red]differ[/]"}.get(str(entry.get("token_ids_equal")), ""),
-            f"{entry['kl']:.1e}" if "kl" in entry else "",
-            f"{entry['top1']:.2%}" if "top1" in entry else "",
-            _number(perplexity.get("text")),
-            _number(perplexity.get("code")),
-        ]
-        if solved:
-            cells.append("{correct}/{of}".format(**entry["solved"]) if "solved" in entry else "")
-        cells += [
-            _size(entry["bytes"]) if "bytes" in entry else "",
-            f"{speed:,.0f}" if speed else "",
-            _verdict(entry),
-        ]
-        table.add_row(*cells)
-    return table
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.4g}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-
-def _verdict(entry: dict[str, Any]) -> str:
-    if "not_measured" in entry:
-        return "[yellow]not measured[/]"
-    if "certified" not in entry:
-        return ""
-    return "[green]certified[/]" if entry["certified"] else "[red]not certified[/]"
-
-
-def certificate_notes(certificate: dict[str, Any]) -> list[str]:
-    """What the table has no room for: faults, why a model is not certified, what was not measured."""
-    notes = [f"[red]fault:[/] {fault}" for fault in certificate["faults"]]
-    notes += [f"[yellow]warning:[/] {warning}" for warning in certificate.get("warnings", [])]
-    for name, entry in certificate["models"].items():
-        if "not_measured" in entry:
-            notes.append(f"[yellow]{name} not measured:[/] {entry['not_measured']}")
-        own = [reason for reason in entry.get("reasons", []) if reason not in certificate["faults"]]
-        if own:
-            notes.append(f"[red]{name} not certified:[/] {'; '.join(own)}")
-    return notes

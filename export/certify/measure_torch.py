@@ -6,19 +6,18 @@ The adapter model is loaded by transformers, bitsandbytes and peft as anyone wou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.merge.nf4 import import_bitsandbytes
 from export.merge.source import Source
 from export.rows import Samples
+from export.settings import OnProgress
 from qlora.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     import numpy as np
-
-Progress = Callable[[str, float], None]
 
 
 def load_adapter_model(source: Source, *, nf4: bool, rows: int) -> Any:
@@ -99,7 +98,7 @@ def load_merged_model(folder: Path) -> Any:
 
 
 def supervised_logits(
-    model: Any, samples: Samples, progress: Progress | None = None, what: str = ""
+    model: Any, samples: Samples, progress: OnProgress | None = None, what: str = ""
 ) -> Iterator[np.ndarray]:
     """Logits that predict the supervised tokens, row by row, float32 `(positions of the row, vocabulary)`."""
     import torch

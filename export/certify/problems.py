@@ -12,32 +12,32 @@ from runtime.lce import Block
 
 
 @dataclass(frozen=True)
-class Problem:
+class HeldOutQuestion:
     """A question and its gold answer."""
 
     question: str
     gold: str
 
 
-Solve = Callable[[Path, Sequence[Problem]], Sequence[bool]]
+Solve = Callable[[Path, Sequence[HeldOutQuestion]], Sequence[bool]]
 """Solves problems with a GGUF file and says which came out right."""
 
 
-def read_problems(file: Path, count: int) -> list[Problem]:
+def read_problems(file: Path, count: int) -> list[HeldOutQuestion]:
     """Up to `count` distinct questions of a file of rows, spread evenly; rows without a final answer are left out."""
-    problems: dict[str, Problem] = {}
+    problems: dict[str, HeldOutQuestion] = {}
     for messages in read_messages(file):
         question = question_of(messages)
         blocks = [Block(b["type"], b["content"]) for m in messages if m["role"] == "assistant" for b in m["content"]]
         gold = final_answer(blocks)
         if gold is not None:
-            problems.setdefault(question, Problem(question, gold))
+            problems.setdefault(question, HeldOutQuestion(question, gold))
     listed = list(problems.values())
     step = max(1.0, len(listed) / max(1, count))
     return [listed[int(index * step)] for index in range(min(count, len(listed)))]
 
 
-def solve_with_runtime(model: Path, problems: Sequence[Problem], *, threads: int | None = None) -> list[bool]:
+def solve_with_runtime(model: Path, problems: Sequence[HeldOutQuestion], *, threads: int | None = None) -> list[bool]:
     """The default `Solve`: greedy, with sandboxed execution, on `threads` threads (default: the processor's cores)."""
     from runtime.engine import load
     from runtime.settings import SolverSettings

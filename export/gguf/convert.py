@@ -14,6 +14,7 @@ from pathlib import Path
 
 from export.gguf.llamacpp import LlamaCpp
 from export.gguf.tokenizer import TokenizerFacts
+from export.settings import OnProgress
 from runtime.errors import ExportError
 from runtime.files import atomic_path
 from runtime.lce import END_OF_MESSAGE, ROLE_KEY, ROLES
@@ -32,7 +33,7 @@ def convert(
     name: str,
     pre_tokenizer: str | None = None,
     strings: dict[str, str] | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: OnProgress | None = None,
 ) -> None:
     """Write `target` from the folder `merged`, atomically.
 
@@ -115,7 +116,7 @@ def run_worker(module: str, arguments: list[str], on_line: Callable[[str], None]
     return Finished(process.returncode, lines)
 
 
-def _percent(progress: Callable[[str, float], None] | None) -> Callable[[str], None]:
+def _percent(progress: OnProgress | None) -> Callable[[str], None]:
     def on_line(line: str) -> None:
         if progress is not None and (match := _SHARE.search(line)):
             progress("convert", int(match[1]) / 100)

@@ -6,11 +6,10 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from export.gguf.convert import run_worker
-from export.settings import ExportSettings, file_types, tensor_types
+from export.settings import ExportSettings, OnProgress, file_types, tensor_types
 from runtime.errors import ExportError
 from runtime.files import atomic_path
 
@@ -25,7 +24,7 @@ def quantize(
     type_name: str,
     settings: ExportSettings,
     imatrix: Path | None = None,
-    progress: Callable[[str, float], None] | None = None,
+    progress: OnProgress | None = None,
 ) -> None:
     """Write `target`, of the llama.cpp type `type_name`, from the F16 file `source`, atomically.
 

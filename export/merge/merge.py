@@ -32,13 +32,13 @@ from export.merge.tensors import (
 )
 from export.merge.values import Values, merged_bias, merged_weight
 from export.merge.vocabulary import vocabulary_size
+from export.settings import OnProgress
 from runtime.errors import ModelError
 from runtime.files import write_text
 
 if TYPE_CHECKING:
     import torch
 
-Progress = Callable[[str, float], None]
 """Called with what is being done and the share that is done."""
 
 
@@ -255,7 +255,7 @@ def merge(
     dtype: str,
     shard_bytes: int,
     fingerprint: str,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> None:
     """Write the merged model into `target`. Finished shards of the same fingerprint are kept, so kills cost little."""
     target.mkdir(parents=True, exist_ok=True)
@@ -301,7 +301,7 @@ def _is_finished(file: Path, shard: list[Planned], fingerprint: str) -> bool:
 
 
 class _Reporter:
-    def __init__(self, progress: Progress | None, done: int, total: int) -> None:
+    def __init__(self, progress: OnProgress | None, done: int, total: int) -> None:
         self.progress, self.done, self.total = progress, done, max(1, total)
 
     def wrap(

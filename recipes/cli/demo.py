@@ -42,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo."""
     require_training("demo")
     if args.real:
-        from recipes.demo_real import demo_real
+        from recipes.demo.real import demo_real
 
         return demo_real(args.out / "real", short=args.fast, gsm8k=args.gsm8k, questions=args.questions)
     if args.gsm8k or args.questions:
         raise InputError("--gsm8k and --questions belong to --real", "nothing was started", "add --real")
-    from recipes.demo import demo
+    from recipes.demo.journey import demo
 
     return demo(args.out, fast=args.fast, problems=args.problems)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EQUAL = ("equal", "rounded", "set order", "other address", "same exception")
 """Causes that agree with the record."""
-PATIENCE = 3.0
+RETRY_FACTOR = 3.0
 """A cell that ran out of time is given this many times as long, once, before the row is blamed for a busy machine."""
 
 
@@ -137,7 +137,7 @@ def run_cells(codes: Sequence[str], limits: Limits) -> list[CellResult]:
         return []
     results = _run(codes, limits)
     if any(result.status == "timeout" for result in results):
-        patient = limits.model_copy(update={"cell_seconds": limits.cell_seconds * PATIENCE})
+        patient = limits.model_copy(update={"cell_seconds": limits.cell_seconds * RETRY_FACTOR})
         results = _run(codes, patient)
     return results
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 Stage = Literal["fine_tuning", "base_only", "never"]
 """Which training stages see a family: both, the base's pre-training alone, or neither."""
 
-Values = Mapping[str, Any]
+Drawn = Mapping[str, Any]
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _CHOICE = re.compile(r"\[([^\[\]|]*(?:\|[^\[\]|]*)+)\]")
@@ -58,10 +58,10 @@ class Family:
     numbers: Mapping[str, tuple[int, int]]
     steps: tuple[Step, ...]
     closings: tuple[str, ...]
-    answer: Callable[[Values], object]
+    answer: Callable[[Drawn], object]
     words: Mapping[str, str] = field(default_factory=dict)
-    accept: Callable[[Values], bool] = lambda values: True
-    derive: Callable[[Values], dict[str, Any]] = lambda values: {}
+    accept: Callable[[Drawn], bool] = lambda values: True
+    derive: Callable[[Drawn], dict[str, Any]] = lambda values: {}
     stage: Stage = "fine_tuning"
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ UNIT_NUMBERS = frozenset(
 """Numbers that wordings and code use as units (minutes in an hour, per cent); they are on neither side."""
 
 
-def fill(template: str, values: Values, random_source: random.Random) -> str:
+def fill(template: str, values: Drawn, random_source: random.Random) -> str:
     """`template` with its alternatives chosen and its slots replaced.
 
     Raises:
@@ -99,7 +99,7 @@ def fill(template: str, values: Values, random_source: random.Random) -> str:
     return fill_code(template, values)
 
 
-def fill_code(template: str, values: Values) -> str:
+def fill_code(template: str, values: Drawn) -> str:
     """`template` with its slots replaced; `[a|b]` stays, since in code it is no choice."""
     return _SLOT.sub(lambda match: str(values[match.group(1)]), template)
 

@@ -44,7 +44,7 @@ def training_rows_path(n: int = ROWS, seed: int = 1, *, on_row: Callable[[int], 
     return target
 
 
-PATIENCE = Limits(cell_seconds=60.0)
+ROW_LIMITS = Limits(cell_seconds=60.0)
 """The code is our own and takes milliseconds; sandboxes have the lowest priority, and a busy machine is no mistake."""
 
 
@@ -64,7 +64,7 @@ def write_rows(target: Path, n: int, seed: int, *, on_row: Callable[[int], None]
 
 
 def _executed_rows(problems: list[Problem]) -> list[str]:
-    with Sandbox(PATIENCE) as sandbox:
+    with Sandbox(ROW_LIMITS) as sandbox:
         return [row for problem in problems if (row := _executed_row(problem, sandbox))]
 
 
@@ -84,7 +84,7 @@ def _executed_row(problem: Problem, sandbox: Sandbox) -> str | None:
 
 def execute_in_sandbox(codes: list[str]) -> list[str]:
     """Outputs of one solution's code blocks, run in one fresh session."""
-    with Sandbox(PATIENCE) as sandbox:
+    with Sandbox(ROW_LIMITS) as sandbox:
         return [sandbox.run(code).output for code in codes]
 
 

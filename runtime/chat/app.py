@@ -29,7 +29,7 @@ def chat(options: ChatOptions) -> int:
     session = Chat(options)
     try:
         reader = make_reader(COMMANDS.values(), options.history, options.models, session.warn)
-        Dialogue(session, reader).run()
+        ChatLoop(session, reader).run()
     finally:
         session.close()
     return 0
@@ -45,7 +45,7 @@ def _warm() -> None:
         warm()
 
 
-class Dialogue:
+class ChatLoop:
     """Reads what a person types, has it answered, and shows mistakes without ending the chat."""
 
     def __init__(self, chat: Chat, reader: LineReader) -> None:

@@ -21,7 +21,7 @@ from runtime.text import did_you_mean
 if TYPE_CHECKING:
     from runtime.chat.session import Chat
 
-Number = TypeVar("Number", int, float)
+Numeric = TypeVar("Numeric", int, float)
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -329,7 +329,7 @@ def _title(text: str) -> str:
     return line if len(line) <= 60 else f"{line[:57]}..."
 
 
-def _number(text: str, kind: type[Number], *, low: Number, high: Number, what: str) -> Number:
+def _number(text: str, kind: type[Numeric], *, low: Numeric, high: Numeric, what: str) -> Numeric:
     try:
         value = kind(text)
     except ValueError:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from runtime.errors import InputError
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
-PATIENCE = 5.0
+CONNECT_SECONDS = 5.0
 """Seconds in which the hub has to accept a connection. Its own client tries five times before it says anything."""
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _REASONS = {
@@ -100,7 +100,7 @@ def _reachable() -> bool:
     where = urlsplit(os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT)
     port = where.port or (80 if where.scheme == "http" else 443)
     try:
-        socket.create_connection((where.hostname or "", port), timeout=PATIENCE).close()
+        socket.create_connection((where.hostname or "", port), timeout=CONNECT_SECONDS).close()
     except OSError:
         return False
     return True

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .protocol import INTERRUPTED
 
-Status = Literal["ok", "error", "timeout", "killed"]
+CellStatus = Literal["ok", "error", "timeout", "killed"]
 
 
 class Limits(BaseModel):
@@ -48,7 +48,7 @@ class CellResult:
 
     output: str
     """What a Jupyter cell would have shown, as text: prints, echo, traceback; `<empty_execution>` for nothing."""
-    status: Status
+    status: CellStatus
     """`ok`; `error`: the code raised or did not compile; `timeout`; `killed`: the process running the cell died."""
     seconds: float
     """Wall-clock seconds, measured outside the process that ran the code."""

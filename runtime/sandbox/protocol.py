@@ -55,7 +55,7 @@ def pack(message: dict[str, Any]) -> bytes:
     return _HEADER.pack(len(body)) + body
 
 
-class Reader:
+class FrameReader:
     """Collects bytes and hands out whole frames."""
 
     def __init__(self, cap: int, items: int | None = None) -> None:
@@ -94,9 +94,9 @@ class Reader:
         return message
 
 
-def reports() -> Reader:
+def reports() -> FrameReader:
     """For what comes from the worker, where user code may write whatever it likes."""
-    return Reader(MAX_REPORT, MAX_REPORT_ITEMS)
+    return FrameReader(MAX_REPORT, MAX_REPORT_ITEMS)
 
 
 def _integer(digits: str) -> int:
@@ -155,7 +155,7 @@ def read_frame(descriptor: int, cap: int) -> dict[str, Any] | None:
     (length,) = _HEADER.unpack(header)
     if length > cap:
         raise ProtocolError(f"a frame of {length} bytes, over the cap of {cap}")
-    reader = Reader(cap)
+    reader = FrameReader(cap)
     reader.feed(header)
     body = _read_exactly(descriptor, length)
     if body is None:

@@ -132,7 +132,7 @@ class Sandbox:
 
     def _exchange(self, code: str) -> dict[str, Any]:
         assert self._socket is not None
-        reader = protocol.Reader(protocol.MAX_REPORT + 16 * self.limits.output_chars)
+        reader = protocol.FrameReader(protocol.MAX_REPORT + 16 * self.limits.output_chars)
         self._cell += 1
         self._running = True
         try:
@@ -151,7 +151,7 @@ class Sandbox:
         finally:
             self._running = False
 
-    def _receive(self, reader: protocol.Reader, deadline: float | None) -> dict[str, Any]:
+    def _receive(self, reader: protocol.FrameReader, deadline: float | None) -> dict[str, Any]:
         assert self._socket is not None
         while (answer := reader.next()) is None:
             self._socket.settimeout(None if deadline is None else max(0.01, deadline - time.monotonic()))

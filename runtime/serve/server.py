@@ -31,7 +31,7 @@ from runtime.files import BadLine, parse_line
 from runtime.serve.answers import DONE, Markdown, event, facts, finish_reason, frame, usage, whole_answer
 from runtime.serve.connections import MOST_CONNECTIONS, BoundedProtocol
 from runtime.serve.requests import RefusedError, is_stream, read_request
-from runtime.serve.solving import Job, SolvingThread, Told
+from runtime.serve.solving import SolveRequest, SolvingThread, Told
 from runtime.settings import SolverSettings
 from runtime.solver import Solution
 from runtime.solver.attempt import check_room
@@ -186,17 +186,17 @@ class SolverServer:
             with contextlib.suppress(RuntimeError):  # The loop has ended: nobody listens.
                 loop.call_soon_threadsafe(events.put_nowait, told)
 
-        job = Job(item, tell)
-        if not self._solving.submit(job):
+        pending = SolveRequest(item, tell)
+        if not self._solving.submit(pending):
             raise RefusedError(429, "too many questions are waiting; try again later", "rate_limit_error")
         if stream:
-            chunks = self._stream(job, events, with_usage=with_usage)
+            chunks = self._stream(pending, events, with_usage=with_usage)
             headers = {"cache-control": "no-store"}
             return StreamingResponse(chunks, headers=headers, media_type="text/event-stream")
         try:
             last = await _last(request, events)
         finally:
-            self._solving.cancel(job)
+            self._solving.cancel(pending)
         if last is None:
             return _gone(request, ClientDisconnect())
         return JSONResponse(whole_answer(_solved(last), self.model_name))
@@ -213,7 +213,9 @@ class SolverServer:
 
     # What is answered
 
-    async def _stream(self, job: Job, events: asyncio.Queue[Told], *, with_usage: bool) -> AsyncIterator[bytes]:
+    async def _stream(
+        self, pending: SolveRequest, events: asyncio.Queue[Told], *, with_usage: bool
+    ) -> AsyncIterator[bytes]:
         """The chunks of a streamed answer. Closed early, because the client is gone, it frees the solver."""
         begin = frame("chat.completion.chunk", self.model_name)
 
@@ -236,7 +238,7 @@ class SolverServer:
                     yield event({**begin, "choices": [], "usage": usage(solution)})
             yield DONE
         finally:
-            self._solving.cancel(job)
+            self._solving.cancel(pending)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -282,7 +284,7 @@ def _overlong(length: int) -> Response:
 
 
 async def _last(request: Request, events: asyncio.Queue[Told]) -> Solution | MathCoderError | None:
-    """What a job ends with; None where the client is gone first."""
+    """What a request ends with; None where the client is gone first."""
 
     async def until_gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -23,7 +23,7 @@ Told = Event | Solution | MathCoderError
 
 
 @dataclass(eq=False)
-class Job:
+class SolveRequest:
     """One request on its way. `tell` is called from the solving thread: events, then a solution or an error."""
 
     item: Item
@@ -32,7 +32,7 @@ class Job:
 
 
 class SolvingThread:
-    """Solves jobs, up to `slots` together; up to `waiting` more may wait.
+    """Solves requests, up to `slots` together; up to `waiting` more may wait.
 
     Args:
         engine, settings, limits: see `runtime.solver.batch.solve_batch`; each item brings settings of its own.
@@ -43,8 +43,8 @@ class SolvingThread:
     ) -> None:
         self._engine, self._settings, self._limits = engine, settings, limits
         self._slots, self._waiting = slots, waiting
-        self._jobs: dict[str, Job] = {}
-        self._new: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._requests: dict[str, SolveRequest] = {}
+        self._new: queue.SimpleQueue[SolveRequest | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._is_closed = False
         # Here, so that a model which cannot be talked to is refused before anything is served.
@@ -52,21 +52,21 @@ class SolvingThread:
         self._thread = threading.Thread(target=self._work, name="solver", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Job) -> bool:
-        """Take a job in; False where too many are waiting."""
+    def submit(self, request: SolveRequest) -> bool:
+        """Take a request in; False where too many are waiting."""
         with self._lock:
-            if self._is_closed or len(self._jobs) >= self._slots + self._waiting:
+            if self._is_closed or len(self._requests) >= self._slots + self._waiting:
                 return False
-            self._jobs[job.item.id] = job
-        self._new.put(job)
+            self._requests[request.item.id] = request
+        self._new.put(request)
         return True
 
-    def cancel(self, job: Job) -> None:
-        """Nobody waits for this job any more."""
-        job.is_cancelled = True
+    def cancel(self, request: SolveRequest) -> None:
+        """Nobody waits for this request any more."""
+        request.is_cancelled = True
 
     def close(self) -> None:
-        """Interrupt what runs and end the thread; every job is told that it was interrupted."""
+        """Interrupt what runs and end the thread; every request is told that it was interrupted."""
         with self._lock:
             self._is_closed = True
         self._new.put(None)
@@ -76,8 +76,8 @@ class SolvingThread:
         return Batch(self._engine, self._settings, self._limits, self._slots, self._forward, keep=True)
 
     def _forward(self, item: Item, event: Event) -> None:
-        if (job := self._jobs.get(item.id)) is not None and not job.is_cancelled:
-            job.tell(event)
+        if (request := self._requests.get(item.id)) is not None and not request.is_cancelled:
+            request.tell(event)
 
     def _work(self) -> None:
         while not self._is_closed:
@@ -93,37 +93,37 @@ class SolvingThread:
 
     def _turn(self, batch: Batch) -> None:
         self._admit(batch)
-        for gone in [job for job in self._jobs.values() if job.is_cancelled]:
+        for gone in [request for request in self._requests.values() if request.is_cancelled]:
             batch.cancel(gone.item)
             self._forget(gone)
         for item, solution in batch.turn():
-            if (job := self._jobs.get(item.id)) is not None:
-                self._forget(job)
-                job.tell(solution)
+            if (request := self._requests.get(item.id)) is not None:
+                self._forget(request)
+                request.tell(solution)
 
     def _admit(self, batch: Batch) -> None:
         while batch.has_room:
             try:
                 # Nothing to do: wait until there is.
-                job = self._new.get(block=not batch.is_busy, timeout=1.0)
+                request = self._new.get(block=not batch.is_busy, timeout=1.0)
             except queue.Empty:
                 return
-            if job is None:
+            if request is None:
                 return
-            if job.is_cancelled:
-                self._forget(job)
+            if request.is_cancelled:
+                self._forget(request)
             else:
-                batch.add(job.item)
+                batch.add(request.item)
 
-    def _forget(self, job: Job) -> None:
+    def _forget(self, request: SolveRequest) -> None:
         with self._lock:
-            self._jobs.pop(job.item.id, None)
+            self._requests.pop(request.item.id, None)
 
     def _give_up(self, error: MathCoderError) -> None:
         with self._lock:
-            jobs, self._jobs = list(self._jobs.values()), {}
-        for job in jobs:
-            job.tell(error)
+            requests, self._requests = list(self._requests.values()), {}
+        for request in requests:
+            request.tell(error)
         with self._lock:
             # Those that were waiting have been told.
             while not self._new.empty():

@@ -29,7 +29,7 @@ class Turn:
         question: the user's text.
         blocks: the solution.
         answer: the final answer, or None.
-        status: how the solution ended (see `runtime.solver.loop.Status`).
+        status: how the solution ended (see `runtime.solver.SolutionStatus`).
         images: for the n-th execution block (from 0) of the solution, the PNG bytes of its figures.
         facts: tokens, seconds, seed and whatever else is known.
     """

@@ -10,7 +10,7 @@ from runtime.solver.solution import (
     OnEvent,
     OnExecution,
     Solution,
-    Status,
+    SolutionStatus,
     TextPiece,
     failed,
 )
@@ -25,8 +25,8 @@ __all__ = [
     "OnEvent",
     "OnExecution",
     "Solution",
+    "SolutionStatus",
     "Solver",
-    "Status",
     "TextPiece",
     "check_question",
     "cleaned",

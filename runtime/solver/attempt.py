@@ -23,7 +23,7 @@ from runtime.solver.solution import (
     OnEvent,
     OnExecution,
     Solution,
-    Status,
+    SolutionStatus,
     TextPiece,
 )
 from runtime.text import for_model, is_well_formed
@@ -86,7 +86,7 @@ class Attempt:
         self._on_execution = on_execution
         self._vocabulary = vocabulary
         self._reader = dialect.reader(vocabulary, _Emitter(on_event, self) if on_event else None)
-        self._status: Status | None = None
+        self._status: SolutionStatus | None = None
         self._detail = ""
         self._started = time.monotonic()
         self._deadline = self._started + settings.max_seconds
@@ -218,7 +218,7 @@ class Attempt:
         """`count` tokens of an execution block were put into the sequence."""
         self._execution_tokens += count
 
-    def stop(self, status: Status, detail: str = "") -> Literal["stop"]:
+    def stop(self, status: SolutionStatus, detail: str = "") -> Literal["stop"]:
         """End here. The first reason stays."""
         if self._status is None:
             self._status, self._detail = status, detail

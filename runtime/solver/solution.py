@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from runtime.lce import Block, BlockType
 
-Status = Literal[
+SolutionStatus = Literal[
     "answered",
     "no_answer",
     "block_limit",
@@ -96,7 +96,7 @@ class Solution:
 
     blocks: list[Block]
     answer: str | None
-    status: Status
+    status: SolutionStatus
     tokens: dict[str, int] = field(default_factory=lambda: {"prompt": 0, "generated": 0, "execution": 0})
     cells: int = 0
     failed_cells: int = 0

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from export.certify.certify import certificate_table, pick
+from export.certify.certify import pick
+from export.certify.table import certificate_table
 from export.plan import Sizes, refuse_unless_it_fits
 from export.settings import CertifySettings, ExportSettings, file_types, parse_types
 from recipes.cli.export import PICK_PROBLEMS, parser, settings_of

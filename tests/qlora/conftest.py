@@ -46,7 +46,8 @@ class Bench:
 
     def __init__(self, folder: Path, rows: Path, *, lora: dict[str, Any] | None = None, **train: Any) -> None:
         from qlora.adapter import add_adapter
-        from qlora.base import find_base, load_model, load_tokenizer
+        from qlora.base import find_base, load_tokenizer
+        from qlora.load import load_model
         from qlora.prepare import prepare
         from qlora.settings import DataSettings, LoraSettings, TrainSettings
         from qlora.step import Stepper

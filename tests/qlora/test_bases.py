@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from qlora.base import choose_backend, device_and_dtype, find_base, load_model, load_tokenizer
+from qlora.backend import choose_backend, device_and_dtype
+from qlora.base import find_base, load_tokenizer
+from qlora.load import load_model
 from qlora.settings import TrainSettings
 from runtime.errors import InputError, ModelError, TrainError
 

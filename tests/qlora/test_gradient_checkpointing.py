@@ -14,7 +14,7 @@ import torch
 from factory import write_jsonl
 from test_training_run import recipe, run
 
-from qlora.layout import Layout, Rows, choose_layout, free_memory, spill_warning, whole_memory
+from qlora.layout import Rows, StepLayout, choose_layout, free_memory, spill_warning, whole_memory
 from qlora.memory import LIBRARIES, memory_of
 from qlora.quiet import expandable_segments_work, no_telemetry
 from qlora.settings import QloraSettings, TrainSettings
@@ -140,7 +140,7 @@ FOUR_B = {
 }  # fmt: skip
 
 
-def chosen(config: dict[str, Any], gigabytes: float, **train: Any) -> tuple[Layout, bool]:
+def chosen(config: dict[str, Any], gigabytes: float, **train: Any) -> tuple[StepLayout, bool]:
     """The layout in a pretended free memory, for rows like those of MathCodeInstruct."""
     options = {"optimizer": "paged_adamw_8bit", "batch_rows": 128} | train
     settings = QloraSettings.model_validate(
@@ -186,13 +186,13 @@ def test_a_vocabulary_of_128k_wants_more_than_8_gb_and_a_4b_base_does_not() -> N
 
 def test_what_the_recipe_fixes_stays_and_a_pass_holds_the_longest_row_and_no_more_than_a_step() -> None:
     assert chosen(SEVEN_B, 24, micro_tokens=1024)[0].micro_tokens == 2048
-    assert chosen(SEVEN_B, 8, checkpoint_layers=3) == (Layout(2048, 3), False)
+    assert chosen(SEVEN_B, 8, checkpoint_layers=3) == (StepLayout(2048, 3), False)
     shape = Shape.of(FOUR_B, 151936)
     settings = QloraSettings(base="b", data={"source": "d"})  # type: ignore[arg-type]
     layout, _ = choose_layout(shape, settings, 2, 141_000_000_000, on_gpu=True, rows=Rows(500, 3000))
-    assert layout == Layout(3072, 0)
+    assert layout == StepLayout(3072, 0)
     on_cpu, _ = choose_layout(shape, settings, 4, None, on_gpu=False, rows=Rows(500, 30_000))
-    assert on_cpu == Layout(4096, 0)
+    assert on_cpu == StepLayout(4096, 0)
     tight, _ = choose_layout(shape, settings, 4, 24_000_000_000, on_gpu=False, rows=Rows(500, 30_000))
     assert tight.micro_tokens < 4096
     assert tight.checkpoint_layers == 0

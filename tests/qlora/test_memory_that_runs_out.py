@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from qlora.base import ROWS_AT_A_TIME, find_base, load_model, load_tokenizer
+from qlora.base import find_base, load_tokenizer
+from qlora.load import ROWS_AT_A_TIME, load_model
 from qlora.out_of_memory import is_out_of_memory
 from qlora.settings import TrainSettings
 from runtime.errors import ModelError, TrainError
@@ -106,7 +107,7 @@ def test_an_embedding_grows_without_a_float64_copy_of_itself(
         return double(tensor)
 
     assert ROWS_AT_A_TIME == 4096
-    monkeypatch.setattr("qlora.base.ROWS_AT_A_TIME", 100)
+    monkeypatch.setattr("qlora.load.ROWS_AT_A_TIME", 100)
     monkeypatch.setattr(torch.Tensor, "double", watched)
     model = load_model(found, tokenizer, TrainSettings(), "peft")
     assert max(seen) == 100

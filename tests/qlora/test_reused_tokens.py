@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from qlora.adapter import add_adapter
-from qlora.base import find_base, load_model, load_tokenizer
+from qlora.base import find_base, load_tokenizer
 from qlora.data import encode
+from qlora.load import load_model
 from qlora.roles import refuse_equal_rows
 from qlora.settings import LoraSettings, TrainSettings
 from qlora.start import go_on_from

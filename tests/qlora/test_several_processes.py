@@ -17,7 +17,7 @@ from several import probe
 from test_training_run import recipe, run
 
 from qlora import checkpoint
-from qlora.base import choose_backend
+from qlora.backend import choose_backend
 from qlora.processes import is_sharded, speaks_for_all
 from qlora.settings import LoraSettings, QloraSettings, TrainSettings
 from recipes.cli import main

@@ -104,7 +104,8 @@ def test_the_saved_adapter_on_a_fresh_base_computes_what_was_trained(
     from peft import PeftModel
 
     from qlora.adapter import inference
-    from qlora.base import find_base, load_model, load_tokenizer
+    from qlora.base import find_base, load_tokenizer
+    from qlora.load import load_model
 
     seen: dict[str, torch.Tensor] = {}
     ids = torch.tensor([[1, 40, 641, 642, 50, 645]])

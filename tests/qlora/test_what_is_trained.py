@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 from qlora.adapter import Adapted, add_adapter, refuse_unlike_meant
-from qlora.base import find_base, load_model, load_tokenizer
+from qlora.base import find_base, load_tokenizer
+from qlora.load import load_model
 from qlora.settings import LoraSettings, TrainSettings
 from runtime.errors import TrainError
 
@@ -186,7 +187,8 @@ os.environ["UNSLOTH_IS_PRESENT"] = "1"  # unsloth sets it, and unsloth_zoo wants
 from unsloth_zoo.training_utils import prepare_model_for_training
 import peft
 from qlora.adapter import add_adapter
-from qlora.base import find_base, load_model, load_tokenizer
+from qlora.base import find_base, load_tokenizer
+from qlora.load import load_model
 from qlora.settings import LoraSettings, TrainSettings
 
 plain = peft.get_peft_model

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recipes.demo import FAST, FULL, Story, _clear, _end, _follows_execution, _settings, _table, demo
+from recipes.demo.exams import follows_execution, show_table
+from recipes.demo.journey import FAST, FULL, clear_folder, conclude, demo, settings_of
+from recipes.demo.log import DemoLog
 from recipes.nano.exam import Paper
 from recipes.nano.problems import held_out
 from runtime.errors import InputError
@@ -23,10 +25,10 @@ def paper(answers: list[str | None], *, cells: int = 1) -> Paper:
     return Paper("numbers", problems, solutions)
 
 
-def story() -> Story:
+def told_log() -> DemoLog:
     console = make_console(file=io.StringIO())
     console.width = 160
-    return Story(console)
+    return DemoLog(console)
 
 
 RESULTS = {
@@ -41,8 +43,8 @@ RESULTS = {
 
 
 def test_the_table_shows_each_condition_as_it_came_out() -> None:
-    told = story()
-    _table(told, RESULTS)
+    told = told_log()
+    show_table(told, RESULTS)
     assert isinstance(told.console.file, io.StringIO)
     shown = told.console.file.getvalue()
     assert "0/2 0.0%" in shown
@@ -54,15 +56,15 @@ def test_the_table_shows_each_condition_as_it_came_out() -> None:
 
 def test_only_answered_solutions_that_ran_code_count_as_proof() -> None:
     idle = {"numbers": {"after": paper(["right", None]), "falsified": paper(["111", "111"])}}
-    assert _follows_execution(idle) == (1, 1)
+    assert follows_execution(idle) == (1, 1)
     without_code = {"numbers": {"after": paper(["right"], cells=0), "falsified": paper(["111"])}}
-    assert _follows_execution(without_code) == (0, 0)
+    assert follows_execution(without_code) == (0, 0)
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match="was not written by the demo"):
-        _clear(tmp_path)
+        clear_folder(tmp_path)
     assert (tmp_path / "thesis.tex").exists()
     with pytest.raises(InputError, match="was not written by the demo"):
         demo(tmp_path, fast=True)
@@ -70,18 +72,18 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_folder_of_an_earlier_demo_is_made_anew(tmp_path: Path) -> None:
     out = tmp_path / "demo-out"
-    _clear(out)
+    clear_folder(out)
     (out / "run").mkdir()
     (out / "note.txt").touch()
-    _clear(out)
+    clear_folder(out)
     assert not (out / "run").exists()
     assert (out / "note.txt").exists(), "only what the demo writes is removed"
 
 
 def test_the_end_keeps_the_figures_and_says_what_to_run_next(tmp_path: Path) -> None:
-    told = story()
+    told = told_log()
     told.facts["rows"] = {"rows": 1}
-    _end(told, tmp_path, tmp_path / "models" / "nano-Q8_0.gguf")
+    conclude(told, tmp_path, tmp_path / "models" / "nano-Q8_0.gguf")
     assert json.loads((tmp_path / "demo.json").read_text(encoding="utf-8"))["rows"] == {"rows": 1}
     assert isinstance(told.console.file, io.StringIO)
     assert "mathcoder chat" in told.console.file.getvalue()
@@ -90,4 +92,4 @@ def test_the_end_keeps_the_figures_and_says_what_to_run_next(tmp_path: Path) -> 
 
 def test_the_demo_trains_by_peft_on_every_machine_since_it_exports_in_the_same_process(tmp_path: Path) -> None:
     for scale in (FULL, FAST):
-        assert _settings(tmp_path / "rows.jsonl", scale).train.backend == "peft"
+        assert settings_of(tmp_path / "rows.jsonl", scale).train.backend == "peft"

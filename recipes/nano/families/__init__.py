@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from recipes.nano.family import Family, Step, Values
+from recipes.nano.family import Drawn, Family, Step
 
 FOLDER = Path(__file__).parent
 FILES = tuple(FOLDER / f"{subject}.yaml" for subject in "everyday money rates algebra numbers shapes".split())
@@ -61,7 +61,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _expression(text: str) -> Callable[[Values], Any]:
+def _expression(text: str) -> Callable[[Drawn], Any]:
     # The files are our own, as the code in them is that `run_trusted` executes.
     code = compile(text, "<family>", "eval")
     return lambda values: eval(code, {**FUNCTIONS, **values})

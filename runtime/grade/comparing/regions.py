@@ -31,7 +31,7 @@ FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Interval:
     """Everything between two bounds, each with or without the bound itself; a point has equal bounds, both within."""
 
     low: Any
@@ -40,7 +40,7 @@ class Piece:
     high_in: bool
 
 
-Region = list[Piece]
+Region = list[Interval]
 
 
 def equal(left: Answer, right: Answer) -> bool | None:
@@ -72,7 +72,7 @@ def _region(answer: Answer) -> Region | None:
         return None
     if answer.kind == "set":
         points = [_number(item) for item in answer.items]
-        return None if None in points else _union([[Piece(point, True, point, True)] for point in points])
+        return None if None in points else _union([[Interval(point, True, point, True)] for point in points])
     if not answer.items or not all(isinstance(item, Relation) for item in answer.items):
         return None
     if len({name for item in answer.items if isinstance(item, Relation) for name in _names(item)}) != 1:
@@ -98,7 +98,7 @@ def _interval(group: Group) -> Region | None:
     if low is None or high is None or low > high or _same(low, high):
         return None
     infinite = values.context().isinf
-    return [Piece(low, group.left == "[" and not infinite(low), high, group.right == "]" and not infinite(high))]
+    return [Interval(low, group.left == "[" and not infinite(low), high, group.right == "]" and not infinite(high))]
 
 
 def _number(item: Answer) -> Any:
@@ -125,17 +125,17 @@ def _union(regions: list[Region]) -> Region:
         ):
             # Two pieces that begin at one number: only the bound may differ.
             if last is not None and _same(piece.low, last.low) and _same(last.low, last.high):
-                merged[-1] = Piece(last.low, last.low_in or piece.low_in, piece.high, piece.high_in)
+                merged[-1] = Interval(last.low, last.low_in or piece.low_in, piece.high, piece.high_in)
             else:
                 merged.append(piece)
             continue
         low_in = last.low_in or (piece.low_in and _same(piece.low, last.low))
         if _same(piece.high, last.high):
-            merged[-1] = Piece(last.low, low_in, last.high, last.high_in or piece.high_in)
+            merged[-1] = Interval(last.low, low_in, last.high, last.high_in or piece.high_in)
         elif piece.high > last.high:
-            merged[-1] = Piece(last.low, low_in, piece.high, piece.high_in)
+            merged[-1] = Interval(last.low, low_in, piece.high, piece.high_in)
         else:
-            merged[-1] = Piece(last.low, low_in, last.high, last.high_in)
+            merged[-1] = Interval(last.low, low_in, last.high, last.high_in)
     return merged
 
 
@@ -144,12 +144,12 @@ def _complement(region: Region) -> Region:
     result, low, low_in = [], -infinity, False
     for piece in region:
         if low < piece.low and not _same(low, piece.low):
-            result.append(Piece(low, low_in, piece.low, not piece.low_in))
+            result.append(Interval(low, low_in, piece.low, not piece.low_in))
         elif _same(low, piece.low) and low_in and not piece.low_in and not values.context().isinf(low):
-            result.append(Piece(low, True, low, True))
+            result.append(Interval(low, True, low, True))
         low, low_in = piece.high, not piece.high_in
     if low < infinity:
-        result.append(Piece(low, low_in, infinity, False))
+        result.append(Interval(low, low_in, infinity, False))
     return result
 
 
@@ -205,9 +205,9 @@ def _within_distance(relation: Relation) -> Region | None:
         return None
     centre, half = values.approximate(-inside[0] / slope), values.approximate(limit / abs(slope))
     closed = operators[0].endswith("=")
-    near = [Piece(centre - half, closed, centre + half, closed)]
+    near = [Interval(centre - half, closed, centre + half, closed)]
     # At least as far away as the bound is what is not nearer.
-    far = _complement([Piece(centre - half, not closed, centre + half, not closed)])
+    far = _complement([Interval(centre - half, not closed, centre + half, not closed)])
     return near if operators[0][0] == "<" else far
 
 

@@ -24,7 +24,7 @@ _FLOORS = {r"\lfloor": (r"\rfloor", "floor"), r"\lceil": (r"\rceil", "ceil")}
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 
 
-class Parser:
+class ExpressionParser:
     """Reads one expression from a token list; `finish` makes sure that nothing is left over."""
 
     def __init__(self, tokens: list[Token]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from runtime.grade.reading.expression import Parser
+from runtime.grade.reading.expression import ExpressionParser
 from runtime.grade.reading.nodes import REALS, Answer, BaseNumeral, Number, Scalar
 from runtime.grade.reading.notations import dimensions, read_moment, whole_hour
 from runtime.grade.reading.tokens import tokenize
@@ -32,7 +32,7 @@ THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?")
 def simple(text: str) -> list[Answer]:
     """Plain numerals, times of day, numerals with a base and the real line, without the machinery."""
     if _NUMBER.fullmatch(text):
-        return [Scalar(Parser(tokenize(text)).finish())]
+        return [Scalar(ExpressionParser(tokenize(text)).finish())]
     plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
     if re.search(r":|m\b|noon|night", plain, re.IGNORECASE) and (moment := read_moment(plain)):
         return [*(whole_hour(moment) if plain[0].isdigit() else []), moment]
@@ -53,7 +53,7 @@ def other_readings(text: str) -> list[Answer]:
     """What the parser reads in another way, or not at all: `5 m` is five times m or five metres, `30\\deg 15'`."""
     letter = _LETTER_UNIT.fullmatch(text)
     if letter:
-        return [Scalar(Parser(tokenize(letter[1])).finish(), canonical_unit(letter[2] or letter[3]))]
+        return [Scalar(ExpressionParser(tokenize(letter[1])).finish(), canonical_unit(letter[2] or letter[3]))]
     angle = _ANGLE.fullmatch(text)
     if angle:
         degrees = sum(Fraction(part or 0) / 60**index for index, part in enumerate(angle.groups()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from runtime.grade.reading.expression import Parser
+from runtime.grade.reading.expression import ExpressionParser
 from runtime.grade.reading.nodes import Answer, Call, Number, Scalar, Unreadable
 from runtime.grade.reading.tokens import Token
 from runtime.grade.reading.units import MAGNITUDES, SHORT, canonical_unit, conversion
@@ -51,14 +51,14 @@ def read_scalar(tokens: list[Token]) -> Scalar:
         unit = _CURRENCIES[tokens[money[0]].text]
         tokens = tokens[: money[0]] + tokens[money[0] + 1 :]
     if len(tokens) > 1 and tokens[-1].kind == "operator" and tokens[-1].text == "%":
-        return Scalar(Parser(tokens[:-1]).finish(), unit, percent=True)
+        return Scalar(ExpressionParser(tokens[:-1]).finish(), unit, percent=True)
     if len(tokens) > 1 and tokens[-1].kind == "operator" and tokens[-1].text == r"\deg" and _no_function(tokens):
-        return Scalar(Parser(tokens[:-1]).finish(), unit="degree")
+        return Scalar(ExpressionParser(tokens[:-1]).finish(), unit="degree")
     start = _unit_start(tokens)
     if start is None:
-        return Scalar(Parser(tokens).finish(), unit)
+        return Scalar(ExpressionParser(tokens).finish(), unit)
     found = canonical_unit("".join((" " if token.spaced else "") + token.text for token in tokens[start:]))
-    expression = Parser(tokens[:start]).finish()
+    expression = ExpressionParser(tokens[:start]).finish()
     for word, size in MAGNITUDES.items():
         if found.startswith(word):
             expression, found = Call("mul", (expression, Number(Fraction(size), 0, 1))), found[len(word) :]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from runtime.grade.reading.expression import DEEPEST, Parser
+from runtime.grade.reading.expression import DEEPEST, ExpressionParser
 from runtime.grade.reading.names import assigned_name
 from runtime.grade.reading.nodes import (
     REALS,
@@ -206,7 +206,7 @@ def _read_value(tokens: list[Token]) -> Answer:
         return group
     ratio = _split(tokens, _operator(":"))
     if len(ratio) > 1:
-        return Ratio(tuple(Parser(part).finish() for part in ratio))
+        return Ratio(tuple(ExpressionParser(part).finish() for part in ratio))
     row = _read_row(tokens)
     if row is not None:
         return row
@@ -221,7 +221,7 @@ def _read_relation(tokens: list[Token], sides: list[list[Token]]) -> Answer:
     name = assigned_name(sides[0])
     if name is not None and set(operators) == {"="}:
         return Assignment(name, _computed(sides[-1]))
-    return Relation(tuple(Parser(side).finish() for side in sides), tuple(operators))
+    return Relation(tuple(ExpressionParser(side).finish() for side in sides), tuple(operators))
 
 
 def _computed(tokens: list[Token]) -> Answer:
@@ -259,7 +259,11 @@ def _read_matrix(tokens: list[Token], begun: int) -> Answer:
     if begun:
         if determinant:
             raise Unreadable
-        factor = Parser(tokens[:begun]).finish() if tokens[:begun] != [Token("operator", "-")] else Number(Fraction(-1))
+        factor = (
+            ExpressionParser(tokens[:begun]).finish()
+            if tokens[:begun] != [Token("operator", "-")]
+            else Number(Fraction(-1))
+        )
         cells = [[_scaled(factor, cell) for cell in row] for row in cells]
     return Matrix(tuple(tuple(row) for row in cells), determinant)
 
@@ -339,7 +343,7 @@ def _condition(tokens: list[Token]) -> list[Token] | None:
 
 def _is_expression(tokens: list[Token]) -> bool:
     try:
-        Parser(list(tokens)).finish()
+        ExpressionParser(list(tokens)).finish()
     except Unreadable:
         return False
     return True

@@ -40,13 +40,13 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
-Kind = Literal["number", "name", "function", "text", "begin", "end", "symbol", "operator"]
+TokenKind = Literal["number", "name", "function", "text", "begin", "end", "symbol", "operator"]
 
 
 class Token(NamedTuple):
     """One token; `spaced` where white space stood before it."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     spaced: bool = False
 

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 
 from .. import protocol
-from ..protocol import Reader
+from ..protocol import FrameReader
 from .collect import OutputBuffer
 
 NONE = -1
@@ -26,7 +26,7 @@ class Worker:
     snapshot_cell: int = 0
     fresh: bool = True
     """Whether no cell has ended in it yet, so that a new worker is as good as a snapshot."""
-    reader: Reader = field(default_factory=protocol.reports)
+    reader: FrameReader = field(default_factory=protocol.reports)
 
 
 def drain(descriptor: int, output: OutputBuffer | None = None) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from export.certify.certify import Certifier, certificate_notes, certificate_table
+from export.certify.certify import Certifier
 from export.certify.diagnose import diagnose_gguf
+from export.certify.table import certificate_notes, certificate_table
 from export.job import plan_job
 from export.merge.source import open_source
 from export.settings import CertifySettings, ExportSettings

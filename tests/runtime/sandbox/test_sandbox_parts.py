@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.sandbox.protocol import ProtocolError, Reader, pack, reports
+from runtime.sandbox.protocol import FrameReader, ProtocolError, pack, reports
 from runtime.text import for_model, for_screen
 
 
 @given(st.dictionaries(st.text(), st.text()), st.integers(1, 7))
 def test_frames_survive_any_cutting(message: dict[str, str], size: int) -> None:
-    reader = Reader(1 << 20)
+    reader = FrameReader(1 << 20)
     data = pack(message) * 2
     seen = []
     for start in range(0, len(data), size):
@@ -37,7 +37,7 @@ def test_frames_survive_any_cutting(message: dict[str, str], size: int) -> None:
     ],
 )
 def test_a_frame_that_breaks_the_rules_is_a_protocol_error(data: bytes) -> None:
-    reader = Reader(1 << 16)
+    reader = FrameReader(1 << 16)
     reader.feed(data)
     with pytest.raises(ProtocolError):
         reader.next()
@@ -59,7 +59,7 @@ def test_a_made_up_report_costs_neither_time_nor_memory(body: bytes) -> None:
 
 
 def test_lone_surrogates_pass_through_frames() -> None:
-    reader = Reader(1 << 16)
+    reader = FrameReader(1 << 16)
     reader.feed(pack({"code": "'\ud800'"}))
     assert reader.next() == {"code": "'\ud800'"}
     assert json.loads(pack({"a": "é"})[4:]) == {"a": "é"}

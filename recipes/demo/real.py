@@ -22,7 +22,7 @@ HELD_OUT_SEED = 9_001
 
 
 @dataclass(frozen=True)
-class Scale:
+class RealScale:
     """How much is done: generated rows, questions asked before and after, optimizer steps (None: one epoch)."""
 
     rows: int
@@ -30,7 +30,7 @@ class Scale:
     steps: int | None
 
 
-FULL, SHORT = Scale(3300, 200, None), Scale(600, 100, 70)
+FULL, SHORT = RealScale(3300, 200, None), RealScale(600, 100, 70)
 
 
 def demo_real(out: Path, *, short: bool, gsm8k: Path | None = None, questions: Path | None = None) -> int:
