@@ -13,6 +13,7 @@ from recipes.data.formats import Format, detect, read
 from recipes.data.journal import default_sessions, journaled
 from recipes.data.outputs import agreement
 from recipes.data.records import Dialogue, FormatError
+from recipes.data.renumber import with_copies
 from recipes.data.rows import beside, files_of, read_lines, sha256_of, write_lines
 from recipes.data.verdict import run_cells
 from runtime.files import BadLine, Line
@@ -69,6 +70,7 @@ def convert(
     declared: Format | None = None,
     run: bool | None = None,
     bare_answer: bool = False,
+    copies: int = 0,
     limits: Limits | None = None,
     sessions: int | None = None,
     journal: Path | None = None,
@@ -86,6 +88,7 @@ def convert(
         run: make executions by running the code. By default where the target is `lce` and the record is not.
         bare_answer: where a solution's last text boxes its answer, add a text block with that answer alone, which is
             how the released rows end and what the solver shows as the answer.
+        copies: of each question with an equation, copies with other numbers (`recipes.data.renumber`).
         sessions: sandbox sessions at once.
         journal: where results are kept while the work goes on; by default in the cache, under the source's hash.
         fresh: forget what an interrupted call has converted.
@@ -100,6 +103,8 @@ def convert(
     bounds = limits or Limits(cell_seconds=10.0)
     files = files_of(source)
     asked = {"source": source, "sha256": sha256_of(files), "to": to, "from": declared, "run": run, "bare": bare_answer}
+    if copies:
+        asked["copies"] = copies
     facts = {"data": asked, "limits": bounds.model_dump(mode="json")}
     report = ConvertReport()
     left_out: list[dict[str, Any]] = []
@@ -122,7 +127,7 @@ def convert(
 
     with journaled(
         "convert",
-        read_lines(files),
+        with_copies(read_lines(files), copies),
         work,
         facts,
         sessions=sessions or default_sessions(),

@@ -43,6 +43,13 @@ OUT appears when everything is done. A call that was interrupted goes on where i
     result.add_argument(
         "--bare-answer", action="store_true", help="add the boxed answer of a last sentence as a text of its own"
     )
+    result.add_argument(
+        "--copies",
+        type=positive_int,
+        default=0,
+        metavar="N",
+        help="of each question with an equation, N copies with other numbers",
+    )
     result.add_argument("--fresh", action="store_true", help="forget what an interrupted call has converted")
     result.add_argument("--sessions", type=positive_int, metavar="N", help="sessions at once (default: two a core)")
     result.add_argument("--show", type=int, default=10, metavar="N", help="reasons to print")
@@ -63,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         declared=args.declared,
         run=run,
         bare_answer=args.bare_answer,
+        copies=args.copies,
         sessions=args.sessions,
         fresh=args.fresh,
         on_progress=Ticker("records"),
