@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from qlora.data import problem_of
-from recipes.data import equations, fenced, gsm8k, tools
+from recipes.data import equations, fenced, gsm8k, program, tools
 from recipes.data.records import Dialogue, FormatError, question_in, solution_in, turns_of
 from recipes.data.shapes import unwrapped
 
-Format = Literal["lce", "fenced", "tora", "tools", "gsm8k", "equations"]
-FORMATS: tuple[Format, ...] = ("lce", "fenced", "tora", "tools", "gsm8k", "equations")
+Format = Literal["lce", "fenced", "tora", "tools", "gsm8k", "gsm8k-program", "equations"]
+FORMATS: tuple[Format, ...] = ("lce", "fenced", "tora", "tools", "gsm8k", "gsm8k-program", "equations")
 ANSWER_CHARS = 60
 """A text up to this long is an answer (see `runtime.grade.final_answer`)."""
 
@@ -83,6 +83,8 @@ def read(value: Any, declared: Format | None = None) -> Dialogue:
         return tools.read(value)
     if found == "gsm8k":
         return gsm8k.read(value)
+    if found == "gsm8k-program":
+        return program.read(value)
     if found == "equations":
         return equations.read(value)
     raise FormatError("of no known format")

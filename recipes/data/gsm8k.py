@@ -47,12 +47,26 @@ def read(value: Mapping[str, Any]) -> Dialogue:
     question, solution = question_in(value), solution_in(value)
     if question is None or solution is None:
         raise FormatError("no question or no solution")
-    final = _FINAL.search(solution)
-    gold = gold_in(value) or (final.group(1).strip() if final else None)
+    gold = gold_in(value) or final_in(solution)
     if gold is None or plain_number(gold) is None:
         raise FormatError("no gold answer: neither `gold` nor a line `#### NUMBER`")
-    body = solution[: final.start()] if final else solution
+    body = _FINAL.sub("", solution)
     return Dialogue(((question, tuple(blocks_of(body, gold))),), gold=gold, checked=True)
+
+
+def final_in(solution: str) -> str | None:
+    """What the line `#### NUMBER` at the end says, None where there is none."""
+    final = _FINAL.search(solution)
+    return final.group(1).strip() if final else None
+
+
+def marks_of(solution: str) -> Iterator[tuple[str, Fraction, str]]:
+    """For each mark that is arithmetic: its left side as Python, the value of that, and the text behind the mark."""
+    for mark in _MARK.finditer(solution):
+        expression = python_of(mark.group(1).rpartition("=")[0])
+        result = value_of(expression) if expression is not None else None
+        if expression is not None and result is not None:
+            yield expression, result, solution[mark.end() :]
 
 
 def blocks_of(solution: str, gold: str) -> list[Block]:
