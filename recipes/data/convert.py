@@ -102,7 +102,14 @@ def convert(
 
     bounds = limits or Limits(cell_seconds=10.0)
     files = files_of(source)
-    asked = {"source": source, "sha256": sha256_of(files), "to": to, "from": declared, "run": run, "bare": bare_answer}
+    asked: dict[str, Any] = {
+        "source": source,
+        "sha256": sha256_of(files),
+        "to": to,
+        "from": declared,
+        "run": run,
+        "bare": bare_answer,
+    }
     if copies:
         asked["copies"] = copies
     facts = {"data": asked, "limits": bounds.model_dump(mode="json")}
