@@ -6,7 +6,9 @@ For each file of DIR/questions: every different gold against itself, its box, it
 (fractions as quotients, roots as powers, terms swapped, a name in front, Unicode), which are equal; and against twenty
 wrong neighbours (ten other golds drawn by seed, ten golds with a digit, sign or operator changed), which are not. A
 neighbour that is called equal is listed and may be one: `\\frac{2}{4}` beside `\\frac12`. Then 2,000 random pairs of
-different golds of each set. `--list` names what was not found, too.
+different golds of each set, or all pairs of a small one. Golds that cannot be read, and so are compared as text, are
+listed. Answers are compared by the rule of the set where its name is known (`runtime.evaluate.known_sets`).
+`--list` names what was not found, too.
 
 Exit code 1 where a gold does not equal itself, its box or its LaTeX form.
 """
@@ -14,6 +16,7 @@ Exit code 1 where a gold does not equal itself, its box or its LaTeX form.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -27,7 +30,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runtime.grade import equivalent, last_boxed  # noqa: E402
+from runtime.evaluate.question_sets import load_set  # noqa: E402
+from runtime.grade import last_boxed  # noqa: E402
+from runtime.grade.rules import accepts, is_readable  # noqa: E402
 
 NEIGHBOURS = 20
 RANDOM_PAIRS = 2000
@@ -74,19 +79,27 @@ def neighbours(gold: str, golds: list[str], rng: random.Random) -> list[str]:
 
 def measure(path: Path) -> dict[str, Any]:
     """Verdicts on the golds of one set."""
-    with path.open(encoding="utf-8") as lines:
-        golds = sorted({str(json.loads(line)["gold"]) for line in lines})
+    rules = {question.gold: question.rule for question in load_set(str(path)).questions}
+    golds = sorted(rules)
+
+    def equal(form: str, gold: str) -> bool:
+        return accepts(form, gold, rules[gold])
+
     rng = random.Random(11)
     started = time.process_time()
-    exact = [(form, gold) for gold in golds for form in exact_forms(gold) if not equivalent(form, gold)]
+    exact = [(form, gold) for gold in golds for form in exact_forms(gold) if not equal(form, gold)]
     forms = [(form, gold) for gold in golds for form in rewritten(gold)]
-    missed = [pair for pair in forms if not equivalent(*pair)]
+    missed = [pair for pair in forms if not equal(*pair)]
     wrong = [(other, gold) for gold in golds for other in neighbours(gold, golds, rng)]
-    called = [pair for pair in wrong if equivalent(*pair)]
-    drawn = [tuple(rng.sample(golds, 2)) for _ in range(RANDOM_PAIRS)] if len(golds) > 1 else []
-    pairs = [pair for pair in drawn if equivalent(*pair)]
+    called = [pair for pair in wrong if equal(*pair)]
+    if len(golds) * (len(golds) - 1) <= RANDOM_PAIRS:
+        drawn = list(itertools.permutations(golds, 2))
+    else:
+        drawn = [(rng.choice(golds), rng.choice(golds)) for _ in range(RANDOM_PAIRS)]
+    pairs = [(one, other) for one, other in drawn if one != other and equal(one, other)]
     return {
         "golds": len(golds),
+        "not_read": [(gold,) for gold in golds if not is_readable(gold)],
         "exact_missed": exact,
         "rewritten": len(forms),
         "rewritten_missed": missed,
@@ -124,10 +137,10 @@ def main() -> int:
             f"{path.stem:18} {found['golds']:6} {exact_found:9}/{exact:<7} {forms_found:7}/{forms:<7} {equal:>14}"
             f" {len(found['random_pairs_equal']):6}   {found['seconds']} s"
         )
-        kinds = ["exact_missed", "neighbours_equal", "random_pairs_equal"]
+        kinds = ["not_read", "exact_missed", "neighbours_equal", "random_pairs_equal"]
         for kind in [*kinds, "rewritten_missed"] if arguments.list else kinds:
             for pair in found[kind]:
-                print(f"    {kind}: {pair[0]!r} against {pair[1]!r}")
+                print(f"    {kind}: {' against '.join(map(repr, pair))}")
         figures[path.stem] = {key: len(value) if isinstance(value, list) else value for key, value in found.items()}
     if arguments.json:
         from runtime.files import write_text

@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 from pathlib import Path
+from textwrap import fill
 
 from recipes.cli.command import Parser, positive_int
 from runtime.errors import InputError
@@ -15,17 +16,23 @@ from runtime.errors import InputError
 def parser() -> Parser:
     """Arguments of `mathcoder eval`."""
     from recipes.cli.solving import add_model_arguments, add_solver_arguments
+    from runtime.evaluate.known_sets import KNOWN
+    from runtime.evaluate.question_sets import SHORT
     from runtime.evaluate.run import MODES
 
+    names = fill(", ".join(KNOWN), 98, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
     modes = "\n".join(f"  {name:<20}{meaning}" for name, meaning in MODES.items())
     result = Parser(
         "eval",
         "Measure a model on question sets, or work with results that exist.",
         details=f"""\
-Sets: gsm8k, math, svamp (from the hub; needs the `train` extra and a network), or files: a .jsonl with `question`
-and `gold` on each line, also as name=path. The paper's mathematics and simuleq are in no hub data set and need a
-file. The folder given with --out holds every solution, the facts of the run and the report; a run that was stopped
-goes on with the same call.
+Sets: a name below (from --questions DIR, else from the hub, which needs the `train` extra and a
+network), or a file: a .jsonl with `question` and `gold` on each line, or the owners' own file, also
+as name=path. A name brings the rule its authors compare by (docs/question-sets.md). all-short is a
+tour: {SHORT} questions of each set at hand.
+{names}
+The folder given with --out holds every solution, the facts of the run and the report; a run that
+was stopped goes on with the same call.
 
 --grade reads .jsonl files, one object a line: `gold`, and what is to be graded: `answer` or `prediction` (a text), or
 `blocks` or `completion` (a whole solution, whose answer is found as in our own). `set` or `dataset` names the set,
@@ -36,6 +43,7 @@ Modes:
         examples=[
             ("mathcoder eval model.gguf --data gsm8k,svamp --out runs/eval", "two sets, pass@1 with intervals"),
             ("mathcoder eval nano --data mine.jsonl --out e --samples 8 --temperature 0.7", "maj@8 too"),
+            ("mathcoder eval smollm2 --data all-short --out runs/tour", "20 questions of each set at hand"),
             ("mathcoder eval --grade answers.jsonl --json", "grade answers that exist"),
             ("mathcoder eval --compare a/results.jsonl b/results.jsonl", "the paired difference and its interval"),
             ("mathcoder eval --inspect runs/eval/results.jsonl", "walk through the wrong ones"),
@@ -48,6 +56,7 @@ Modes:
     )
     result.add_argument("model", nargs="?", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
     result.add_argument("--data", metavar="A,B", help="question sets, separated by commas")
+    result.add_argument("--questions", type=Path, metavar="DIR", help="folder of NAME.jsonl files of named sets")
     result.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
     result.add_argument("--samples", type=positive_int, metavar="K", help="solutions to each question (default 1)")
     result.add_argument("--limit", type=positive_int, metavar="N", help="questions of each set, drawn by --seed")
@@ -115,6 +124,7 @@ def _evaluate(args: argparse.Namespace) -> int:
             fresh=args.fresh,
             plots=not args.no_plots,
             console=make_console(theme=preferences.theme, stderr=args.json),
+            questions=args.questions,
         )
     finally:
         engine.close()

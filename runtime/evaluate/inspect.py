@@ -91,9 +91,7 @@ def _wanted(attempt: Record, show: str) -> bool:
     if show == "strict-differs":
         return attempt.correct != attempt.strict
     if show == "lenient":
-        from runtime.grade import equivalent
-
-        return not attempt.correct and equivalent(attempt.answer, attempt.gold, lenient=True)
+        return not attempt.correct and attempt.lenient
     return failure(attempt) == show
 
 

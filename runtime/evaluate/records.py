@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import DataError, InputError
+from runtime.evaluate.known_sets import rule_of
 from runtime.evaluate.results_file import meta_path, read_facts
 from runtime.files import read_objects
-from runtime.grade import equivalent, final_answer, strict_equal
+from runtime.grade import final_answer, strict_equal
 from runtime.grade.explain import difference
+from runtime.grade.rules import EXACT, Rule, accepts
 from runtime.lce import CONTROL_TOKENS, Block, parse
 
 
@@ -28,6 +30,7 @@ class Record:
         answer: the final answer; None where there is none.
         last_block: content of the last block, whatever its type: what strict grading of published outputs looks at.
         line: the whole line it came from.
+        rule: how the answer is compared, from the line's `grading` or the name of its set.
     """
 
     set: str
@@ -40,6 +43,7 @@ class Record:
     last_block: str | None
     blocks: list[Block]
     line: dict[str, Any] = field(repr=False)
+    rule: Rule = EXACT
 
     @property
     def is_graded(self) -> bool:
@@ -53,8 +57,13 @@ class Record:
 
     @property
     def correct(self) -> bool:
-        """The default grader's verdict."""
-        return equivalent(self.answer, self.gold)
+        """The default grader's verdict, by the rule of the question's set."""
+        return accepts(self.answer, self.gold, self.rule)
+
+    @property
+    def lenient(self) -> bool:
+        """The lenient grader's verdict."""
+        return accepts(self.answer, self.gold, self.rule, lenient=True)
 
 
 def read_records(path: str | Path) -> list[Record]:
@@ -98,8 +107,13 @@ def _record(row: dict[str, Any], index: int, stem: str, path: Path, number: int)
             "nothing was graded",
             "a line needs `answer`, `prediction`, `completion` or `blocks` beside `gold`",
         )
+    name = str(row.get("set") or row.get("dataset") or stem)
+    try:
+        rule = rule_of(name, row)
+    except ValueError as error:
+        raise DataError(f"line {number} of {path}: {error}", "nothing was graded", "correct `grading`") from None
     return Record(
-        set=str(row.get("set") or row.get("dataset") or stem),
+        set=name,
         id=str(row.get("id", index)),
         index=_whole(row.get("index"), index),
         sample=_whole(row.get("sample"), 0),
@@ -109,6 +123,7 @@ def _record(row: dict[str, Any], index: int, stem: str, path: Path, number: int)
         last_block=last,
         blocks=blocks,
         line=row,
+        rule=rule,
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.evaluate.records import Record
 from runtime.evaluate.stats import Proportion, clustered, wilson
-from runtime.grade import equivalent
+from runtime.grade.rules import accepts, is_readable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,12 +55,13 @@ def _summary(all_attempts: Sequence[Record]) -> dict[str, Any]:
         if samples > 1
         else None,
         "strict": asdict(clustered([_share(group, lambda a: a.strict) for group in questions.values()])),
-        "lenient": asdict(clustered([_share(group, _lenient) for group in questions.values()])),
+        "lenient": asdict(clustered([_share(group, lambda a: a.lenient) for group in questions.values()])),
         "by_subject": _breakdown(questions, lambda attempt: subject_of(attempt)),
         "by_level": _breakdown(questions, lambda attempt: str(attempt.line.get("level") or "")),
         "by_code_blocks": _breakdown_attempts(attempts),
         "code": _code(attempts),
         "cost": _cost(attempts),
+        "golds_as_text": sum(not is_readable(group[0].gold) for group in questions.values()),
         "status": dict(Counter(str(attempt.line.get("status", "unknown")) for attempt in all_attempts).most_common()),
         "failures": {name: count for name in FAILURES if (count := _count_failures(all_attempts)[name])},
     }
@@ -78,17 +79,13 @@ def _share(group: Sequence[Record], verdict: Callable[[Record], bool] = lambda a
     return sum(map(verdict, group)) / len(group)
 
 
-def _lenient(attempt: Record) -> bool:
-    return equivalent(attempt.answer, attempt.gold, lenient=True)
-
-
 def majority_correct(group: Sequence[Record]) -> bool:
     """Whether the answer most samples agree on is right."""
     from runtime.solver import Solution
     from runtime.solver.vote import vote
 
     solutions = [Solution(a.blocks, a.answer, a.line.get("status", "answered")) for a in group]
-    return equivalent(vote(solutions).answer, group[0].gold)
+    return accepts(vote(solutions).answer, group[0].gold, group[0].rule)
 
 
 def subject_of(attempt: Record) -> str:
@@ -276,6 +273,12 @@ def _details(report: Mapping[str, dict[str, Any]]) -> list[tuple[str, list[list[
             lines += [[name, part, str(v["n"]), _proportion(v)] for part, v in summary[key].items()]
         if len(lines) > 1:
             found.append((title, lines))
+    lines = [["set", "golds", "n"]]
+    for name, summary in report.items():
+        if count := summary.get("golds_as_text"):
+            lines.append([name, "not read: compared as text alone", str(count)])
+    if len(lines) > 1:
+        found.append(("golds", lines))
     lines = [["set", *(title for title, _, _ in _COSTS)]]
     for name, summary in report.items():
         if cost := summary["cost"]:

@@ -19,12 +19,12 @@ from runtime.errors import InputError
 from runtime.evaluate.compare import compare_files
 from runtime.evaluate.inspect import inspect_file
 from runtime.evaluate.progress import LiveTable
-from runtime.evaluate.question_sets import Question, QuestionSet, load_set
+from runtime.evaluate.question_sets import Question, QuestionSet, load_set, load_sets
 from runtime.evaluate.records import gold_text, grade_file, read_meta, read_records, strict_differences
 from runtime.evaluate.report import as_markdown, as_table, summarise, throughput
 from runtime.evaluate.results_file import ResultsFile, meta_path, read_results, result_line
 from runtime.files import json_line, sha256_file, write_json, write_text
-from runtime.grade import verdicts
+from runtime.grade.rules import verdicts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,6 +42,7 @@ __all__ = [
     "grade_file",
     "inspect_file",
     "load_set",
+    "load_sets",
     "mode_of",
     "report_file",
     "run_eval",
@@ -87,11 +88,13 @@ def evaluation_line(item: Item, solution: Solution, *, question_set: str, questi
     """A results line with the question's set and the three verdicts (`strict`, `correct`, `lenient`), which are
     None where the solution ended in an error."""
     gold = gold_text(item.gold)
-    judged: dict[str, Any] = verdicts(solution.answer, gold)
+    judged: dict[str, Any] = verdicts(solution.answer, gold, question.rule)
     if solution.status == "error":  # It says nothing of the model, and is solved again on the next call.
         judged = dict.fromkeys(judged)
     line = result_line(item, solution, strict=judged["strict"], lenient=judged["lenient"])
     line |= {"gold": gold, "correct": judged["correct"], "set": question_set}
+    if rule := question.rule.as_dict():
+        line["grading"] = rule
     return line | {key: value for key in ("subject", "level") if (value := getattr(question, key))}
 
 
@@ -111,6 +114,7 @@ def run_eval(
     plots: bool = True,
     console: Console | None = None,
     solve: SolveBatch | None = None,
+    questions: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on question sets.
 
@@ -129,6 +133,7 @@ def run_eval(
         plots: also write PNG plots, where matplotlib is installed.
         console: where the live table and the report are shown; None shows nothing.
         solve: stands in for `runtime.solver.batch.solve_batch`.
+        questions: folder of NAME.jsonl files in which named sets are looked for before the hub.
 
     Returns:
         `{"report": {set: ...}, "facts": {...}, "errors": solutions with status error, "folder": path, "files": [...]}`.
@@ -150,9 +155,16 @@ def run_eval(
             "nothing was evaluated",
             "set a temperature such as 0.7",
         )
-    loaded = [
-        chosen if isinstance(chosen, QuestionSet) else load_set(chosen, limit=limit, seed=seed) for chosen in sets
-    ]
+    loaded: list[QuestionSet] = []
+    absent: dict[str, str] = {}
+    for chosen in sets:
+        if isinstance(chosen, QuestionSet):
+            loaded.append(chosen)
+            continue
+        found, missing = load_sets([chosen], limit=limit, seed=seed, folder=questions)
+        loaded += found
+        absent |= missing
+    tell_of_sets(loaded, absent, console)
     names = [chosen.name for chosen in loaded]
     if len(set(names)) < len(names):
         raise InputError(f"two sets share a name: {', '.join(names)}", "nothing was evaluated", "rename one: name=path")
@@ -163,12 +175,30 @@ def run_eval(
         engine = load(model)
     try:
         facts = _facts(engine, loaded, settings, limits, samples, limit, seed, slots)
+        facts |= {"not_at_hand": absent} if absent else {}
         results = Path(out) / RESULTS
         _solve_sets(results, facts, engine, loaded, settings, limits, samples, slots, console, solve, fresh=fresh)
     finally:
         if engine is not model:
             engine.close()
     return report_file(results, plots=plots, console=console)
+
+
+def tell_of_sets(sets: Sequence[QuestionSet], absent: dict[str, str], console: Console | None) -> None:
+    """Say before anything is solved which sets are missing, and which golds can be compared as text alone."""
+    if console is None:
+        return
+    for name, why in absent.items():
+        console.print(f"not at hand: {name} ({why})", style="dim", markup=False, highlight=False)
+    for chosen in sets:
+        if unread := chosen.unread():
+            shown = ", ".join(f"{question.id}: {question.gold[:60]}" for question in unread[:5])
+            more = f" and {len(unread) - 5} more" if len(unread) > 5 else ""
+            count = f"{len(unread)} of {len(chosen.questions)} golds"
+            console.print(
+                f"{chosen.name}: {count} cannot be read and are compared as text alone ({shown}{more})",
+                style="yellow", markup=False, highlight=False,
+            )  # fmt: skip
 
 
 def _facts(

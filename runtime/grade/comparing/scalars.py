@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -49,7 +50,9 @@ def expressions_equal(left: Expression, right: Expression, *, lenient: bool = Fa
 def _values(left: Expression, right: Expression, names: set[str]) -> Iterator[tuple[Any, Any]]:
     # Whole parts of small numbers are 0 and 1, which are their own squares.
     stepped = any(_calls(side, name) for side in (left, right) for name in ("floor", "ceil"))
-    for point in values.points(names, _FAR if stepped else 1):
+    # And a step between two whole numbers is seen at whole numbers alone: floor(sqrt(n-1)) and floor(sqrt(n-2)).
+    near = values.whole_points(names) if stepped else ()
+    for point in itertools.chain(values.points(names, _FAR if stepped else 1), near):
         try:
             yield values.evaluate(left, point), values.evaluate(right, point)
         except values.Undefined:

@@ -23,6 +23,7 @@ DIGITS = 120
 _EXACT_BITS = 40_000
 _LARGEST_EXPONENT_BITS = 3_000_000
 POINTS = 8
+WHOLE_POINTS = 29
 CONSTANTS = frozenset({"pi", "e", "i", "infty"})
 
 
@@ -112,6 +113,12 @@ def points(names: set[str], scale: int = 1) -> Iterator[dict[str, Fraction]]:
     """Fixed arbitrary points: rational, of both signs, small and large; `scale` times as far out."""
     for index in range(POINTS):
         yield {name: _coordinate(name, index) * scale for name in names}
+
+
+def whole_points(names: set[str]) -> Iterator[dict[str, Fraction]]:
+    """Small natural numbers, for one variable each of the first, for several in fixed combinations."""
+    for first in range(1, WHOLE_POINTS + 1):
+        yield {name: Fraction((first * (2 * place + 1)) % 29 + 1) for place, name in enumerate(sorted(names))}
 
 
 @functools.lru_cache(maxsize=2048)

@@ -105,12 +105,17 @@ class ExpressionParser:
                     raise Unreadable
                 factors = [Call("div", (product_of(factors), self.signed()))]
             elif self.starts_factor():
-                # Two numerals side by side are a sequence or a slip, never a product; 3!7! is one.
-                if self.tokens[self.position].kind == "number" and not self.at(self.position - 1, "!"):
+                # Two numerals side by side are a sequence or a slip, never a product; 3!7! is one, and n 2^n.
+                is_number = self.tokens[self.position].kind == "number"
+                if is_number and not self.at(self.position - 1, "!") and not self.begins_a_power():
                     raise Unreadable
                 factors.append(self.power())
             else:
                 return product_of(factors)
+
+    def begins_a_power(self) -> bool:
+        """Whether the numeral here is the base of a power, and what stands before it is none: `(n-2) 2^{n}`."""
+        return self.at(self.position + 1, "^") and self.tokens[self.position - 1].kind != "number"
 
     def signed(self) -> Expression:
         """A factor with its signs."""

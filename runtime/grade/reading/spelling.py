@@ -65,6 +65,7 @@ _SUBSTITUTIONS = [
         (r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b)\s*(?=\d)", ":"),
         (r"(?<=\d)\s*x\s*(?=10\s*\^)", r"\\times "),
         # What Python and sympy print.
+        (r"(?<![A-Za-z.\\])(?:np|numpy|math|sp|sympy)\.(?=[a-z])", ""),
         (r"\b(?:Fraction|Rational)\(\s*(-?\d+)\s*,\s*(\d+)\s*\)", r"\\frac{\1}{\2}"),
         (r"\bMatrix\(\s*(\[\s*\[.*\]\s*\])\s*\)", r"\1"),
         (r"\\varnothing(?![a-zA-Z])|\\\{\s*\\\}", r"\\emptyset "),
