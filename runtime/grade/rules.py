@@ -259,7 +259,7 @@ def _numbers_near(left: Scalar, right: Scalar, rule: Rule) -> bool:
     if rule.decimals is not None and _rounded(here, rule.decimals) == _rounded(there, rule.decimals):
         return True
     size = abs(there)
-    absolute = Fraction(rule.absolute) * (min(size, 1) if rule.capped else 1)
+    absolute = Fraction(rule.absolute) * (min(size, Fraction(1)) if rule.capped else 1)
     relative = rule.small_relative if size < rule.small else rule.relative
     allowed = max(absolute, Fraction(relative) * size)
     # Golds are printed floats: a difference that is the tolerance but for their last digit is within it.
