@@ -53,10 +53,13 @@ class Block:
 
     type: BlockType
     content: str
+    thinking: bool = False
+    """Of a text block: whether it is what a reasoning model thinks to itself, which never answers anything."""
 
-    def as_dict(self) -> dict[str, str]:
-        """The block in the hub schema."""
-        return {"type": self.type, "content": self.content}
+    def as_dict(self) -> dict[str, Any]:
+        """The block in the hub schema; only thinking is marked."""
+        made: dict[str, Any] = {"type": self.type, "content": self.content}
+        return made | {"thinking": True} if self.thinking else made
 
 
 class Segment(NamedTuple):

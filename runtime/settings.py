@@ -91,6 +91,15 @@ class SolverSettings(SamplingSettings):
     """Longer execution results lose their middle before the model reads them."""
     max_seconds: float = Field(default=600.0, gt=0)
     """Wall-clock seconds of one solution, executions included."""
+    max_thinking_tokens: int = Field(default=8192, ge=1)
+    """Tokens a reasoning model may think before its thinking is ended for it."""
+    max_calls: int = Field(default=64, ge=1)
+    """Cells that are run; the model is told when few are left, and when none is."""
+    max_unreadable_calls: int = Field(default=3, ge=0)
+    """Calls that cannot be read and are answered with what is wrong, before the solution ends."""
+    answer_tokens: int = Field(default=64, ge=0)
+    """Tokens kept for an answer that is begun in the model's place where `max_tokens` ends without one; 0: none is.
+    The block format is never forced."""
     max_repeated_errors: int = Field(default=3, ge=1)
     """The same cell failing with the same output this many times ends the solution."""
 

@@ -15,7 +15,7 @@ from runtime.errors import InputError
 from runtime.grade import last_boxed
 from runtime.lce import EMPTY_EXECUTION, Block, BlockType, Segment
 from runtime.settings import SolverSettings
-from runtime.solver.dialects import Dialect, Exchange
+from runtime.solver.dialects import Dialect, Exchange, Signal
 from runtime.solver.solution import (
     BlockEnded,
     BlockStarted,
@@ -31,6 +31,8 @@ from runtime.text import for_model, is_well_formed
 if TYPE_CHECKING:
     from runtime.sandbox import CellResult
 
+Action = Literal["go", "execute", "put", "stop"]
+"""What the driver does next: draw a token, run `code`, put the segments `put` into the sequence, or end."""
 EXECUTION_DISABLED = "<execution disabled>"
 """What an execution block holds where `code_execution` is off."""
 LONGEST_QUESTION = 100_000
@@ -44,8 +46,8 @@ class _Emitter:
         self._emit = emit
         self._attempt = attempt
 
-    def opened(self, block_type: BlockType) -> None:
-        self._emit(BlockStarted(block_type))
+    def opened(self, block_type: BlockType, thinking: bool = False) -> None:
+        self._emit(BlockStarted(block_type, thinking))
 
     def wrote(self, block_type: BlockType, text: str) -> None:
         # An imagined execution is told whole, as a real one is.
@@ -60,7 +62,8 @@ class _Emitter:
 
 class Attempt:
     """One solution in the making. The driver calls `prompt`, `begin`, then `push` for every drawn token; on `execute`
-    it runs `code` where `settings.runs_cells` and calls `executed`; on `stop` it calls `solution`.
+    it runs `code` where `settings.runs_cells`, calls `executed` and feeds what that gives; on `put` it feeds `put`;
+    after both it asks `resume` what is next; on `stop` it calls `solution`.
 
     `dialect` is one `runtime.solver.dialects.choose` gave for `settings.mode`."""
 
@@ -96,7 +99,12 @@ class Attempt:
         self._notices: dict[int, list[str]] = {}
         self._stopped: list[int] = []
         self._failures: dict[tuple[str, str], int] = {}
+        self._unreadable = 0
+        # Where the dialect can be answered for, some tokens are kept for that.
+        kept = min(settings.answer_tokens, settings.max_tokens // 4) if dialect.notices is not None else 0
+        self._last_token = settings.max_tokens - kept
         self.code = ""
+        self.put: list[Segment] = []
         self.repeats = 0
 
     def prompt(self) -> list[Segment]:
@@ -108,13 +116,12 @@ class Attempt:
         self.prompt_tokens = sequence.length
         self._reader.attach(sequence)
 
-    def push(self, token: int, piece: bytes) -> Literal["go", "execute", "stop"]:
+    def push(self, token: int, piece: bytes) -> Action:
         """Take one drawn token."""
-        if token == ENDED:
-            self._reader.end()
-            return self._ended()
-        self._generated += 1
         reader = self._reader
+        if token == ENDED:
+            return self._signalled(reader.end())
+        self._generated += 1
         signal = reader.push(token, piece)
         settings = self.settings
         if signal == "end":
@@ -123,14 +130,60 @@ class Attempt:
             return self.stop("block_limit", f"the model wrote {settings.max_blocks} blocks and did not finish")
         if not self._in_time():
             return "stop"
-        if signal == "code":
-            self.code = reader.blocks[-1].content
-            return "execute"
-        if self._generated >= settings.max_tokens:
-            return self.stop("token_limit", f"the model wrote {settings.max_tokens} tokens and did not finish")
+        if signal is not None:
+            return self._signalled(signal)
+        if self._generated >= self._last_token:
+            return self._out_of_tokens()
         if reader.block_tokens >= settings.max_block_tokens:
             return self.stop("token_limit", f"one block reached {settings.max_block_tokens} tokens")
+        if reader.is_thinking and reader.thinking_tokens >= settings.max_thinking_tokens:
+            return self._put(reader.end_thinking())
         return "go"
+
+    def resume(self) -> Action:
+        """What is next once an execution, or what `put` gave, is in the sequence."""
+        return self._signalled(self._reader.resume()) if self._status is None else "stop"
+
+    def _signalled(self, signal: Signal) -> Action:
+        reader = self._reader
+        if signal == "end":
+            return self._ended()
+        if signal == "turn":
+            return self._put(reader.turn())
+        if signal == "refused":
+            return self._refused(reader.fault)
+        if signal == "code":
+            self.code = reader.code
+            if self._dialect.notices is not None and self._cells >= self.settings.max_calls:
+                return self._refused("", over=True)
+            return "execute"
+        return "go"
+
+    def _put(self, segments: list[Segment]) -> Action:
+        self.put = segments
+        return "put"
+
+    def _refused(self, fault: str, *, over: bool = False) -> Action:
+        """Answer a call that is not run."""
+        self._unreadable += 1
+        if self._unreadable > self.settings.max_unreadable_calls:
+            return self.stop("repeated_error", f"{self._unreadable} calls could not be run: {fault or 'none was left'}")
+        notices = self._dialect.notices
+        text = notices.over if over and notices is not None else f"Error: the call was not run: {fault}"
+        self.execution_started()
+        block = Block("execution", text)
+        self._reader.blocks.append(block)
+        if self._emit is not None:
+            self._emit(Execution(self._reader.code, text, "refused", 0.0))
+            self._emit(BlockEnded(block))
+        return self._put(self._reader.execution(text))
+
+    def _out_of_tokens(self) -> Action:
+        settings = self.settings
+        if self._last_token < settings.max_tokens and (segments := self._reader.force_answer()):
+            self._last_token = settings.max_tokens
+            return self._put(segments)
+        return self.stop("token_limit", f"the model wrote {settings.max_tokens} tokens and did not finish")
 
     def _ended(self) -> Literal["stop"]:
         answer = self._dialect.answer(self._reader.blocks)
@@ -233,7 +286,7 @@ class Attempt:
         if self._status == "answered":
             answer = self._dialect.answer(blocks)
         elif self._status != "no_answer":
-            answer = next((a for b in reversed(blocks) if b.type == "text" and (a := last_boxed(b.content))), None)
+            answer = _last_box(blocks)
         wall = time.monotonic() - self._started
         return Solution(
             blocks=blocks,
@@ -261,6 +314,11 @@ class Attempt:
             notices=self._notices,
             stopped=self._stopped,
         )
+
+
+def _last_box(blocks: list[Block]) -> str | None:
+    said = (block.content for block in reversed(blocks) if block.type == "text" and not block.thinking)
+    return next((answer for content in said if (answer := last_boxed(content))), None)
 
 
 def check_question(question: str) -> None:

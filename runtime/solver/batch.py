@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
 from runtime.engine.stopping import stop_on_sigint
 from runtime.errors import MathCoderError
+from runtime.lce import Segment
 from runtime.settings import SolverSettings, derived_seed
-from runtime.solver.attempt import Attempt, check_room
+from runtime.solver.attempt import Action, Attempt, check_room
 from runtime.solver.cells import Cells, Lane
 from runtime.solver.dialects import choose
 from runtime.solver.item import Item, with_samples
@@ -240,7 +241,7 @@ class Batch:
             self.engine.stop_flag.set()
             return
         n_ctx = self.decoder.n_ctx
-        leaving: list[tuple[Lane, str]] = []
+        leaving: list[tuple[Lane, Action]] = []
         for sequence, token, piece in drawn:
             lane = sequence.owner
             action = lane.attempt.push(token, piece)
@@ -253,10 +254,7 @@ class Batch:
         gone = {lane for lane, _ in leaving}
         self.writing = [lane for lane in self.writing if lane not in gone]
         for lane, action in leaving:
-            if action == "execute":
-                self._execute(lane)
-            else:
-                self._finish(lane)
+            self._go_on(lane, action)
 
     def _make_room(self) -> None:
         if self._give_up_oldest():
@@ -274,6 +272,25 @@ class Batch:
         if youngest in self.writing:
             self.writing.remove(youngest)
             self.parked.append(youngest)
+
+    def _go_on(self, lane: Lane, action: Action) -> None:
+        """Put a lane where its attempt says."""
+        if action == "go":
+            self.writing.append(lane)
+        elif action == "execute":
+            self._execute(lane)
+        elif action == "put":
+            self._feed(lane, lane.attempt.put)
+        else:
+            self._finish(lane)
+
+    def _feed(self, lane: Lane, segments: list[Segment]) -> None:
+        lane.attempt.fed(self.decoder.feed(lane.sequence, segments))
+        if lane.sequence.length + 1 >= self.decoder.n_ctx:
+            lane.attempt.stop("context_full", f"the context of {self.decoder.n_ctx:,} tokens is full")
+            self._finish(lane)
+            return
+        self._go_on(lane, lane.attempt.resume())
 
     # Cells
 
@@ -312,12 +329,7 @@ class Batch:
         if segments is None:
             self._finish(lane)
             return
-        lane.attempt.fed(self.decoder.feed(lane.sequence, segments))
-        if lane.sequence.length + 1 >= self.decoder.n_ctx:
-            lane.attempt.stop("context_full", f"the context of {self.decoder.n_ctx:,} tokens is full")
-            self._finish(lane)
-            return
-        self.writing.append(lane)
+        self._feed(lane, segments)
 
     # Items out
 

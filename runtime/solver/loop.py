@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
 from runtime.errors import CellNotRunError, InputError
+from runtime.lce import Segment
 from runtime.settings import SolverSettings, derived_seed
-from runtime.solver.attempt import Attempt, check_room
+from runtime.solver.attempt import Action, Attempt, check_room
 from runtime.solver.dialects import Exchange, choose
 from runtime.solver.solution import (
     OnEvent,
@@ -134,11 +135,10 @@ class Solver:
             while True:
                 for _, token, piece in step(one):
                     action = push(token, piece)
-                    if action == "go":
-                        if sequence.length >= n_ctx:
-                            action = attempt.stop("context_full", f"the context of {n_ctx:,} tokens is full")
-                    elif action == "execute":
-                        action = self._execute(decoder, attempt, sequence)
+                    if action == "go" and sequence.length >= n_ctx:
+                        action = attempt.stop("context_full", f"the context of {n_ctx:,} tokens is full")
+                    while action in ("execute", "put"):
+                        action = self._go_on(action, decoder, attempt, sequence)
                     if action == "stop":
                         return
                 if flag.is_set():
@@ -151,7 +151,17 @@ class Solver:
         except ContextFullError:
             attempt.stop("context_full", f"the context of {n_ctx:,} tokens is full")
 
-    def _execute(self, decoder: Decoder, attempt: Attempt, sequence: TokenSequence) -> Literal["go", "stop"]:
+    def _go_on(self, action: Action, decoder: Decoder, attempt: Attempt, sequence: TokenSequence) -> Action:
+        """Run the cell, or take what is put in the model's place, and see what is next."""
+        appended = self._execute(attempt) if action == "execute" else attempt.put
+        if appended is None:
+            return "stop"
+        attempt.fed(decoder.feed(sequence, appended))
+        if sequence.length + 1 >= decoder.n_ctx:
+            return attempt.stop("context_full", f"the context of {decoder.n_ctx:,} tokens is full")
+        return attempt.resume()
+
+    def _execute(self, attempt: Attempt) -> list[Segment] | None:
         attempt.execution_started()
         begun = time.monotonic()
         result = None
@@ -160,19 +170,14 @@ class Solver:
             try:
                 result = self.sandbox.run(attempt.code)
             except CellNotRunError as error:
-                return attempt.stop("error", error.for_people())
+                attempt.stop("error", error.for_people())
+                return None
             finally:
                 self._in_cell = False
         if self.engine.stop_flag.is_set():
             # First, so that a program of thought whose one cell was stopped does not end as unanswered.
             attempt.stop("interrupted", "stopped on request")
-        appended = attempt.executed(result, time.monotonic() - begun)
-        if appended is None:
-            return "stop"
-        attempt.fed(decoder.feed(sequence, appended))
-        if sequence.length + 1 >= decoder.n_ctx:
-            return attempt.stop("context_full", f"the context of {decoder.n_ctx:,} tokens is full")
-        return "go"
+        return attempt.executed(result, time.monotonic() - begun)
 
     def interrupt(self) -> None:
         """End the running solution soon, from any thread; its status becomes `interrupted`."""

@@ -30,6 +30,8 @@ class BlockStarted:
     """A block begins. For `execution`: the cell starts to run now."""
 
     type: BlockType
+    thinking: bool = False
+    """Of a text block: whether it is thinking, see `runtime.lce.Block`."""
 
 
 @dataclass(frozen=True, slots=True)

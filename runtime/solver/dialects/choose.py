@@ -10,8 +10,10 @@ from runtime.settings import Mode
 from runtime.solver.dialects.dialect import Dialect
 from runtime.solver.dialects.fenced import QWEN_MATH, TORA
 from runtime.solver.dialects.lce import BlockFormat
+from runtime.solver.dialects.native import NativeDialect
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (BlockFormat(), QWEN_MATH, TORA)}
+_ALL: tuple[Dialect, ...] = (BlockFormat(), QWEN_MATH, TORA)
+DIALECTS = {dialect.name: dialect for dialect in _ALL}
 
 
 def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
@@ -33,7 +35,7 @@ def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
                 "give a GGUF file of the same model and serve it with vLLM or llama-server, "
                 "or use a fenced dialect (--dialect qwen-math, --dialect tora)",
             )
-        return dialect
+        return dialect.fitted(None) if isinstance(dialect, NativeDialect) else dialect
     missing = [token for token in dialect.needs if vocabulary.control_id(token) is None]
     if missing:
         fits = fitting(lambda token: vocabulary.control_id(token) is not None)
@@ -42,7 +44,11 @@ def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
             f"the dialect {dialect.name} cannot be spoken with it",
             f"try --dialect {fits}, or a model exported with `mathcoder export`",
         )
-    vocabulary.reserve(dialect.needs)
+    if not isinstance(dialect, NativeDialect):
+        vocabulary.reserve(dialect.needs)
+        return dialect
+    dialect = dialect.fitted(vocabulary)
+    vocabulary.reserve(sorted(dialect.markers))
     return dialect
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from runtime.engine import TokenSequence, Vocabulary
 from runtime.errors import ModelError
@@ -22,7 +23,8 @@ from runtime.lce import (
     segments,
 )
 from runtime.settings import Mode
-from runtime.solver.dialects.dialect import Exchange, Listener, Signal
+from runtime.solver.dialects.dialect import Evidence, Exchange, Listener, Signal
+from runtime.solver.dialects.form import State
 from runtime.solver.modes import printed_answer
 
 
@@ -31,6 +33,12 @@ class BlockFormat:
 
     name = "lce"
     needs = CONTROL_TOKENS
+    evidence: Evidence = "trained"
+    why = "the model has the eight control tokens"
+    notices = None
+    state: State = "kernel"
+    limits: Mapping[str, int] = MappingProxyType({})
+    sampling: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, mode: Mode = "full") -> None:
         self._mode: Mode = mode
@@ -95,8 +103,14 @@ class BlockReader:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace")
         self._sequence: TokenSequence | None = None
         self.blocks: list[Block] = []
-        self.opened = 0
-        self.block_tokens = 0
+        self.opened = self.block_tokens = self.thinking_tokens = 0
+        self.fault = ""
+        self.is_thinking = False
+
+    @property
+    def code(self) -> str:
+        """What is to be run, after the signal `code`."""
+        return self.blocks[-1].content
 
     def attach(self, sequence: TokenSequence) -> None:
         """Set what `sequence` may draw first."""
@@ -155,9 +169,25 @@ class BlockReader:
         if self._listener is not None:
             self._listener.closed(block)
 
-    def execution(self, output: str) -> list[Segment]:
+    def execution(self, output: str, notice: str = "") -> list[Segment]:  # noqa: ARG002
         """What is put into the sequence after the code block just completed."""
         return assistant_block_segments("execution", output)
+
+    def resume(self) -> Signal:
+        """Nothing waits: each code block is run at its end."""
+        return None
+
+    def turn(self) -> list[Segment]:
+        """Nothing: a solution is one turn."""
+        return []
+
+    def end_thinking(self) -> list[Segment]:
+        """Nothing: the block format knows no thinking."""
+        return []
+
+    def force_answer(self) -> list[Segment]:
+        """Nothing: the block format is never forced."""
+        return []
 
     def imagine(self) -> list[Segment]:
         """Open an execution block that the model itself writes; returns what begins it."""
@@ -177,6 +207,7 @@ class BlockReader:
         if self._open is not None and self._parts:
             self._close()
 
-    def end(self) -> None:
+    def end(self) -> Signal:
         """Close an open block: the model is done."""
         self.cut()
+        return "end"

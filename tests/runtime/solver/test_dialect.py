@@ -15,8 +15,9 @@ from runtime.errors import InputError, ModelError
 from runtime.lce import Block, conversation, segments
 from runtime.settings import EngineSettings
 from runtime.solver.dialects import DIALECTS, choose
-from runtime.solver.dialects.fenced import QWEN_MATH, TORA, FencedReader, fenced, unfenced
+from runtime.solver.dialects.fenced import QWEN_MATH, TORA, fenced, unfenced
 from runtime.solver.dialects.lce import BlockFormat
+from runtime.solver.dialects.reader import NativeReader
 
 BLOCKS = st.lists(st.builds(Block, st.sampled_from(["text", "code"]), st.text(max_size=30)), max_size=6)
 
@@ -25,7 +26,7 @@ class Listening:
     def __init__(self) -> None:
         self.story: list[tuple[str, str]] = []
 
-    def opened(self, block_type: str) -> None:
+    def opened(self, block_type: str, thinking: bool = False) -> None:  # noqa: ARG002
         self.story.append(("opened", block_type))
 
     def wrote(self, block_type: str, text: str) -> None:
@@ -84,9 +85,9 @@ def test_a_space_prefix_is_taken_off_each_block_once(tmp_path: Path) -> None:
 # Fenced Markdown
 
 
-def read(text: str, step: int = 3) -> tuple[FencedReader, list[str]]:
+def read(text: str, step: int = 3) -> tuple[NativeReader, list[str]]:
     """Push `text` in pieces; reading stops where code is complete, and goes on after an output block."""
-    reader = FencedReader(None, None)
+    reader = TORA.reader(None, None)
     codes = []
     for start in range(0, len(text), step):
         if reader.push(-1, text[start : start + step].encode()) == "code":
@@ -112,7 +113,7 @@ def test_other_fences_and_backticks_in_a_line_are_text() -> None:
 
 def test_the_whole_piece_is_read_once_the_code_is_complete_and_its_newline_is_remembered() -> None:
     for piece, expected in ((b"```", "\n```output\n2\n```\n"), (b"```\n", "```output\n2\n```\n")):
-        reader = FencedReader(None, None)
+        reader = TORA.reader(None, None)
         reader.push(-1, b"```python\n1+1\n")
         assert reader.push(-1, piece) == "code"
         assert [s.text for s in reader.execution("2")] == [expected]
@@ -127,7 +128,7 @@ def test_an_unfinished_code_block_is_kept_but_never_run() -> None:
 
 def test_fenced_text_is_streamed_as_it_comes_but_a_fence_is_held_back() -> None:
     listener = Listening()
-    reader = FencedReader(None, listener)
+    reader = TORA.reader(None, listener)
     for character in "Hi.\n```python\n1\n```":
         reader.push(-1, character.encode())
     assert [entry for entry in listener.story if "`" in entry[1]] == []
@@ -136,7 +137,7 @@ def test_fenced_text_is_streamed_as_it_comes_but_a_fence_is_held_back() -> None:
 
 
 def test_characters_cut_across_pieces_are_put_together() -> None:
-    reader = FencedReader(None, None)
+    reader = TORA.reader(None, None)
     data = "é→😀".encode()
     for index in range(len(data)):
         reader.push(-1, data[index : index + 1])
@@ -167,7 +168,7 @@ def test_the_answer_of_a_fenced_solution_is_its_last_box() -> None:
 def test_a_question_in_a_chat_template_stays_content() -> None:
     made = QWEN_MATH.prompt("a <|im_end|> b", "Below is a math problem. Please solve it step by step.")
     assert [s.text for s in made if s.is_control].count("<|im_end|>") == 2
-    assert any(s.text == "a <|im_end|> b" and not s.is_control for s in made)
+    assert any("a <|im_end|> b" in s.text and not s.is_control for s in made)
     assert "integrate natural language reasoning" in "".join(s.text for s in made)
     assert "Be brief" in "".join(s.text for s in QWEN_MATH.prompt("q", "Be brief"))
 

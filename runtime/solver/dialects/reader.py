@@ -1,0 +1,471 @@
+"""The reader of the native dialects: thinking, text, calls and ends, told apart in one stream.
+
+Tokens of the form arrive as characters of their own (see `markers.Alphabet`), so that one search serves tokens and
+spelled markers. What may still become a marker is held back; everything else is handed on at once. The end of
+generation is not the end of the solution: where calls wait for results, it is the runtime's turn.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
+
+from runtime.engine import TokenSequence, Vocabulary
+from runtime.lce import Block, BlockType, Segment
+from runtime.solver.dialects.calls import Asked, decoded
+from runtime.solver.dialects.dialect import Listener, Signal
+from runtime.solver.dialects.form import Form
+from runtime.solver.dialects.markers import FENCE, Alphabet, Mark, first, mark
+
+Part = Literal["text", "thinking", "code", "execution", "header", "between"]
+"""What is being read. header: of a message. between: messages; only another one may begin."""
+_WORD = re.compile(r"[\w.-]+")
+
+
+class NativeReader:
+    """Reads one solution in the form `form`; the contract is `runtime.solver.dialects.SolutionReader`."""
+
+    def __init__(
+        self, form: Form, vocabulary: Vocabulary | None, listener: Listener | None, *, thinking: bool = False
+    ) -> None:
+        """
+        Args:
+            form: how the model writes.
+            vocabulary: None where only text is exchanged.
+            listener: who is told.
+            thinking: whether the prompt ends inside thinking.
+        """
+        self._form = form
+        self._vocabulary = vocabulary
+        self._listener = listener
+        self._alphabet = Alphabet(form.markers, vocabulary)
+        self._is_end = vocabulary.is_end if vocabulary is not None else (lambda _: False)
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace")
+        self._sequence: TokenSequence | None = None
+        known = [name for name in form.forbidden if name in form.markers]
+        ids = [vocabulary.control_id(name) for name in known] if vocabulary is not None else []
+        self._never = frozenset(token for token in ids if token is not None)
+        self._runs = form.mode != "chain-of-thought"
+        # The stream.
+        self._buffer, self._position = "", 0
+        self._line_begins = True
+        self._part: Part = "text"
+        self._marks: Mapping[str, Mark] = {}
+        # The open block.
+        self._open: BlockType | None = None
+        self._content: list[str] = []
+        self._header = self._channel = ""
+        # Calls.
+        self._queue: list[Asked] = []
+        self._results: list[tuple[str, str]] = []
+        self._copied = ""
+        self._turn_is_over = False
+        self._ready: str | None = None
+        """Code that was shown and is run once its output is asked for."""
+        self._was_thinking = self._has_role = self._end_unseen = False
+        self.blocks: list[Block] = []
+        self.opened = self.block_tokens = self.thinking_tokens = 0
+        self.code = self.fault = ""
+        self._marks_of = self._all_marks()
+        self._begin_turn(thinking=thinking)
+
+    # What to look for
+
+    def _all_marks(self) -> dict[Part, dict[str, Mark]]:
+        """What is looked for in each part."""
+        form, call, think, header = self._form, self._form.call, self._form.think, self._form.header
+        found: dict[Part, dict[str, Mark]] = {part: {} for part in get_args(Part)}
+
+        def look(parts: Iterable[Part], name: str, text: str) -> None:
+            for part in parts if text else ():
+                found[part][name] = mark(self._alphabet.coded(text))
+
+        for end in form.ends:
+            look(["text"], f"over {end}", end)
+        if self._runs:
+            look(["text"], "call", call.open)
+            look(["thinking"] if call.in_thinking else [], "call", call.open)
+            look([] if call.close else ["code"], "call", call.open)
+        elif call.open.startswith(FENCE):
+            # A chain of thought that goes on to an output block which nobody produced is over.
+            look(["text"], "over output", f"{FENCE}output\n")
+        look(["code"], "called", call.close)
+        if think is not None:
+            look(["text"], "think", think.open)
+            look(["thinking"], "thought", think.close)
+            # Fine-tunes of vocabularies that have the tokens write the same characters even so.
+            if think.open and think.close:
+                found["text"]["think spelled"] = mark(think.open)
+                found["thinking"]["thought spelled"] = mark(think.close)
+        if header is not None:
+            look(["header"], "body", header.message)
+            look(["between"], "header", header.start)
+            look(["text", "thinking", "code", "header"], "message", header.end)
+            look(["text", "thinking"], "over call", call.close)
+        closing = form.result.close
+        look(["execution"], "executed", next((line for line in closing.split("\n") if line.strip()), closing))
+        return found
+
+    def _begin_turn(self, *, thinking: bool) -> None:
+        self._turn_is_over = False
+        if self._form.header is not None:
+            self._enter("header")
+        else:
+            self._enter("thinking" if thinking else "text")
+
+    def _enter(self, part: Part) -> None:
+        self._part, self._line_begins = part, True
+        if part == "header":
+            self._header = ""
+        elif part != "between":
+            self._has_role = False
+        self._marks = self._marks_of[part]
+        if part == "text" and self._ready is not None:
+            self._marks = {**self._marks, "request": mark(self._alphabet.coded(self._form.call.request))}
+        self._constrain()
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether what is written now is thinking."""
+        return self._part == "thinking"
+
+    # Tokens that may be drawn
+
+    def attach(self, sequence: TokenSequence) -> None:
+        """Set what `sequence` may draw first; kept up to date by `push`."""
+        self._sequence = sequence
+        self._constrain()
+
+    def _constrain(self) -> None:
+        if self._sequence is None:
+            return
+        only: set[int] = set()
+        forbidden = self._never
+        header, words = self._form.header, self._vocabulary
+        if header is not None and words is not None:
+            start = words.control_id(header.start)
+            if self._part == "between" and start is not None:
+                only = {start}
+            elif self._part == "header":
+                forbidden |= words.ends | ({start} if start is not None else set())
+                if self._has_role and not self._header:
+                    only = set(words.encode(header.role)[:1])
+                elif self._header.endswith(self._alphabet.coded(header.channel)):
+                    # A name may be one token or several: what each begins with is allowed.
+                    only = {words.encode(name)[0] for name in header.channels}
+        self._sequence.only, self._sequence.forbidden = frozenset(only) or None, forbidden
+
+    # What is written
+
+    def push(self, token: int, piece: bytes) -> Signal:
+        """Take the next token; what it means for the loop."""
+        if self._part == "thinking":
+            self.thinking_tokens += 1
+        else:
+            self.block_tokens += 1
+        character = self._alphabet.of_token.get(token)
+        text = self._alphabet.written(self._decode.decode(piece)) if character is None else character
+        self._buffer, self._position = self._buffer[self._position :] + text, 0
+        signal = self._scan()
+        if signal is None and token >= 0 and self._is_end(token):
+            if character is not None:
+                self._buffer = self._buffer.removesuffix(character)
+            signal = self._turn_ends()
+        return signal
+
+    def _scan(self) -> Signal:
+        """Read what is in the buffer, up to the first thing the loop has to know."""
+        signal: Signal = None
+        while signal is None:
+            text, position = self._buffer, self._position
+            found = first(self._marks, text, position, self._line_begins)
+            if found is None:
+                held = min((m.held(text, position, self._line_begins) for m in self._marks.values()), default=len(text))
+                self._buffer, self._position = text[held:], 0
+                self._write(text[position:held])
+                return None
+            name, begin, end = found
+            self._position = end
+            self._write(text[position:begin])
+            signal = self._at(name)
+        return signal
+
+    def _rest(self) -> str:
+        """What was not read yet, taken out of the buffer."""
+        rest = self._buffer[self._position :]
+        self._buffer, self._position = "", 0
+        return rest
+
+    def _at(self, name: str) -> Signal:
+        """Go on behind a marker."""
+        match name.split()[0]:
+            case "call":
+                return self._call_begins()
+            case "called":
+                return self._call_ends()
+            case "request":
+                return self._requested()
+            case "over":
+                self._rest()
+                return self._turn_ends()
+            case "think":
+                self._close()
+                self._enter("thinking")
+            case "thought" | "executed":
+                self._close()
+                self._enter("text")
+            case "header":
+                self._has_role = True
+                self._enter("header")
+            case "body":
+                self._body_begins()
+            case "message":
+                return self._message_ends()
+        return None
+
+    def _write(self, text: str) -> None:
+        if not text:
+            return
+        self._line_begins = text.endswith("\n")
+        if self._part == "header":
+            self._header += text
+            self._constrain()
+            return
+        if self._part == "between":
+            return
+        if self._part == "code":
+            self._content.append(text)
+            if self._streams and self._listener is not None:
+                self._listener.wrote("code", self._alphabet.spelled(text))
+            return
+        text = self._alphabet.spelled(text)
+        if self._open is None:
+            # White space between blocks belongs to none.
+            text = text.lstrip()
+            if not text:
+                return
+            self._begin("execution" if self._part == "execution" else "text")
+        assert self._open is not None
+        self._content.append(text)
+        if self._listener is not None:
+            self._listener.wrote(self._open, text)
+
+    @property
+    def _streams(self) -> bool:
+        """Whether code is written as it will be run, so that it can be shown meanwhile."""
+        return self._form.call.open.startswith(FENCE)
+
+    def _begin(self, kind: BlockType) -> None:
+        self._open, self._content, self.block_tokens = kind, [], 0
+        self.opened += 1
+        if self._listener is not None:
+            self._listener.opened(kind, self._part == "thinking")
+
+    def _close(self) -> None:
+        """Close an open block of text or of an imagined execution."""
+        if self._open is None:
+            return
+        content = "".join(self._content)
+        content = content.strip() if self._open == "text" else content.rstrip("\n")
+        self._add(Block(self._open, content, thinking=self._part == "thinking"))
+
+    def _add(self, block: Block) -> None:
+        self._open, self._content = None, []
+        self.blocks.append(block)
+        if self._listener is not None:
+            self._listener.closed(block)
+
+    # Messages with headers
+
+    def _body_begins(self) -> None:
+        header = self._form.header
+        assert header is not None
+        written = self._alphabet.spelled(self._header)
+        channel = _WORD.search(written.partition(header.channel)[2])
+        self._channel = channel[0] if channel else ""
+        recipient = re.search(r"\bto=([^\s<]+)", written)
+        if recipient is None or not self._runs:
+            is_thought = recipient is None and header.channels.get(self._channel) == "thinking"
+            self._enter("thinking" if is_thought else "text")
+            return
+        self._call_begins()
+        who = recipient[1]
+        if not any(who == name or who.startswith(f"{name}.") for name in header.recipients):
+            self.fault = f"there is no tool {who[:60]!r}; the only one is {self._form.call.name}"
+
+    def _message_ends(self) -> Signal:
+        if self._part == "code":
+            return self._call_ends()
+        self._close()
+        self._enter("between")
+        return None
+
+    # Calls
+
+    def _call_begins(self) -> Signal:
+        signal = None
+        if self._part == "code":
+            signal = self._call_ends()
+        self._close()
+        self._was_thinking = self._part == "thinking"
+        self.fault, self._ready = "", None
+        self._enter("code")
+        self._begin("code")
+        return signal
+
+    def _call_ends(self) -> Signal:
+        call = self._form.call
+        body = self._alphabet.spelled("".join(self._content))
+        self._queue += [Asked(body, self.fault)] if self.fault else decoded(body, call)
+        if call.copies:
+            copied = re.search(call.copies, body)
+            self._copied = copied[1] if copied else ""
+        self._turn_is_over |= call.ends_on == "close"
+        self._enter("text" if self._form.header is None else "between")
+        return self._next()
+
+    def _next(self) -> Signal:
+        """Close the block of the next call that waits."""
+        if not self._queue:
+            return None
+        asked = self._queue.pop(0)
+        if self._open is None:
+            self._begin("code")
+        if self._listener is not None and not self._streams:
+            self._listener.wrote("code", asked.code)
+        self._add(Block("code", asked.code))
+        self.code, self.fault = asked.code, asked.fault
+        if asked.fault:
+            return "refused"
+        if self._form.call.ends_on == "request":
+            self._ready = asked.code
+            self._enter("text")
+            return None
+        return "code"
+
+    def _requested(self) -> Signal:
+        self._close()
+        self._turn_is_over = True
+        assert self._ready is not None
+        self.code, self._ready = self._ready, None
+        return "code"
+
+    def execution(self, output: str, notice: str = "") -> list[Segment]:
+        """What is put into the sequence after the code that was run; nothing where the model's turn goes on first."""
+        self._results.append((output, self._copied))
+        self.fault = ""
+        if self._queue or not self._turn_is_over:
+            return []
+        return self._answered(notice)
+
+    def _answered(self, notice: str = "") -> list[Segment]:
+        """The results in their frame; the model goes on after them."""
+        form = self._form
+        # What the token held beyond the call's end is in the model's context; of it only a line break matters.
+        rest = self._rest()
+        unseen = form.pieces(form.call.end, "execution") if self._end_unseen else []
+        made = form.executed(self._results, notice, channel=self._channel, after_line_end=rest.startswith("\n"))
+        self._results, self._end_unseen = [], False
+        self._begin_turn(thinking=form.result.prefills_thinking or self._was_thinking)
+        return unseen + made
+
+    def resume(self) -> Signal:
+        """What is next after an execution, before another token is drawn."""
+        if self._queue:
+            return self._next()
+        return self._scan() if self._position < len(self._buffer) else None
+
+    def turn(self) -> list[Segment]:
+        """What is put into the sequence where the model has ended its turn and waits for results."""
+        return self._answered()
+
+    # Ends
+
+    def _turn_ends(self) -> Signal:
+        """The model has written an end."""
+        self._let_go()
+        if self._part == "code" and not self._streams:
+            signal = self._call_ends()
+            self._turn_is_over = True
+            return signal
+        if self._part == "thinking" and (signal := self._called_in_thought()) is not None:
+            return signal
+        if self._results:
+            self._close()
+            self._turn_is_over = True
+            return "turn"
+        self.cut()
+        return "end"
+
+    def _called_in_thought(self) -> Signal:
+        """A complete call at the end of thinking that was never closed is meant; one in the middle is a draft."""
+        call = self._form.call
+        if not self._runs or call.in_thinking or not call.open or not call.close:
+            return None
+        self._let_go()
+        text = "".join(self._content)
+        begin = text.rfind(call.open)
+        end = text.find(call.close, begin + len(call.open))
+        if begin < 0 or end < 0 or text[end + len(call.close) :].strip():
+            return None
+        asked = decoded(text[begin + len(call.open) : end], call)
+        if any(one.fault for one in asked):
+            return None
+        self._content = [text[:begin]]
+        self._close()
+        self._part = "text"
+        self._queue += asked
+        self._turn_is_over = True
+        return self._next()
+
+    def _let_go(self) -> None:
+        """What was held back is no marker."""
+        self._write(self._rest())
+
+    def imagine(self) -> list[Segment]:
+        """Open an execution block that the model itself writes; returns what begins it."""
+        rest = self._rest()
+        self._enter("execution")
+        self._begin("execution")
+        self._turn_is_over = False
+        before = self._form.result.open
+        return self._form.pieces(before.removeprefix("\n") if rest.startswith("\n") else before, "execution")
+
+    def end_thinking(self) -> list[Segment]:
+        """Close thinking in the model's place; returns what is put into the sequence."""
+        self._let_go()
+        self._close()
+        self._enter("text")
+        think = self._form.think
+        return [] if think is None else self._form.pieces(think.force or f"{think.close}\n\n", "execution")
+
+    def force_answer(self) -> list[Segment]:
+        """Close what is open and begin the answer in the model's place; returns what is put into the sequence."""
+        made: list[Segment] = []
+        if self._part in ("thinking", "header", "between"):
+            made = self.end_thinking()
+        elif self._part == "code":
+            made = self._form.pieces(f"\n{self._form.call.close}\n", "execution")
+        self.cut()
+        self._enter("text")
+        self._write(self._form.boxed)
+        return [*made, Segment("execution", self._form.boxed, False)]
+
+    def cut(self) -> None:
+        """Close an open block with what it holds, because a budget ended the solution."""
+        self._let_go()
+        if self._open == "code":
+            body = self._alphabet.spelled("".join(self._content))
+            asked = decoded(body, self._form.call) if body.strip() else []
+            text = asked[0].code if asked and not asked[0].fault else body
+            self._add(Block("code", text.strip("\n")))
+        else:
+            self._close()
+        self._queue = []
+
+    def end(self) -> Signal:
+        """The model is done without saying so by a token (a server's own stop)."""
+        self._end_unseen = True
+        return self._turn_ends()
