@@ -82,7 +82,7 @@ def memory_of(
         # The part of this process, and two whole layers: the one that computes, and the next on its way.
         weights = weights // parts + 2 * weights // shape.layers
     end = shape.vocabulary * shape.hidden * width
-    trained = shape.lora_parameters(lora) + shape.token_parameters
+    trained = shape.lora_parameters(lora) + shape.token_parameters(lora)
 
     hidden, inner = shape.hidden * width * tokens, shape.inner * width * tokens
     keys = shape.keys if on_gpu else shape.queries
@@ -126,5 +126,5 @@ def checkpoint_layers(train: TrainSettings, layers: int, *, on_gpu: bool) -> int
 
 def disk_of(shape: Shape, settings: QloraSettings) -> int:
     """Bytes of the run folder at its largest: checkpoints (one more than are kept), and the adapter twice."""
-    trained = 4 * (shape.lora_parameters(settings.lora) + shape.token_parameters)
+    trained = 4 * (shape.lora_parameters(settings.lora) + shape.token_parameters(settings.lora))
     return trained * (3 * (settings.train.keep_checkpoints + 1) + 2)

@@ -73,10 +73,9 @@ class Shape:
         extra = sum(b for _, b in self.linears) if lora.dora else 0
         return self.layers * (lora.r * sum(a + b for a, b in self.linears) + extra)
 
-    @property
-    def token_parameters(self) -> int:
-        """Trained parameters of the eight control tokens' rows."""
-        return 8 * self.hidden * (1 if self.tied else 2)
+    def token_parameters(self, lora: LoraSettings) -> int:
+        """Trained parameters of the eight control tokens' rows; none where the base's own tokens are reused."""
+        return 8 * self.hidden * (1 if self.tied else 2) if lora.control_tokens == "new" else 0
 
     def kept_per_token(self, r: int, width: int, *, slots: float = 1.0, keys: int | None = None) -> float:
         """Bytes per token that one layer keeps for the backward pass, its input included.

@@ -66,8 +66,9 @@ def test_the_plan_counts_what_is_trained_and_what_a_step_keeps(made: Any) -> Non
 
     shape = Shape.of(made.adapted.peft.config.to_dict(), len(made.tokenizer))
     sizes = {name: parameter.numel() for name, parameter in made.adapted.trainable().items()}
-    assert shape.lora_parameters(LoraSettings(r=4)) == sum(n for name, n in sizes.items() if "lora_" in name)
-    assert shape.token_parameters == sum(n for name, n in sizes.items() if "trainable_tokens" in name)
+    lora = LoraSettings(r=4)
+    assert shape.lora_parameters(lora) == sum(n for name, n in sizes.items() if "lora_" in name)
+    assert shape.token_parameters(lora) == sum(n for name, n in sizes.items() if "trainable_tokens" in name)
     (micro,) = made.stepper.micro_batches(list(range(16)))
     kept: dict[int, int] = {}
     held = {parameter.untyped_storage().data_ptr() for parameter in made.adapted.peft.parameters()}

@@ -13,8 +13,9 @@ from qlora.adapter import add_adapter
 from qlora.base import find_base, load_tokenizer
 from qlora.data import encode
 from qlora.load import load_model
+from qlora.plan import plan
 from qlora.roles import refuse_equal_rows
-from qlora.settings import LoraSettings, TrainSettings
+from qlora.settings import LoraSettings, QloraSettings, TrainSettings
 from qlora.start import go_on_from
 from qlora.tokens import control_names, segment_tokenizer
 from qlora.train import train
@@ -65,6 +66,20 @@ def test_the_roles_are_played_by_the_base_s_tokens_and_none_is_added(owned: Path
     again = AutoTokenizer.from_pretrained(str(tmp_path / "saved"))
     assert control_names(again) == control_names(tokenizer)
     assert encode(row, again).input_ids == ids
+
+
+def test_the_plan_counts_token_rows_only_where_they_are_trained(owned: Path, tmp_path: Path) -> None:
+    rows = write_jsonl(tmp_path / "rows.jsonl", sum_rows(8))
+    settings = QloraSettings.model_validate(
+        {"name": "p", "base": str(owned), "data": {"source": str(rows)}, "train": {"backend": "peft"}, "lora": lora()}
+    )
+    reused = plan(settings)
+    new = plan(settings.model_copy(update={"lora": LoraSettings(r=4, alpha=8)}))
+    assert (reused.token_parameters, new.token_parameters > 0) == (0, True)
+    assert reused.lora_parameters == new.lora_parameters
+    # Of each trained parameter: weight, gradient and two moments of the optimizer.
+    assert new.memory["adapter"] - reused.memory["adapter"] in (16 * new.token_parameters, 10 * new.token_parameters)
+    assert new.disk > reused.disk
 
 
 @pytest.mark.parametrize(
