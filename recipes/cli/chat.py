@@ -62,8 +62,9 @@ or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept 
 
 def run(args: argparse.Namespace) -> int:
     """Hold a conversation."""
+    from recipes.cli.models.get import fetch_where_missing
     from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings, warn_unsafe
-    from recipes.models import examples_of, find, resolve
+    from recipes.models import examples_of, find, name_of, resolve
     from recipes.places import state_folder
 
     preferences = person(args)
@@ -73,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
     name = args.model or preferences.model or (None if args.endpoint else _choose(resume))
     if name is None and not args.endpoint:
         return 2
+    if name is not None and not args.endpoint:
+        fetch_where_missing(name)
     model = Path(model_of(args, name))
     warn_unsafe(args.unsafe_exec)
     from runtime.chat.app import ChatOptions, chat
@@ -91,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         resume=resume,
         resolve=resolve,
         models=lambda: [item.name for item in find()],
+        name_of=name_of,
         images_folder=None if args.private else chats / log.stem,
         examples=examples_of,
         unsafe_exec=args.unsafe_exec,
@@ -123,8 +127,10 @@ def _choose(resume: Recorded | None) -> str | None:
 
     found = find()
     names = [item.name for item in found]
-    if resume is not None and resume.model and any(item.path.name == resume.model for item in found):
-        return next(str(item.path) for item in found if item.path.name == resume.model)
+    if resume is not None and resume.model:
+        same = [str(item.path) for item in found if resume.model in (item.name, item.path.name)]
+        if same:
+            return same[0]
     console = make_console(stderr=True)
     console.print(
         "No model was named. On this machine there are:" if found else "No model was named, and none was found."

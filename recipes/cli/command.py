@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Sequence
 from typing import IO, NoReturn
 
@@ -207,6 +208,28 @@ def say_weaker_tier() -> None:
 def say(message: str, *, style: str = "dim") -> None:
     """One line of progress on standard error; what a terminal would act on is taken out of it."""
     show_message(message, style)
+
+
+class Ticker:
+    """A line of progress now and then: every 2 seconds at a terminal, every 20 elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, count: int, total: int | None = None) -> None:
+        """`count` are done."""
+        now = time.monotonic()
+        if now - self._said >= (2 if sys.stderr.isatty() else 20):
+            self._said = now
+            of = f" of {total:,}" if total else ""
+            say(f"{count:,}{of} {self._what}, {60 * count / (now - self._began):,.0f} a minute")
+
+
+def confirmed(question: str) -> bool:
+    """Whether the person at the terminal says yes; Enter and the end of the input mean no."""
+    print(f"{for_screen(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def show_message(message: str, style: str) -> None:

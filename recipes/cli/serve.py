@@ -43,6 +43,7 @@ can connect, and only with the key, which is printed at the start (or comes from
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
+    from recipes.models import name_of
     from runtime.serve import SolverServer
 
     preferences = person(args)
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             engine,
             settings,
             limits=limits,
-            model_name=Path(str(model)).stem,
+            model_name=name_of(Path(str(model))).removesuffix(".gguf"),
             host=args.host,
             port=args.port,
             key=key,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.cli.command import Parser, positive_int, say, say_weaker_tier
-from runtime.errors import InputError
+from runtime.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,14 +110,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_model(word: str | None) -> bool:
     """Whether the one word given names a model; else it is a question for the model in the settings."""
-    from recipes.models import resolve
+    from recipes.models import prefix_of, resolve
 
     if word is None:
         return False
     try:
         resolve(word)
     except InputError:
-        return word.endswith(".gguf")
+        return word.endswith(".gguf") or prefix_of(word) is not None
+    except ModelError:  # it is one, and cannot be used
+        return True
     return True
 
 

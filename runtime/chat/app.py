@@ -59,7 +59,7 @@ class ChatLoop:
         self._greet()
         if chat.options.resume is not None:
             chat.take(chat.options.resume, "the last conversation")
-        chat.conversation.log.write("model", name=chat.model.name)
+        chat.conversation.log.write("model", name=chat.model_name)
         while not chat.leaving:
             text = self._read()
             if text is None:
@@ -106,7 +106,7 @@ class ChatLoop:
         if not self.reader.interactive:
             return
         chat = self.chat
-        chat.console.print(Text.assemble(("MathCoder", "bold"), f" with {clean(chat.model.name)}"))
+        chat.console.print(Text.assemble(("MathCoder", "bold"), f" with {clean(chat.model_name)}"))
         if chat.options.unsafe_exec:
             self._say_unsafe()
         examples = chat.examples()[:3]

@@ -51,7 +51,7 @@ def _examples(chat: Chat, _: str) -> None:
     problems = chat.examples()
     if not problems:
         raise InputError(
-            f"nothing is known about what {clean(chat.model.name)} solves", "", "type a problem and see; /verify votes"
+            f"nothing is known about what {clean(chat.model_name)} solves", "", "type a problem and see; /verify votes"
         )
     for problem in problems:
         chat.console.print(Text(f"  {problem}"))

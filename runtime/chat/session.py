@@ -52,6 +52,7 @@ class ChatOptions:
         resume: a conversation to go on with.
         resolve: turns a name given to `/model` into a path.
         models: names that can be given to `/model`.
+        name_of: what a model's path is called on the screen.
         images_folder: where figures are saved; None saves none.
         examples: problems that the model at a path is known to solve.
         unsafe_exec: run cells without isolation where none works; repeated on the screen.
@@ -70,6 +71,7 @@ class ChatOptions:
     resume: Recorded | None = None
     resolve: Callable[[str], Path] = Path
     models: Callable[[], list[str]] = list
+    name_of: Callable[[Path], str] = lambda path: path.name
     images_folder: Path | None = Path("figures")
     examples: Callable[[Path], Sequence[str]] = lambda _: ()
     unsafe_exec: bool = False
@@ -83,7 +85,7 @@ class Chat:
         self.console = make_console(theme=options.theme)
         self.leaving = self._told_of_tier = False
         self.model = options.model
-        with self.working(f"loading {options.model.name}"):
+        with self.working(f"loading {self.model_name}"):
             engine = options.load(options.model)
         log = ChatLog(options.log, self.warn)
         try:
@@ -153,6 +155,11 @@ class Chat:
         """One line on what does not work as it should, while the chat goes on."""
         self.console.print(Text(message, style="warning"))
 
+    @property
+    def model_name(self) -> str:
+        """What the loaded model is called."""
+        return self.options.name_of(self.model)
+
     def examples(self) -> Sequence[str]:
         """Problems that the loaded model is known to solve."""
         return self.options.examples(self.model)
@@ -178,12 +185,12 @@ class Chat:
     def switch_model(self, name: str) -> None:
         """Go on with another model."""
         path = self.options.resolve(name)
-        with self.working(f"loading {path.name}"):
+        with self.working(f"loading {self.options.name_of(path)}"):
             engine = self.options.load(path)
         self.conversation.use_engine(engine)
         self.model = path
-        self.conversation.log.write("model", name=path.name)
-        self.say(f"now with {path.name}")
+        self.conversation.log.write("model", name=self.model_name)
+        self.say(f"now with {self.model_name}")
 
     def model_facts(self) -> list[tuple[str, str]]:
         """What is known of the loaded model."""
@@ -221,7 +228,7 @@ class Chat:
     def save(self, target: Path) -> Path:
         """Write the conversation as a transcript."""
         events = [{"event": "chat", "format": 1, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")}]
-        lines: list[dict[str, Any]] = [*events, {"event": "model", "name": self.model.name}]
+        lines: list[dict[str, Any]] = [*events, {"event": "model", "name": self.model_name}]
         lines += [{"event": "turn", **turn_as_json(turn)} for turn in self.conversation.turns]
         try:
             with atomic_path(target) as temporary:
@@ -259,7 +266,7 @@ class Chat:
         """Write the conversation in the format that the name's suffix says."""
         from runtime.show.notebook_page import export
 
-        written = export(self.conversation.turns, name, title="MathCoder chat", model=self.model.name)
+        written = export(self.conversation.turns, name, title="MathCoder chat", model=self.model_name)
         os.chmod(written, 0o600)
         return written
 

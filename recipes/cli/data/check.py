@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from recipes.cli.command import Parser, positive_int
-from recipes.cli.data.shared import Ticker, show_counts, show_left_out, show_lines, source_argument
+from recipes.cli.command import Parser, Ticker, positive_int
+from recipes.cli.data.shared import show_counts, show_left_out, show_lines, source_argument
 
 
 def parser() -> Parser:

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from recipes.cli.command import Parser, positive_int, say
-from recipes.cli.data.shared import Ticker, show_counts, source_argument
+from recipes.cli.command import Parser, Ticker, positive_int, say
+from recipes.cli.data.shared import show_counts, source_argument
 
 
 def parser() -> Parser:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.cli.command import Parser, positive_int
-from recipes.cli.data.shared import Ticker, show_counts, show_lines, show_refused
+from recipes.cli.command import Parser, Ticker, positive_int
+from recipes.cli.data.shared import show_counts, show_lines, show_refused
 from runtime.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,11 +1,9 @@
-"""What the actions of `mathcoder data` share: arguments, progress, tables of counts."""
+"""What the actions of `mathcoder data` share: arguments, tables of counts."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +13,6 @@ from recipes.cli.command import Parser, positive_int, say
 if TYPE_CHECKING:
     from recipes.data.rows import Refused
     from recipes.data.solve import SelectReport
-
-
-class Ticker:
-    """A line of progress now and then: every 2 seconds at a terminal, every 20 elsewhere."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._began = self._said = time.monotonic()
-
-    def __call__(self, count: int, total: int | None = None) -> None:
-        """`count` are done."""
-        now = time.monotonic()
-        if now - self._said >= (2 if sys.stderr.isatty() else 20):
-            self._said = now
-            of = f" of {total:,}" if total else ""
-            say(f"{count:,}{of} {self._what}, {60 * count / (now - self._began):,.0f} a minute")
 
 
 def source_argument(result: Parser) -> None:

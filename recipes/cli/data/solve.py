@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from recipes.cli.command import Parser, positive_int, say
-from recipes.cli.data.shared import Ticker, keep_arguments, show_refused, show_selected
+from recipes.cli.command import Parser, Ticker, positive_int, say
+from recipes.cli.data.shared import keep_arguments, show_refused, show_selected
 from runtime.errors import InputError
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recipes.cli.command import Parser, say
-from recipes.cli.data.shared import Ticker, base_argument, source_argument, tokenizer_of
+from recipes.cli.command import Parser, Ticker, say
+from recipes.cli.data.shared import base_argument, source_argument, tokenizer_of
 
 
 def parser() -> Parser:

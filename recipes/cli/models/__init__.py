@@ -13,14 +13,15 @@ from importlib import import_module
 from types import ModuleType
 
 from recipes import smollm2
-from recipes.cli.command import Parser
-from recipes.models import find, size_text
+from recipes.cli.command import Parser, say
+from recipes.models import one_line, size_text, survey
 from recipes.places import models_folder, tilde
 from runtime.errors import InputError
 from runtime.text import did_you_mean
 
 ACTIONS = {
-    "get": "fetch a model",
+    "get": "fetch a model: smollm2, or hf:ORG/REPO[:QUANT] from the Hugging Face hub",
+    "rm": "delete a model that was fetched",
 }
 """Action to the one line that `mathcoder models --help` says about it."""
 
@@ -29,11 +30,12 @@ def parser() -> Parser:
     """Arguments of `mathcoder models` without an action."""
     result = Parser(
         "models",
-        "List the GGUF files this machine has, with their sizes and certificates.",
+        "List the models this machine has, with their sizes, places and certificates.",
         details=f"""\
 Looked at: the packaged nano model, the working folder and runs/, demo-out/ and models/ below it,
-{tilde(models_folder())}, and the folders under `models` in the settings.
-A model is named by its path or, from any folder, by the name in the first column.
+{tilde(models_folder())}, the folders under `models` in the settings; and, without copying
+anything, what Ollama, LM Studio, the Hugging Face cache and llama.cpp's cache hold. `chat`, `solve`, `eval` and
+`serve` take a model by its path or, from any folder, by the name in the first column.
 
 Actions:
 """
@@ -42,6 +44,7 @@ Actions:
         examples=[
             ("mathcoder models", "the list"),
             ("mathcoder models get smollm2", "fetch SmolLM2-135M-Instruct"),
+            ("mathcoder chat ollama:qwen3:4b", "use what Ollama holds"),
             ("mathcoder models --json", "the same for a program"),
             ("MATHCODER_MODELS=/big/disk/gguf mathcoder models", "look in one more folder"),
         ],
@@ -76,26 +79,32 @@ def action_module(name: str) -> ModuleType:
 
 def run(args: argparse.Namespace) -> int:
     """Print the list."""
-    found = find()
+    looked = survey()
     if args.json:
-        print(json.dumps([item.as_dict() for item in found], indent=2))
+        print(json.dumps([item.as_dict() for item in looked.found], indent=2))
+        for broken in looked.unusable:
+            say(broken.told)
         return 0
     from rich.table import Table
+    from rich.text import Text
 
     from runtime.show.console import make_console
 
     console = make_console()
-    if not found:
+    if not looked.found:
         console.print("No GGUF file was found.")
     else:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("name", no_wrap=True)
+        table.add_column("name", overflow="fold")
         table.add_column("size", justify="right", no_wrap=True)
         table.add_column("certificate")
-        table.add_column("path", overflow="fold")
-        for item in found:
-            table.add_row(item.name, size_text(item.size), item.certificate, tilde(item.path))
+        table.add_column("place", overflow="fold")
+        for item in looked.found:
+            place = item.place or one_line(tilde(item.path))
+            table.add_row(Text(item.name), size_text(item.size), item.certificate, Text(place))
         console.print(table)
+    for broken in looked.unusable:
+        console.print(Text(broken.told, style="warning"))
     if sys.stdout.isatty():
         console.print(f"\n{how_to_get_one()}", style="dim")
     return 0
@@ -106,6 +115,7 @@ def how_to_get_one() -> str:
     return (
         "The nano model knows the kinds of problems it was made for and little else; it shows how things work.\n"
         f"A small real one for word problems in English (98 MB): `mathcoder models get {smollm2.NAME}`.\n"
+        "One of the Hugging Face hub: `mathcoder models get hf:ORG/REPO`.\n"
         "Make a larger one on a GPU: `mathcoder train qwen2.5-math-1.5b`, then `mathcoder export RUN --quant Q4_K_M`.\n"
         f"Any GGUF file of a MathCoder model works too: name its path, or put it into {tilde(models_folder())}."
     )
