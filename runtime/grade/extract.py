@@ -15,7 +15,7 @@ __all__ = ["LONGEST_BARE_ANSWER", "final_answer", "last_boxed"]
 LONGEST_BARE_ANSWER = 60
 """Characters. A last text block up to this long is the answer; a longer one must state it."""
 
-_GSM8K = re.compile(r"^[ \t]*####[ \t]*(\S[^\n]{0,200})$", re.MULTILINE)
+_GSM8K = re.compile(r"(?<!\S)####[ \t]*(\S[^\n]{0,200})$", re.MULTILINE)
 
 
 def final_answer(solution: str | Sequence[Block]) -> str | None:
@@ -60,7 +60,7 @@ def _answer_of_text(text: str) -> str | None:
 
 
 def _after_marks(text: str) -> str | None:
-    """`391` of a last line `#### 391`, the mark of GSM8K's solutions."""
+    """`391` of a last `#### 391`, the mark of GSM8K's solutions."""
     lines = list(_GSM8K.finditer(text))
     if not lines:
         return None

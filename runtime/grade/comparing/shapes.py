@@ -104,8 +104,8 @@ def _scalars(left: Scalar, right: Scalar, lenient: bool) -> bool | None:
     scaled = expressions_equal(
         Call("div", (a, _HUNDRED)) if left.percent else a, Call("div", (b, _HUNDRED)) if right.percent else b
     )
-    if lenient and not scaled:
-        # A percent sign on one side alone may have been the question's unit.
+    if lenient and not scaled and not left.unit and not right.unit:
+        # A percent sign on one side alone may have been the question's unit; beside another unit it was not.
         return expressions_equal(a, b, lenient=True)
     return scaled
 

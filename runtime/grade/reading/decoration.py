@@ -11,13 +11,15 @@ _MARKDOWN = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
         (r"^\s*(?:\*\s+(?=\S)|-\s+(?=[*_`]))", ""),
+        (r"^\s*[•‣◦▪]\s*", ""),
+        (r"~~[^~]{1,200}~~", " "),
         (r"`+", " "),
         (r"^\s*(?:#{1,6}|>(?=\s*[-\d$\\*(]))\s*", ""),
         # Emphasis; `2**3` is a power: a digit, letter or bracket touches the stars outside.
         (r"(?<![\w)\]}*])\*{2,3}(?=[^\s*])([^*]{1,200})\*{2,3}(?![\w([{\\*])", r"\1"),
-        (r"(^|[:=]\s?|[a-z]{2}\s)\*(?=[^\s*])([^*]{1,200})\*(?![\w([{\\*])", r"\1\2"),
+        (r"(^|[:=]\s?|[.!?]\s|\n|[a-z]{2}\s)\*(?=[^\s*])([^*]{1,200})\*(?![\w([{\\*])", r"\1\2"),
         (r"(?<!\w)__(?=[^\s_])([^_]{1,200})__(?!\w)", r"\1"),
-        (r"(^|[:=]\s?|[a-z]{2}\s)_(?=[^\s_])([^_]{1,200})_(?=[.\s]|$)", r"\1\2"),
+        (r"(^|[:=]\s?|[.!?]\s|\n|[a-z]{2}\s)_(?=[^\s_])([^_]{1,200})_(?=[.\s]|$)", r"\1\2"),
         (r"^[\u2190-\u21ff\u2234\u2600-\u27bf\u27f6\U0001f000-\U0001faff\ufe0f\s]+|^[=-]>\s*", ""),
         (r"[\u25a0\u25a1\u220e\u2600-\u27bf\U0001f000-\U0001faff\ufe0f\s]+$", ""),
         (r"^([\"'])([^\"']{1,200})\1[.,]?$", r"\2"),
@@ -34,6 +36,10 @@ _LATEX = [
     for pattern, replacement in [
         (r"\\(?:textcolor|color|mathcolor|colorbox)\s*(?:\[\w{1,9}\])?\s*\{[^{}]{0,40}\}", ""),
         (r"\\fcolorbox\s*\{[^{}]{0,40}\}\s*\{[^{}]{0,40}\}", ""),
+        # Numbers and units as siunitx sets them.
+        (r"\\num\s?\{([^{}]{1,60})\}", r" \1 "),
+        (r"\\ang\s?\{([^{};]{1,60})\}", r" \1^\\circ "),
+        (r"\\(?:SI|qty)\s?\{([^{}]{1,60})\}\s?\{([A-Za-z/^23 ]{1,40})\}", r" \1 \\text{\2} "),
         (r"\\(?:tag|label|[hv]space|[hv]?phantom|mspace)\*?\s*\{[^{}]{0,40}\}", " "),
         (r"(?<=\d)\\(?:mathrm|text|rm)\s?\{\s?[eE]\s?\}(?=[-+]?\d)", "e"),
         (r"\\(?:kern|mkern|hskip|mskip)\s*-?[\d.]{1,9}\s*(?:pt|em|ex|mm|cm|mu)", " "),
@@ -47,7 +53,7 @@ _LATEX = [
 _ALIGNED = re.compile(rf"\\(?:begin|end)\{{{_ENVIRONMENTS}\}}")
 _BOLD = (
     "bm|boldsymbol|pmb|mathbf|mathit|mathsf|mathtt|mathnormal|mathcal|mathord|mathrel|mathbin|mathpunct|smash|underline|"
-    "uline|underbar|ensuremath|emph|textbf|textit"
+    "uline|uuline|uwave|underbar|hl|bold|ensuremath|emph|textbf|textit"
 )
 _UPRIGHT = "mathrm|textrm|textsf|texttt|textsc|textup|textnormal|mbox|hbox|text"
 _POWER_OF_UNIT = re.compile(rf"(\\(?:{_UPRIGHT})\s*\{{[^{{}}]{{0,60}})\^\{{(-?\w)\}}(?=[^{{}}]{{0,60}}\}})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from runtime.grade.reading.nodes import Answer, Joined, Moment, Number, Scalar
+from runtime.grade.reading.nodes import Answer, Joined, Moment, Number, Scalar, Words
 from runtime.grade.reading.tokens import Token
 
 _LONGEST = 16
@@ -17,11 +17,17 @@ _NAMED = {"noon": "12:00pm", "midnight": "12:00am", "12 noon": "12:00pm", "12 mi
 _SPOKEN = re.compile(r"(\d{1,2})(?::([0-5]\d))?(?::([0-5]\d))?\s*([ap])\s*\.?\s*m\b\s*\.?", re.IGNORECASE)
 _CLOCK = re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?(\.\d{1,6})?")
 _JOINED = re.compile(r"\d{1,15}(?:-\d{1,15}){1,7}|\d{1,15}(?:/\d{1,15}){2,7}")
+_MONTHS = "january february march april may june july august september october november december".split()
+_MONTH = rf"({'|'.join(f'{month[:3]}(?:{month[3:]})?' for month in _MONTHS)}|sept)\.?"
+_DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
+_DATE = re.compile(rf"(?:{_MONTH} {_DAY}|{_DAY}(?: of)? {_MONTH})(?:,? (\d{{4}}))?", re.IGNORECASE)
 _DIMENSIONS = re.compile(r"([1-9]\d{0,14})\s*(?:x|by|\\times)\s*(\d{1,15})")
 
 
 def notation(tokens: list[Token]) -> Answer | None:
     """The time, duration, score, range or date that all tokens write together; None where it is none of them."""
+    if len(tokens) > 4 and tokens[0].text == "+":
+        tokens = tokens[1:]  # +1-555-0142
     if not 2 <= len(tokens) <= _LONGEST or tokens[0].kind != "number":
         return None
     text = tokens[0].text + "".join((" " if token.spaced else "") + token.text for token in tokens[1:])
@@ -31,6 +37,15 @@ def notation(tokens: list[Token]) -> Answer | None:
     if _JOINED.fullmatch(text):
         return Joined("/" if "/" in text else "-", tuple(map(int, re.split("[-/]", text))))
     return None
+
+
+def read_date(text: str) -> Words | None:
+    """A day of a named month, with or without its year: `Jan. 5`, `5 January`, `January 5th, 2020`."""
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    month, day = (match[1] or match[4])[:3].lower(), int(match[2] or match[3])
+    return Words(f"{month}{day},{match[5] or ''}") if 1 <= day <= 31 else None
 
 
 def dimensions(text: str) -> Joined | None:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from runtime.grade.reading.expression import ExpressionParser
 from runtime.grade.reading.nodes import REALS, Answer, BaseNumeral, Number, Scalar
-from runtime.grade.reading.notations import dimensions, read_moment, whole_hour
+from runtime.grade.reading.notations import dimensions, read_date, read_moment, whole_hour
 from runtime.grade.reading.tokens import tokenize
 from runtime.grade.reading.units import canonical_unit
 
@@ -36,8 +36,8 @@ def simple(text: str) -> list[Answer]:
     plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
     if re.search(r":|m\b|noon|night", plain, re.IGNORECASE) and (moment := read_moment(plain)):
         return [*(whole_hour(moment) if plain[0].isdigit() else []), moment]
-    if lengths := dimensions(plain):
-        return [lengths]
+    if found := dimensions(plain) or read_date(" ".join(plain.split())):
+        return [found]
     based = _BASED.fullmatch(re.sub(r"\s+", " ", plain).replace("{ ", "{"))
     if based:
         named = based[2] or based[3]

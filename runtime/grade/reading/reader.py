@@ -206,6 +206,8 @@ def _read_value(tokens: list[Token]) -> Answer:
         return group
     ratio = _split(tokens, _operator(":"))
     if len(ratio) > 1:
+        if any(_signed(part) for part in ratio):
+            raise Unreadable  # 5:00-6:00 and -0:30 are of a clock, and no ratio of sums.
         return Ratio(tuple(ExpressionParser(part).finish() for part in ratio))
     row = _read_row(tokens)
     if row is not None:
@@ -214,6 +216,11 @@ def _read_value(tokens: list[Token]) -> Answer:
     if len(parts) > 1 and (total := compound(tuple(map(read_scalar, parts)))) is not None:
         return total
     return read_scalar(tokens)
+
+
+def _signed(part: list[Token]) -> bool:
+    """Whether a term of numbers alone has a sign outside of brackets, as no ratio is written."""
+    return not any(token.kind == "name" for token in part) and len(_split(part, _operator("+", "-"))) > 1
 
 
 def _read_relation(tokens: list[Token], sides: list[list[Token]]) -> Answer:

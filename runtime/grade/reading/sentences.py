@@ -19,6 +19,8 @@ _SPANS = re.compile(
 _FIRST_SPAN = 0xE000  # private use: a span of mathematics is one character while sentences are told apart
 _SPAN = "[\ue000-\ue0ff]"
 
+_IN_FONT = re.compile(r"\\(?:textbf|textit|emph|text)\s?\{([^{}]{0,200}\banswer\b[^{}]{0,200})\}", re.IGNORECASE)
+
 ANNOUNCED = (
     r"(?:the|my|our|a|an)?\s{0,3}(?:final|correct|right|exact|numerical|numeric|simplified|required|desired)?\s{0,3}"
     r"(?:answer|ans(?=[\s.:=]))\.?(?:\s{1,3}(?:to|for|of)\s[^.:=\n]{1,80}?)?\s{0,3}"
@@ -47,9 +49,10 @@ _GOES_ON = re.compile(
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|finally|and|but|consequently|accordingly|in (?:total|conclusion|all|summary)|"
     r"as a result|overall|(?:that|this|it|which) (?:gives|means|yields)(?: us)?|we (?:get|have|find|obtain|conclude)|"
-    r"it follows|that)\b[,:]?\s{0,3})+",
+    r"it follows|that)\b(?!')[,:]?\s{0,3})+",
     re.IGNORECASE,
 )
+_LABEL = re.compile(r"(?:(?:the )?(?:final )?(?:result|solution|total|sum|value)|A|Ans)\s?[:=]\s?(?=\S)", re.IGNORECASE)
 _VERB = re.compile(
     r"(?:\b(?:it|that|there|he|she)'s|\b(?:is|are|was|were|equals?|has|have|had|costs?|gets?|got|makes?|made|earns?|earned|needs?|needed|takes?|took|"
     r"spends?|spent|saves?|saved|pays?|paid|sells?|sold|buys?|bought|gives?|gave|leaves|left|remains?|owns?|uses?|used|"
@@ -99,7 +102,7 @@ _CUT_OFF = re.compile(
 
 def stated(text: str) -> str | None:
     """The value that the end of `text` states as its answer, or None."""
-    text = without_markdown(text[-_TAIL:]).strip()
+    text = _IN_FONT.sub(r"\1", without_markdown(text[-_TAIL:])).strip()
     spans: list[str] = []
 
     def keep(match: re.Match[str]) -> str:
@@ -166,7 +169,7 @@ def _closing(text: str) -> str | None:
     chosen = _OPTION.search(sentence)
     if chosen:
         return chosen[1]
-    sentence = sentence[_lead(sentence) :]
+    sentence = _LABEL.sub("", sentence[_lead(sentence) :])
     if _NOT_STATED.search(sentence) or _GOES_ON.match(sentence):
         return None
     if not _ENGLISH.search(sentence):
