@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,7 +34,7 @@ class Measured:
     def __init__(self, path: str, *, n_ctx: int, threads: int, lora: str | None = None) -> None:
         self.lib = lib = library()
         with captured_log() as log:
-            self.model = lib.llama_model_load_from_file(path.encode(), lib.llama_model_default_params())
+            self.model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
         if not self.model:
             raise ModelError(f"llama.cpp cannot load {path}: {last_errors(log) or 'it gave no reason'}")
         params = lib.llama_context_default_params()
@@ -52,7 +53,7 @@ class Measured:
         self.batch = lib.llama_batch_init(_CHUNK, 0, 1)
 
     def _apply(self, lora: str) -> None:
-        adapter = self.lib.llama_adapter_lora_init(self.model, lora.encode())
+        adapter = self.lib.llama_adapter_lora_init(self.model, os.fsencode(lora))
         if not adapter:
             raise ModelError(f"llama.cpp cannot put the adapter {lora} on this file")
         adapters = (self.lib.llama_adapter_lora_p_ctypes * 1)(adapter)

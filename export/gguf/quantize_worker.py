@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -49,7 +50,9 @@ def main(spec_file: str) -> int:
             place.name, place.size = keep[-1][1], len(data)
             place.data = ctypes.cast(data, ctypes.POINTER(ctypes.c_float))
         params.imatrix = array
-    code = llama_cpp.llama_model_quantize(spec["source"].encode(), spec["target"].encode(), ctypes.byref(params))
+    code = llama_cpp.llama_model_quantize(
+        os.fsencode(spec["source"]), os.fsencode(spec["target"]), ctypes.byref(params)
+    )
     return int(code != 0)
 
 

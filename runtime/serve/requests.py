@@ -73,6 +73,9 @@ def read_request(request: Any, settings: SolverSettings, name: str) -> Item:
         raise RefusedError(400, "the last message must be the user's", parameter="messages")
     if request.get("max_completion_tokens") is not None:
         changes["max_tokens"] = request["max_completion_tokens"]
+    for key in changes.keys() & _SAMPLING:
+        if isinstance(changes[key], (bool, str)):  # pydantic would read true as 1.
+            raise RefusedError(400, f"{key} must be a number", parameter=key)
     if (seed := request.get("seed")) is not None:
         if not isinstance(seed, int) or isinstance(seed, bool):
             raise RefusedError(400, "seed must be a whole number", parameter="seed")

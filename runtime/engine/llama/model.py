@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class LlamaModel:
                 "leave gpu_layers at 0, or install a llama-cpp-python built for this GPU",
             )
         with captured_log() as log:
-            model = lib.llama_model_load_from_file(str(self.path).encode(), params)
+            model = lib.llama_model_load_from_file(os.fsencode(self.path), params)
         if not model:
             raise ModelError(
                 f"llama.cpp cannot load {self.path}: {last_errors(log) or 'it gave no reason'}",
@@ -121,7 +122,7 @@ class LlamaModel:
     def _load_adapter(self, lora: Path) -> None:
         lib = self.lib
         with captured_log() as log:
-            self.adapter = lib.llama_adapter_lora_init(self.handle, str(lora).encode())
+            self.adapter = lib.llama_adapter_lora_init(self.handle, os.fsencode(lora))
         if not self.adapter:
             raise ModelError(
                 f"the adapter {lora} does not fit {self.path}: {last_errors(log) or 'it gave no reason'}",

@@ -10,10 +10,12 @@ import re
 import unicodedata
 
 _CHARACTERS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "‒": "-", "―": "-",
+    "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
     "∗": "*", "÷": "/", "∕": "/", "⁄": "/", "∞": r"\infty ", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ",
     "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ",
-    "∖": r"\setminus ", "∅": r"\emptyset ", "°": r"^\circ ", "˚": r"^\circ ", "º": r"^\circ ", "∣": "|", "∠": r"\angle ", "…": "...", "⋯": "...",
+    "∖": r"\setminus ", "∅": r"\emptyset ", "°": r"^\circ ", "˚": r"^\circ ", "º": r"^\circ ",
+    "∣": "|", "∠": r"\angle ", "…": "...", "⋯": "...",
     "’": "'", "‘": "'", "′": "'", "“": '"', "”": '"', "€": r"\eur ", "£": r"\gbp ", "¢": r"\text{cents}",
     "⟨": r"\langle ", "⟩": r"\rangle ", "〈": r"\langle ", "〉": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
     "⌈": r"\lceil ", "⌉": r"\rceil ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℚ": r"\mathbb{Q}", "ℕ": r"\mathbb{N}",

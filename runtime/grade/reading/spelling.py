@@ -102,7 +102,10 @@ _FAMILY = re.compile(
     r"^\\\{\s?([^{}|]{1,9}(?:[^|]{0,200}?))\s?(?:\\mid|\||:)\s?[A-Za-z]\s?\\in\s?(?:\\mathbb\s?)?\{?\s?Z\s?\}?\s?\\\}$"
 )
 _COUNTED = re.compile(r"(?<=\S)\s?[,;]\s?\(?[A-Za-z]\s?=\s?0,\s?\\pm\s?1,.{0,30}?(?:\\[lc]?dots|\.\.\.)\)?$")
-_THIN = r"(?:,\s?(?:\\!\s?)+|\{,\}\s?(?:\\[!,]\s?)*|\\(?:text|mathord|mbox)\{,\}|(?:\\(?:[,;: >]|thinspace(?![A-Za-z]))|~)\s?|\{\\[,;:]\}|\\_|')"
+_THIN = (
+    r"(?:,\s?(?:\\!\s?)+|\{,\}\s?(?:\\[!,]\s?)*|\\(?:text|mathord|mbox)\{,\}"
+    r"|(?:\\(?:[,;: >]|thinspace(?![A-Za-z]))|~)\s?|\{\\[,;:]\}|\\_|')"
+)
 _THIN_THOUSANDS = re.compile(rf"(?<![\d.])\d{{1,3}}(?:{_THIN}\d{{3}})+(?!\d)")
 _DECIMAL_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)")
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar|dot)\s*(?:\{\s*(\d{1,40})\s*\}|(\d))")

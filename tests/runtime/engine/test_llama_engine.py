@@ -68,6 +68,17 @@ def test_text_survives_encoding_and_decoding(engine: LlamaEngine, text: str) -> 
     assert b"".join(map(words.piece, words.encode(text))) == text.encode()
 
 
+def test_a_file_whose_name_is_not_utf8_is_opened_like_any_other(model: Path, tmp_path: Path) -> None:
+    strange = tmp_path / os.fsdecode(b"caf\xe9.gguf")
+    try:
+        strange.symlink_to(model)
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    engine = LlamaEngine(strange, EngineSettings(n_ctx=64), vocab_only=True)
+    assert engine.vocabulary.encode("1 + 1")
+    engine.close()
+
+
 def test_a_piece_longer_than_the_usual_buffer_is_whole(engine: LlamaEngine, model: Path) -> None:
     tokens, _, _ = vocabulary(512)
     assert engine.vocabulary.piece(tokens.index(LONG_PIECE)) == b" " * 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -18,6 +19,7 @@ from runtime.engine import load
 from runtime.engine.base import Opening
 from runtime.engine.llama.engine import LlamaEngine
 from runtime.engine.scripted import script_tokens
+from runtime.engine.server.address import read_address
 from runtime.engine.server.engine import _SPELLING, EndpointEngine
 from runtime.engine.server.stream import Stream, with_retry
 from runtime.engine.stopping import StopFlag
@@ -114,6 +116,28 @@ def cells(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Sandbox, "run", run)
     return ran
+
+
+# Addresses
+
+
+def test_a_path_and_a_password_of_any_bytes_can_be_sent() -> None:
+    address = read_address("http://us\udce9r:p\u00e4ss@127.0.0.1:8000/caf\u00e9/\udce9 x/v1/")
+    assert address.path == "/caf%C3%A9/%E9%20x/v1"
+    assert base64.b64decode(address.authorization.removeprefix("Basic ")) == b"us\xe9r:p\xc3\xa4ss"
+
+
+@pytest.mark.parametrize("url", ["http://\udce9.example/v1", f"http://{'a' * 70}.example/v1", "http://..example/v1"])
+def test_a_host_that_no_resolver_takes_is_refused_before_it_is_asked_for(url: str) -> None:
+    with pytest.raises(InputError, match="not an http URL"):
+        read_address(url)
+
+
+def test_a_key_that_no_header_may_hold_is_refused_without_showing_it() -> None:
+    for key in ("secret\n", "s\u20acret", "two words", "\udce9"):
+        with pytest.raises(InputError, match="the key of the server holds characters") as refused:
+            read_address("http://127.0.0.1:8000/v1", key)
+        assert key.strip() not in str(refused.value)
 
 
 # Text
