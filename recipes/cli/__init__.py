@@ -132,7 +132,8 @@ def overview() -> str:
 def _machine(error: OSError | MemoryError) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory. What was finished is kept; free some, and run the same command again."
-    where = f"{error.filename} cannot be used" if error.filename else "an output cannot be written"
+    place = error.filename2 or error.filename  # of a copy or a move, it is the target that fails
+    where = f"{place} cannot be used" if place else "an output cannot be written"
     return (
         f"{where}: {error.strerror or error}. No half-written file stands under an output's name, and what a long "
         "command did is kept. Make room or choose another place, and run the same command again."

@@ -1,4 +1,4 @@
-"""Standard output and error that no text and no closed descriptor turns into a traceback."""
+"""Standard input, output and error that no text and no closed descriptor turns into a traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Closed(io.TextIOBase):
 
 
 def prepare_outputs() -> None:
-    """Make both outputs take any text, and stand in for one that is closed.
+    """Make both outputs take any text, and stand in for what is closed; a closed input is an empty one.
 
     A closed descriptor is opened on the null device first: the next file that anybody opens would have its number, and
     what a library prints would land in that file.
@@ -36,6 +36,8 @@ def prepare_outputs() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
     if sys.stdout is None:
         sys.stdout = _Closed()
     if sys.stderr is None:

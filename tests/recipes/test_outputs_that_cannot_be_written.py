@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -154,6 +155,28 @@ def test_a_full_and_a_closed_standard_output_are_one_line_and_exit_1(tmp_path: P
         assert said in done.stderr
         assert FAULT not in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_closed_standard_input_is_an_empty_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "recipes", "chat", "nano", "--private"]
+    done = subprocess.run(
+        ["sh", "-c", f"{' '.join(command)} <&-"],
+        capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_copy_that_fails_names_the_file_that_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/rows/source", None, "/full/target")
+
+    monkeypatch.setattr("recipes.places.tilde", fails)
+    assert main(["--help"]) == 1
+    told = capsys.readouterr().err
+    assert "/full/target cannot be used" in told
+    assert "/rows/source" not in told
 
 
 def test_a_home_that_is_missing_or_cannot_be_written_costs_nothing_but_history() -> None:
