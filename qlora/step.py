@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,15 +17,29 @@ from qlora.loss import supervised_loss
 from qlora.loss_scale import LossScale
 from qlora.out_of_memory import is_out_of_memory
 from qlora.packing import MicroBatch, group_rows, lay_out
-from qlora.prepare import Prepared
 from qlora.processes import Processes
 from qlora.settings import TrainSettings
+from qlora.tokenized import TokenTable
 from runtime.errors import TrainError
 from runtime.lce import KINDS
 
 Result = TypeVar("Result")
 _GOLDEN = 0x1E3779B97F4A7C15
 """Spreads the seeds of a step's micro-batches, so that they meet none of another step."""
+
+
+class Tokens(Protocol):
+    """Tokenized rows, and the kinds of their tokens that carry loss."""
+
+    @property
+    def table(self) -> TokenTable:
+        """The rows."""
+        ...
+
+    @property
+    def supervised(self) -> frozenset[str]:
+        """Kinds that carry loss."""
+        ...
 
 
 @dataclass
@@ -79,9 +93,10 @@ class Stepper:
         processes: those that share the micro-batches of a step.
         loss_scale: what losses are multiplied by for the backward pass (float16).
         together: every forward pass is one of all processes, since each holds a part of the base.
+        divisor: what a step's summed loss is divided by; None for the tokens that carry loss.
     """
 
-    def __init__(self, adapted: Adapted, prepared: Prepared, settings: TrainSettings, micro_tokens: int) -> None:
+    def __init__(self, adapted: Adapted, prepared: Tokens, settings: TrainSettings, micro_tokens: int) -> None:
         self.adapted = adapted
         self.prepared = prepared
         self.settings = settings
@@ -90,6 +105,7 @@ class Stepper:
         self.processes = Processes()
         self.loss_scale = LossScale(adapted.dtype)
         self.together = False
+        self.divisor: float | None = None
 
     def micro_batches(self, rows: Sequence[int]) -> list[MicroBatch]:
         """The layout of a step's rows."""
@@ -156,7 +172,7 @@ class Stepper:
                 return result
 
     def _accumulate(self, micro_batches: list[MicroBatch], seed: int) -> StepResult:
-        total = sum(len(micro.predicts) for micro in micro_batches)
+        total = self.divisor or sum(len(micro.predicts) for micro in micro_batches)
         sums, counts = np.zeros(len(KINDS)), np.zeros(len(KINDS), np.int64)
         rank, world = self.processes.rank, self.processes.world
         mine = micro_batches[rank::world]
@@ -185,6 +201,12 @@ class Stepper:
 
     def forward(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
         """Sum of the losses of a micro-batch, and each of them in the order of `micro.targets`."""
+        hidden, targets = self.hidden(micro)
+        head = self.adapted.head
+        return supervised_loss(hidden, head.weight, head.rows, head.ids, targets)
+
+    def hidden(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
+        """[supervised, H] whose product with the head's rows is the logits that predict `micro.targets`, and those."""
         adapted, device = self.adapted, self.adapted.device
         embedded = adapted.embed(torch.from_numpy(micro.ids))
         if self.settings.neftune_alpha is not None:
@@ -199,9 +221,7 @@ class Stepper:
             )
         hidden = output[0].reshape(-1, output[0].shape[-1])
         hidden = adapted.before_head(hidden.index_select(0, torch.from_numpy(micro.predicts).to(device)))
-        head = adapted.head
-        targets = torch.from_numpy(micro.targets).to(device)
-        return supervised_loss(hidden, head.weight, head.rows, head.ids, targets)
+        return hidden, torch.from_numpy(micro.targets).to(device)
 
     def dry_run(self, all_rows: Sequence[Sequence[int]], *, optimizer_bytes: int = 0) -> None:
         """Try the heaviest micro-batch of all steps, so that memory runs out in the first minute or never.

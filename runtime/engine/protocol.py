@@ -18,6 +18,7 @@ from runtime.settings import SamplingSettings
 
 if TYPE_CHECKING:
     from runtime.engine.stopping import StopFlag
+    from runtime.engine.trajectory import Trajectory
 
 
 class Vocabulary(Protocol):
@@ -73,8 +74,11 @@ class TokenSequence:
     forbidden: frozenset[int] = frozenset()
     """The next token is none of these."""
     sampler: Any = None
+    temperature: float = 0.0
     owner: Any = None
     """Whatever the driver wants to find again from a drawn token."""
+    record: Trajectory | None = None
+    """Where set, the embedded engine writes down what it draws."""
 
     @property
     def length(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from runtime.engine import ENDED, TokenSequence, Vocabulary
@@ -313,6 +314,7 @@ class Attempt:
             runs_cells=self.settings.runs_cells,
             notices=self._notices,
             stopped=self._stopped,
+            trajectory=replace(sequence.record, ids=[*sequence.ids]) if sequence and sequence.record else None,
         )
 
 

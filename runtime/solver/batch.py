@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
 from runtime.engine.stopping import stop_on_sigint
+from runtime.engine.trajectory import Trajectory
 from runtime.errors import MathCoderError
 from runtime.lce import Segment
 from runtime.settings import SolverSettings, derived_seed
@@ -41,6 +42,7 @@ def solve_batch(
     slots: int = 8,
     on_event: Callable[[Item, Event], None] | None = None,
     on_execution: OnExecution | None = None,
+    trajectories: bool = False,
 ) -> Iterator[tuple[Item, Solution]]:
     """Solve `items`, up to `slots` at a time, and yield each with its solution as soon as it is finished.
 
@@ -52,6 +54,7 @@ def solve_batch(
         slots: sequences decoded together.
         on_event: called with (item, event) while solutions are written.
         on_execution: called with (code, output) of every cell; what it returns is what the model reads.
+        trajectories: let each solution say what was drawn with which probability (the embedded engine can).
 
     Raises:
         ModelError: the model lacks the dialect's control tokens (before anything is solved).
@@ -60,7 +63,7 @@ def solve_batch(
         KeyboardInterrupt: Ctrl-C; unfinished items were not yielded and can be solved later.
     """
     settings = settings or SolverSettings()
-    batch = Batch(engine, settings, limits, slots, on_event, on_execution)
+    batch = Batch(engine, settings, limits, slots, on_event, on_execution, trajectories=trajectories)
     try:
         with stop_on_sigint(engine.stop_flag):
             yield from batch.run(iter(items))
@@ -78,6 +81,7 @@ class Batch:
 
     Args:
         engine, settings, limits, slots, on_event, on_execution: see `solve_batch`.
+        trajectories: see `solve_batch`.
         keep: keep the cache of finished conversations, as far as there are free slots, for the question that follows.
     """
 
@@ -91,7 +95,9 @@ class Batch:
         on_execution: OnExecution | None = None,
         *,
         keep: bool = False,
+        trajectories: bool = False,
     ) -> None:
+        self.trajectories = trajectories
         self.engine, self.settings, self.slots = engine, settings, slots
         self.dialect = choose(settings.dialect, engine, settings.mode)
         self.on_event, self.on_execution = on_event, on_execution
@@ -186,6 +192,7 @@ class Batch:
         attempt.begin(sequence)
         lane = Lane(item, attempt, sequence, self.admitted)
         sequence.owner = lane
+        sequence.record = Trajectory() if self.trajectories else None
         self.admitted += 1
         if why := check_room(sequence.length, self.decoder.n_ctx):
             attempt.stop("context_full", why)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
+from runtime.engine.trajectory import Trajectory
 from runtime.errors import CellNotRunError, InputError
 from runtime.lce import Segment
 from runtime.settings import SolverSettings, derived_seed
@@ -67,6 +68,7 @@ class Solver:
         history: Iterable[Exchange] = (),
         seed: int | None = None,
         keep_session: bool = False,
+        trajectory: bool = False,
     ) -> Solution:
         """Solve one question.
 
@@ -76,6 +78,7 @@ class Solver:
             history: earlier questions with their blocks; the cache keeps what it holds of them.
             seed: seed of the sampler; None derives one from the settings.
             keep_session: let cells see the names that earlier questions defined (a conversation).
+            trajectory: let the solution say what was drawn with which probability (the embedded engine can).
 
         Returns:
             A solution; Ctrl-C gives one with status `interrupted`.
@@ -104,6 +107,7 @@ class Solver:
 
         with stop_on_sigint(flag, also=self._interrupt_cell):
             sequence = self._start(decoder, attempt, settings, reuse=bool(history))
+            sequence.record = Trajectory() if trajectory else None
             try:
                 if self.sandbox is not None and self._dirty and not keep_session:
                     self.sandbox.reset()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from runtime.engine.trajectory import Trajectory
 from runtime.lce import Block, BlockType
 
 SolutionStatus = Literal[
@@ -94,6 +95,7 @@ class Solution:
         stopped: indices of execution blocks whose cells did not run to their end.
         repeats: how often the cache had to be given up and read again (batches that share a small context).
         runs_cells: whether code was run in this mode, so that executions are results.
+        trajectory: what was drawn with which probability, where it was asked for; no part of `as_dict`.
     """
 
     blocks: list[Block]
@@ -112,6 +114,7 @@ class Solution:
     notices: dict[int, list[str]] = field(default_factory=dict)
     stopped: list[int] = field(default_factory=list)
     runs_cells: bool = False
+    trajectory: Trajectory | None = field(default=None, repr=False)
 
     @cached_property
     def is_supported(self) -> bool | None:

@@ -12,6 +12,7 @@ from runtime.engine.base import BaseDecoder, Opening
 from runtime.engine.llama.library import abort_callback, captured_log, last_errors
 from runtime.engine.llama.model import LlamaModel
 from runtime.engine.protocol import ContextFullError, Drawn, StoppedError, TokenSequence
+from runtime.engine.trajectory import log_probability
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.settings import SamplingSettings
 
@@ -125,6 +126,7 @@ class LlamaDecoder(BaseDecoder):
             self._share_prefix(sequence)
         self._live[sequence.slot] = sequence
         sequence.sampler = self._new_sampler(asked.sampling, asked.seed)
+        sequence.temperature = asked.sampling.temperature
         return sequence
 
     def _continue(self, after: TokenSequence, ids: list[int]) -> TokenSequence:
@@ -193,6 +195,10 @@ class LlamaDecoder(BaseDecoder):
         piece = self.engine.vocabulary.piece
         for sequence, index in ready:
             token = self._draw(sequence, index)
+            if sequence.record is not None:
+                allowed = (sequence.only, sequence.forbidden)
+                log_mu = log_probability(self._logits(index), token, allowed, sequence.temperature)
+                sequence.record.add(len(sequence.ids), allowed, log_mu)
             sequence.ids.append(token)
             drawn.append(Drawn(sequence, token, piece(token)))
         return drawn

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runtime.engine.llama.decoder import LlamaDecoder
 from runtime.engine.llama.library import build_facts
+from runtime.engine.llama.logits import LogitsDecoder
 from runtime.engine.llama.model import LlamaModel
 from runtime.errors import EngineError
 from runtime.settings import EngineSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["LlamaDecoder", "LlamaEngine"]
 
@@ -34,6 +40,31 @@ class LlamaEngine(LlamaModel):
         self._open_decoders.append(decoder)
         return decoder
 
+    def use_adapter(self, lora: Path | None) -> None:
+        """Solve with this adapter from now on, or with the model alone.
+
+        Decoders that are open are closed first: what their caches hold was computed with the old adapter, and
+        llama.cpp neither forgets it nor notices.
+
+        Args:
+            lora: in GGUF form, for this very model; its tokens' roles are not looked at.
+
+        Raises:
+            InputError: there is no such file.
+            ModelError: it does not fit this model; the old adapter stays.
+        """
+        self._close_decoders()
+        self._swap_adapter(lora)
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """float32 [tokens, vocabulary]: what the model with its adapter predicts after each of `ids`.
+
+        Raises:
+            InputError: more tokens than the context holds.
+        """
+        with LogitsDecoder(self, 1) as decoder:
+            return decoder.logits(ids)
+
     def facts(self) -> dict[str, Any]:
         """What a record of a run needs to know of the model."""
         return {
@@ -54,10 +85,13 @@ class LlamaEngine(LlamaModel):
 
     def close(self) -> None:
         """Free contexts and model."""
+        self._close_decoders()
+        super().close()
+
+    def _close_decoders(self) -> None:
         for decoder in self._open_decoders:
             decoder.close()
         self._open_decoders.clear()
-        super().close()
 
     def __enter__(self) -> LlamaEngine:
         return self

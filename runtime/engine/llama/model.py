@@ -97,7 +97,7 @@ class LlamaModel:
         # SentencePiece vocabularies default to a space prefix where the file does not say.
         space_prefix = prefix == "true" if prefix else tokenizer == "llama"
         if self.lora is not None:
-            self._load_adapter(self.lora)
+            self.adapter = self._load_adapter(self.lora)
         roles = {token: name for role, token in ROLES.items() if (name := self._said(f"{ROLE_KEY}{role}"))}
         handle = lib.llama_model_get_vocab(model)
         self.chat_template = self.meta("tokenizer.chat_template")
@@ -119,28 +119,44 @@ class LlamaModel:
         if not vocab_only and not lib.llama_model_has_decoder(model):
             raise ModelError(f"{self.path} holds a model that generates no text", "", "give a decoder model")
 
-    def _load_adapter(self, lora: Path) -> None:
+    def _load_adapter(self, lora: Path) -> Any:
         lib = self.lib
         with captured_log() as log:
-            self.adapter = lib.llama_adapter_lora_init(self.handle, os.fsencode(lora))
-        if not self.adapter:
+            adapter = lib.llama_adapter_lora_init(self.handle, os.fsencode(lora))
+        if not adapter:
             raise ModelError(
                 f"the adapter {lora} does not fit {self.path}: {last_errors(log) or 'it gave no reason'}",
                 "the model is not used without the adapter that was asked for",
                 "give an adapter in GGUF form made for exactly this base",
             )
         wanted, named = (
-            self._text_of(lib.llama_adapter_meta_val_str, self.adapter, key) for key in (BASE_KEY, BASE_FILE_KEY)
+            self._text_of(lib.llama_adapter_meta_val_str, adapter, key) for key in (BASE_KEY, BASE_FILE_KEY)
         )
-        if not wanted:
-            return
-        if self.sha256(self.path) != wanted:
+        if wanted and self.sha256(self.path) != wanted:
+            lib.llama_adapter_lora_free(adapter)
             raise ModelError(
                 f"the adapter {lora} was trained on another file than {self.path} (SHA-256 {wanted[:12]}…, this one "
                 f"has {self.sha256(self.path)[:12]}…)",
                 "on another base an adapter writes nonsense, so it is not used",
                 f"give the file it was made for ({named})",
             )
+        return adapter
+
+    def _swap_adapter(self, lora: Path | None) -> None:
+        """Put another adapter, or none, in the place of the one there is. No context may hold the old one any more.
+
+        Raises:
+            InputError: there is no such file.
+            ModelError: it does not fit this model; the old adapter stays.
+        """
+        if lora is not None:
+            _check_magic(lora, "adapter")
+            self._hashes.pop(lora, None)  # The same name, another file.
+        # Loaded while the old one is still there: one that came to lie at its address would pass for it.
+        new = self._load_adapter(lora) if lora is not None else None
+        if self.adapter:
+            self.lib.llama_adapter_lora_free(self.adapter)
+        self.adapter, self.lora = new, lora
 
     def _said(self, key: str) -> str:
         """A metadata value of the adapter, or else of the model."""
