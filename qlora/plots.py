@@ -36,7 +36,7 @@ def plot_run(log: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
         return []
     if not log:
         return []
-    return [_draw(folder / f"{name}.png", label, lines) for name, (label, lines) in curves(log).items()]
+    return [draw(folder / f"{name}.png", label, lines) for name, (label, lines) in curves(log).items()]
 
 
 def curves(log: Sequence[dict[str, Any]]) -> dict[str, tuple[str, dict[str, Curve]]]:
@@ -94,7 +94,8 @@ def show_run(log: Sequence[dict[str, Any]], console: Console) -> bool:
     return True
 
 
-def _draw(file: Path, label: str, lines: dict[str, Curve]) -> Path:
+def draw(file: Path, label: str, lines: dict[str, Curve]) -> Path:
+    """Write a picture of `lines` over the steps to `file`, and return it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

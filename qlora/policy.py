@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from qlora.adapter import Adapted
     from qlora.settings import TrainSettings
     from runtime.engine.trajectory import Allowed, Trajectory
+    from runtime.lce import Kind
 
-_DRAWN = "text"
+_DRAWN: Kind = "text"
 """The kind that stands for all drawn tokens: one that carries loss."""
 
 
@@ -52,7 +53,7 @@ def rollouts_of(trajectories: Sequence[Trajectory], advantages: Sequence[float],
     """Rows of trajectories, which keep their order.
 
     Args:
-        trajectories: each with at least one drawn token.
+        trajectories: each with at least one drawn token; none at all make an empty table.
         advantages: one for each.
         vocabulary: rows of the output head.
     """
@@ -78,7 +79,7 @@ def rollouts_of(trajectories: Sequence[Trajectory], advantages: Sequence[float],
     np.cumsum([len(trajectory.ids) for trajectory in trajectories], out=starts[1:])
     ids = np.fromiter((token for trajectory in trajectories for token in trajectory.ids), np.int32, int(starts[-1]))
     return Rollouts(
-        TokenTable(ids, np.concatenate(kinds), starts),
+        TokenTable(ids, np.concatenate([*kinds, np.zeros(0, np.uint8)]), starts),
         list(advantages),
         [np.array(trajectory.log_mu, np.float32) for trajectory in trajectories],
         numbers,

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from export.settings import ExportSettings
 from qlora.settings import LAYOUT_KEYS, DataSettings, LoraSettings, QloraSettings, Settings, TrainSettings
 from recipes.places import RECIPES, built_in
+from recipes.reinforce.settings import ReinforceSettings
 from recipes.smollm2 import NAME as SMOLLM2
 from recipes.yaml_text import load_yaml
 from runtime.errors import InputError, RecipeError
@@ -43,6 +44,7 @@ class Recipe(Settings):
     export: ExportSettings = ExportSettings()
     solve: SolverSettings = SolverSettings()
     sandbox: Limits = Limits()
+    reinforce: ReinforceSettings = ReinforceSettings()
 
     @model_validator(mode="before")
     @classmethod
@@ -55,7 +57,10 @@ class Recipe(Settings):
     @cached_property
     def hash8(self) -> str:
         """Eight hex digits over what decides the trained weights, for the default run folder."""
-        relevant = self.model_dump(mode="json", include={"name", "base", "data", "train", "lora"})
+        return self._hash8({"name", "base", "data", "train", "lora"})
+
+    def _hash8(self, sections: set[str]) -> str:
+        relevant = self.model_dump(mode="json", include=sections)
         # What may change while a run goes on must not send it to another folder.
         relevant["train"] = {key: value for key, value in relevant["train"].items() if key not in LAYOUT_KEYS}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
@@ -64,6 +69,13 @@ class Recipe(Settings):
     def run_folder(self) -> Path:
         """Where a run of this recipe goes unless told otherwise."""
         return Path("runs") / f"{self.name}-{self.hash8}"
+
+    @property
+    def reinforced_folder(self) -> Path:
+        """Where `mathcoder reinforce` goes with this recipe unless told otherwise."""
+        return (
+            Path("runs") / f"{self.name}-{self._hash8({'name', 'base', 'data', 'train', 'lora', 'solve', 'reinforce'})}"
+        )
 
     def qlora(self) -> QloraSettings:
         """What the training room needs, with `nano` replaced by real paths (this may generate the rows)."""
@@ -79,7 +91,7 @@ class Recipe(Settings):
         return QloraSettings(name=self.name, base=base_path(self.base), data=data, train=train, lora=self.lora)
 
 
-_SECTIONS = frozenset({"train", "lora", "export", "solve", "sandbox"})
+_SECTIONS = frozenset({"train", "lora", "export", "solve", "sandbox", "reinforce"})
 
 
 def is_gguf(base: str) -> bool:

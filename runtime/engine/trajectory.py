@@ -41,7 +41,8 @@ class Trajectory:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; `from_dict` gives the same numbers back to the bit."""
         sets = [
-            {"forbidden": sorted(forbidden)} if only is None else {"only": sorted(only)} for only, forbidden in self.sets
+            {"forbidden": sorted(forbidden)} if only is None else {"only": sorted(only)}
+            for only, forbidden in self.sets
         ]
         return {"ids": self.ids, "places": self.places, "log_mu": self.log_mu, "sets": sets, "kinds": self.kinds}
 

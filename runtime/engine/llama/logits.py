@@ -14,6 +14,9 @@ from runtime.errors import EngineError, InputError
 class LogitsDecoder(LlamaDecoder):
     """A context of one slot that evaluates what it is given and draws nothing."""
 
+    def __enter__(self) -> LogitsDecoder:
+        return self
+
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """float32 [tokens, vocabulary]: what the model predicts after each of `ids`.
 

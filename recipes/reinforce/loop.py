@@ -1,0 +1,268 @@
+"""The loop of reinforcement: sample with real execution, reward, update the adapter, swap it, go on."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qlora import optimizer
+from qlora.checks import check_context
+from qlora.policy import Seen, rollouts_of
+from qlora.quiet import quiet_libraries
+from qlora.runfolder import RunFolder
+from recipes.reinforce import record
+from recipes.reinforce.evaluate import Evaluation
+from recipes.reinforce.figures import rounded, sample_figures
+from recipes.reinforce.groups import centred, refuse_pool, stop_reason, varies, warnings
+from recipes.reinforce.job import Job
+from recipes.reinforce.journal import Journal, Rollout
+from recipes.reinforce.policy import Policy
+from recipes.reinforce.sample import Sampled, Sampler
+from recipes.reinforce.swap import SwapCheck
+from recipes.reinforce.view import View, evaluation_line
+from runtime.engine.base import encode
+from runtime.lce import conversation, segments
+from runtime.settings import EngineSettings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from runtime.engine.llama.engine import LlamaEngine
+
+CHECK_TOKENS = 256
+"""Tokens that the check after each swap reads: fewer could not tell a small step from rounding."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: `status` is `finished` or `interrupted`; `stopped` why it ended before its last step."""
+
+    folder: Path
+    status: str
+    steps: int
+    stopped: str
+    held_out: dict[str, Any]
+
+
+def reinforce(job: Job, console: Console, *, fresh: bool = False) -> Outcome:
+    """Run `job`, or go on with it where it was interrupted.
+
+    Raises:
+        MathCoderError: bad questions, a pool without anything to learn, no memory, a full disk; what was sampled and
+            the last checkpoint are kept.
+    """
+    from runtime.engine.llama.engine import LlamaEngine
+    from runtime.sandbox import Sandbox
+
+    folder = RunFolder(job.out)
+    with Sandbox(job.limits) as sandbox:
+        _ = sandbox.tier  # Fail before anything is loaded where code cannot be isolated.
+    with folder.locked():
+        if fresh:
+            folder.clear()
+            for name in ("rollouts", "evaluations"):
+                shutil.rmtree(job.out / name, ignore_errors=True)
+        engine = LlamaEngine(job.gguf, EngineSettings(threads=job.threads, n_ctx=job.train.context))
+        with engine:
+            return _Run(job, folder, engine, console)()
+
+
+class _Run:
+    """One call: the policy in torch, the engine that samples from it, and the steps."""
+
+    def __init__(self, job: Job, folder: RunFolder, engine: LlamaEngine, console: Console) -> None:
+        self.job, self.options, self.folder, self.engine = job, job.options, folder, engine
+        self.policy = Policy(job.gguf, job.train, job.lora)
+        check_context(self.policy.base, job.train.context)
+        self.run = record.describe(job, self.policy)
+        if (earlier := folder.read()) is not None:
+            record.refuse_other(earlier, self.run, folder.path)
+        self.state = self.policy.resume(folder.checkpoints)
+        folder.truncate_log(self.policy.done)
+        self.log = folder.log()
+        self.adapter = folder.path / "adapter.gguf"
+        self.sampler = Sampler(
+            engine, job.questions.pool, job.options, job.solve, job.limits, Journal(folder.path / "rollouts"),
+            job.train.seed,
+        )  # fmt: skip
+        self.sampler.recall(self.policy.done)
+        self.evaluation = Evaluation(
+            folder.path / "evaluations", job.questions.held_out, job.solve, job.limits, job.options.slots
+        )
+        self.view = View(console, job.options.steps, self.policy.done)
+        self.stopped = stop_reason(self.log) or "" if self.log else ""
+        self.held_out: dict[str, Any] = {}
+
+    def __call__(self) -> Outcome:
+        """All steps."""
+        status = "interrupted"
+        try:
+            with self.view.live():
+                self.begin()
+                while self.policy.done < self.options.steps and not self.stopped:
+                    self.step()
+                self.evaluate()
+            status = "finished"
+        except KeyboardInterrupt:
+            self.view.say(f"stopped after step {self.policy.done}, saved; the same call goes on from here", "yellow")
+        finally:
+            # Also where an error goes on its way: the checkpoint is newer than this file, and the next call says so.
+            self.close(status)
+        return Outcome(self.folder.path, status, self.policy.done, self.stopped, self.held_out)
+
+    def begin(self) -> None:
+        """Sampler and trainer side by side, with the adapter as it stands; what the run begins with is evaluated."""
+        job, options = self.job, self.options
+        self.folder.write(self.run | {"status": "running", "steps": self.policy.done})
+        with quiet_libraries():
+            self.policy.tokenizer.save_pretrained(self.folder.path / "tokenizer")
+        texts = [question.text for question in job.questions.pool[:CHECK_TOKENS]]
+        self.check = SwapCheck(self.engine, self.policy, check_ids(self.engine, texts, job.solve.system))
+        self.swap()
+        self.view.say(
+            f"{job.gguf.name}: {len(job.questions.pool):,} questions to train on, {len(job.questions.held_out):,} held "
+            f"out; {options.method}, {options.questions} x {options.samples} solutions a step; sampler and trainer "
+            f"differ by {self.check.base_kl:.1e} nats a token"
+            + (f"; going on after step {self.policy.done}" if self.policy.done else "")
+        )
+        if not self.policy.done:
+            self.evaluate()
+
+    def step(self) -> None:
+        """Sample, reward, update, swap; write it down."""
+        began, number = time.perf_counter(), self.policy.done
+        sampled = self.sampler(number, self.policy.sha256(), lambda n, of: self.view.phase("sampling", n, of))
+        entry: dict[str, Any] = {"step": number + 1, **sample_figures(sampled.groups)}
+        if number == 0:
+            refuse_pool(sampled.rewards(), self.options.method)
+        sampled_at = time.perf_counter()
+        self.view.phase("training")
+        entry |= self.update(sampled)
+        trained_at = time.perf_counter()
+        entry["swap_kl"] = self.swap()
+        seconds = {**sampled.seconds, "train": trained_at - sampled_at, "swap": time.perf_counter() - trained_at}
+        every = self.options.evaluate_every
+        if every and self.policy.done % every == 0 and self.policy.done < self.options.steps:
+            evaluated_at = time.perf_counter()
+            entry["held_out"] = self.evaluate()
+            seconds["eval"] = time.perf_counter() - evaluated_at
+        entry["seconds"] = {**seconds, "step": time.perf_counter() - began}
+        entry["rollouts_so_far"] = entry["rollouts"] + (self.log[-1]["rollouts_so_far"] if self.log else 0)
+        self.note(rounded(entry))
+
+    def update(self, sampled: Sampled) -> dict[str, Any]:
+        """The optimizer steps of one step's solutions; their part of the log."""
+        options, policy = self.options, self.policy
+        batches, advantages, chosen = self.examples(sampled)
+        rate = optimizer.learning_rate(policy.done, options.steps, policy.train)
+        seen, norms, tokens = Seen(), [], 0
+        rollouts = rollouts_of([one.trajectory for one in chosen], advantages, policy.vocabulary)
+        for rows in batches:
+            drawn = float(sum(len(chosen[row].trajectory.places) for row in rows))
+            divisor = self.divisor(sampled) if options.method == "pg" else drawn
+            cap = options.cap if options.method == "pg" else None
+            update = policy.update(rollouts, rows, divisor=divisor, rate=rate, cap=cap)
+            seen.add(update.seen, len(seen.log_pi))
+            norms.append(update.norm)
+            tokens += update.tokens
+        policy.done += 1
+        return {
+            **seen.figures(options.cap), "lr": rate, "grad_norm": max(norms, default=0.0), "trained": len(chosen),
+            "tokens": tokens,
+        }  # fmt: skip
+
+    def examples(self, sampled: Sampled) -> tuple[list[list[int]], list[float], list[Rollout]]:
+        """Rows of each update, and advantage and solution of each row."""
+        options = self.options
+        chosen: list[Rollout] = []
+        advantages: list[float] = []
+        for group in sampled.groups.values():
+            rewards = [rollout.reward for rollout in group]
+            if options.method == "rft":
+                # Short ones first: of right solutions the longer ones wander more.
+                right = sorted((one for one in group if one.reward and not one.void), key=_length)
+                chosen += right[: options.per_question]
+            elif varies(rewards):
+                # Solutions that a limit ended are in the mean and not in the loss.
+                pairs = [(one, a) for one, a in zip(group, centred(rewards), strict=True) if not one.void]
+                chosen += [one for one, _ in pairs]
+                advantages += [a for _, a in pairs]
+        if options.method == "pg":
+            return [list(range(len(chosen)))] if chosen else [], advantages, chosen
+        order = list(range(len(chosen)))
+        random.Random(f"rows {self.job.train.seed} {self.policy.done}").shuffle(order)
+        parts = [order[turn :: options.updates] for turn in range(options.updates)]
+        return [part for part in parts if part], [1.0] * len(chosen), chosen
+
+    def divisor(self, sampled: Sampled) -> float:
+        """Tokens that a step is planned to draw: a constant of the run, so that no solution counts by its length."""
+        if "divisor" not in self.state:
+            every = sampled.rollouts
+            mean = sum(map(_length, every)) / len(every)
+            self.state["divisor"] = mean * self.options.questions * self.options.samples
+        return float(self.state["divisor"])
+
+    def swap(self) -> float:
+        """Let the sampler use the adapter as it stands; nats a token in which the two still differ."""
+        self.policy.write(self.adapter)
+        return self.check(self.adapter)
+
+    def evaluate(self) -> dict[str, Any]:
+        """Held-out questions, solved by the adapter as it stands."""
+        step, adapter = self.policy.done, self.policy.sha256()
+        self.held_out = self.evaluation(self.engine, step, adapter, lambda n, of: self.view.phase("evaluating", n, of))
+        self.view.say(evaluation_line(step, self.held_out))
+        return self.held_out
+
+    def note(self, entry: dict[str, Any]) -> None:
+        """Write a step down, show it, and see whether the run should go on."""
+        self.folder.append_log(entry)
+        # After the log: what the log has beyond the checkpoint is dropped when a run goes on.
+        self.policy.save(self.folder.checkpoints, {"divisor": self.state.get("divisor", 0.0)})
+        self.log.append(entry)
+        self.view.step(entry)
+        for warning in warnings(self.log):
+            self.view.say(f"warning: {warning}", "yellow")
+        if reason := stop_reason(self.log):
+            self.stopped = reason
+            self.view.say(f"stopped after step {self.policy.done}: {reason}", "yellow")
+
+    def close(self, status: str) -> None:
+        """The adapter and the account of the run."""
+        finished = status == "finished"
+        if finished:
+            self.folder.write_adapter(self.policy.adapted)
+            lines = self.evaluation.read(self.policy.done) or []
+            record.write_held_out(self.folder, lines, self.job.solve.system)
+        record.plot(self.log, self.folder.path / "plots")
+        totals = {name: sum(e["seconds"].get(name, 0.0) for e in self.log) for name in ("step", *_PARTS)}
+        self.folder.write(
+            self.run
+            | {"status": status, "steps": self.policy.done, "stopped": self.stopped, "held_out_share": self.held_out}
+            | {"seconds": rounded(totals), "rollouts": self.log[-1]["rollouts_so_far"] if self.log else 0}
+            | {"device": self.policy.adapted.device.type, "micro_tokens": self.policy.micro_tokens}
+        )
+
+
+def check_ids(engine: LlamaEngine, texts: Sequence[str], system: str) -> list[int]:
+    """At most CHECK_TOKENS token ids of prompts that ask `texts`, one after the other."""
+    vocabulary = engine.vocabulary
+    ids = [] if vocabulary.bos is None else [vocabulary.bos]
+    for text in texts:
+        if len(ids) >= CHECK_TOKENS:
+            break
+        ids += encode(vocabulary, segments(conversation(text, system=system), generation_prompt=True))
+    return ids[:CHECK_TOKENS]
+
+
+_PARTS = ("sample", "cells", "grade", "train", "swap", "eval")
+
+
+def _length(rollout: Rollout) -> int:
+    """Tokens drawn."""
+    return len(rollout.trajectory.places)

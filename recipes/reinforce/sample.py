@@ -1,0 +1,165 @@
+"""Rollouts of a step: solutions of the model as it is, with real execution, and what they earn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from recipes.reinforce.groups import pick, varies
+from recipes.reinforce.journal import Journal, Rollout
+from recipes.reinforce.reward import is_unfinished, reward_of
+from runtime.errors import EngineError
+from runtime.settings import SolverSettings, derived_seed
+from runtime.solver.batch import Item, solve_batch, with_samples
+
+if TYPE_CHECKING:
+    from recipes.reinforce.questions import Question
+    from recipes.reinforce.settings import ReinforceSettings
+    from runtime.engine import Engine
+    from runtime.sandbox import Limits
+
+PATIENT_SECONDS = 7200.0
+"""No limit of time decides about a solution of training: the machine may be busy with other things."""
+
+
+def plain(solve: SolverSettings) -> SolverSettings:
+    """`solve` with nothing between the model's probabilities and what is drawn: mu is then what pi is compared with."""
+    return solve.model_copy(
+        update={
+            "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0, "dialect": "lce",
+            "mode": "full", "code_execution": True, "max_seconds": PATIENT_SECONDS,
+        }
+    )  # fmt: skip
+
+
+@dataclass
+class Sampled:
+    """The solutions of one step.
+
+    Attributes:
+        groups: question to its solutions that came to an end, all turns together.
+        seconds: of sampling, of the cells (beside the decoding) and of grading, in this call.
+        fresh: solutions drawn in this call; the others were read from the journal.
+    """
+
+    groups: dict[int, list[Rollout]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: {"sample": 0.0, "cells": 0.0, "grade": 0.0})
+    fresh: int = 0
+
+    @property
+    def rollouts(self) -> list[Rollout]:
+        """All solutions."""
+        return [rollout for group in self.groups.values() for rollout in group]
+
+    def rewards(self) -> list[list[float]]:
+        """Of each group."""
+        return [[rollout.reward for rollout in group] for group in self.groups.values()]
+
+
+class Sampler:
+    """Draws the groups of a step, or reads back what was drawn before the run was interrupted."""
+
+    def __init__(
+        self, engine: Engine, pool: Sequence[Question], options: ReinforceSettings, solve: SolverSettings,
+        limits: Limits, journal: Journal, seed: int,
+    ) -> None:  # fmt: skip
+        self.engine, self.pool, self.options, self.limits = engine, pool, options, limits
+        self.solve, self.journal, self.seed = plain(solve), journal, seed
+        self.rates: dict[int, float] = {}
+
+    def remember(self, groups: dict[int, list[Rollout]]) -> None:
+        """Take over how often the questions of a step were solved."""
+        for question, group in groups.items():
+            self.rates[question] = sum(rollout.reward for rollout in group) / len(group)
+
+    def recall(self, steps: int) -> None:
+        """Rebuild what was remembered in the first `steps` steps from the journal."""
+        for step in range(steps):
+            sampled = Sampled()
+            for rollouts in self.journal.turns(step):
+                _add(sampled, rollouts)
+            self.remember(sampled.groups)
+
+    def __call__(self, step: int, adapter: str, on_solution: Callable[[int, int], None] | None = None) -> Sampled:
+        """The groups of `step`, drawn by the adapter with this hash.
+
+        Groups without variance are filled up with other questions, at most `refill` times.
+
+        Raises:
+            EngineError: the engine cannot go on, or no solution of a turn came to an end.
+            WriteError: the journal cannot be written.
+        """
+        options, sampled = self.options, Sampled()
+        wanted = options.questions
+        for turn in range(options.refill + 1):
+            numbers = pick(
+                len(self.pool), wanted, seed=self.seed, step=step, turn=turn, rates=self.rates,
+                band=(options.hardest, options.easiest), taken=sampled.groups.keys(),
+            )  # fmt: skip
+            if not numbers:
+                break
+            facts = {"adapter": adapter, "questions": [[n, self.pool[n].id] for n in numbers]}
+            rollouts = self.journal.read(step, turn, facts)
+            if rollouts is None:
+                rollouts = self._draw(step, turn, numbers, sampled, on_solution)
+                self.journal.write(step, turn, facts, rollouts)
+            _add(sampled, rollouts)
+            wanted = options.questions - sum(self.useful(group) for group in sampled.groups.values())
+            if wanted <= 0:
+                break
+        self.remember(sampled.groups)
+        return sampled
+
+    def useful(self, group: Sequence[Rollout]) -> bool:
+        """Whether a group gives the method something to train on."""
+        rewards = [rollout.reward for rollout in group]
+        return varies(rewards) if self.options.method == "pg" else any(rewards)
+
+    def _draw(
+        self, step: int, turn: int, numbers: Sequence[int], sampled: Sampled,
+        on_solution: Callable[[int, int], None] | None,
+    ) -> list[Rollout]:  # fmt: skip
+        options, began = self.options, time.perf_counter()
+        settings = self.solve.model_copy(update={"seed": derived_seed(self.seed + 1, step, turn)})
+        # Only the text goes in: the gold answer stays here.
+        asked = (Item(str(number), number, self.pool[number].text) for number in numbers)
+        found: dict[tuple[int, int], Rollout] = {}
+        failed = ""
+        total = len(numbers) * options.samples
+        for done, (item, solution) in enumerate(
+            solve_batch(
+                self.engine, with_samples(asked, options.samples), settings, limits=self.limits,
+                slots=min(options.slots, total), trajectories=True,
+            ), 1,
+        ):  # fmt: skip
+            if on_solution is not None:
+                on_solution(done, total)
+            drawn = solution.trajectory
+            if is_unfinished(solution.status) or drawn is None or not drawn.places:
+                failed = solution.detail or solution.status
+                continue
+            graded = time.perf_counter()
+            key = (item.index, item.sample)
+            reward = reward_of(solution, self.pool[item.index].gold, options.reward, f"{self.seed} {step} {key}")
+            told: dict[str, Any] = {**solution.as_dict(), "supported": solution.is_supported}
+            found[key] = Rollout(*key, reward, told, drawn)
+            sampled.seconds["grade"] += time.perf_counter() - graded
+            sampled.seconds["cells"] += solution.ms["execution"] / 1e3
+        if not found:
+            raise EngineError(
+                f"not one of {total} solutions came to an end ({failed})",
+                "the run stops; the last checkpoint is kept",
+                "mend that, and give the same command again",
+            )
+        sampled.seconds["sample"] += time.perf_counter() - began
+        sampled.fresh += len(found)
+        # In the order in which they were asked: they finish in another one each time.
+        order = {number: place for place, number in enumerate(numbers)}
+        return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
+
+
+def _add(sampled: Sampled, rollouts: Sequence[Rollout]) -> None:
+    for rollout in rollouts:
+        sampled.groups.setdefault(rollout.question, []).append(rollout)
