@@ -18,6 +18,11 @@ def built_in() -> list[str]:
     return sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
+def trainable() -> list[str]:
+    """Those for `mathcoder train`; the others are for `mathcoder reinforce` and bear its name."""
+    return [name for name in built_in() if not name.startswith("reinforce-")]
+
+
 def _xdg(variable: str, default: str) -> Path:
     value = os.environ.get(variable, "")
     # The XDG specification says that a relative path is to be ignored.

@@ -22,7 +22,7 @@ OVERRIDES_HELP = "settings that replace the recipe's, e.g. train.epochs=2 or, wh
 
 def parser() -> Parser:
     """Arguments of `mathcoder train`."""
-    from recipes.places import built_in
+    from recipes.places import trainable
 
     result = Parser(
         "train",
@@ -35,7 +35,7 @@ On N GPUs: torchrun --nproc-per-node N -m recipes train RECIPE (or accelerate la
 --num_processes N -m recipes train RECIPE). Each step is shared, and what is learned is the same. With
 train.fsdp=true (or accelerate launch --use_fsdp) each GPU also holds only a part of the base.
 
-{fill(f"Packaged recipes: {', '.join(built_in())}.", 100, break_on_hyphens=False)}""",
+{fill(f"Packaged recipes: {', '.join(trainable())}.", 100, break_on_hyphens=False)}""",
         examples=[
             ("mathcoder train nano", "the embedded base, on any machine"),
             ("mathcoder train nano train.sample_every=50", "pass@1 on held-out rows every 50 steps, code executed"),

@@ -24,7 +24,7 @@ from recipes.demo.log import DemoLog
 from recipes.doctor import examine
 from recipes.nano.problems import held_out
 from recipes.nano.rows import ROWS, training_rows_path
-from recipes.places import built_in
+from recipes.places import trainable
 from recipes.schema import load_recipe
 from runtime.engine import load
 from runtime.errors import DataError, InputError
@@ -200,6 +200,6 @@ def conclude(log: DemoLog, out: Path, file: Path) -> None:
     log.console.rule("[bold]Next", align="left", style="dim")
     log.say(f"[bold]mathcoder chat {file}[/]\n    talk to what was just made")
     log.say("[bold]mathcoder train nano --data YOUR_ROWS.jsonl[/]\n    the same with rows of your own")
-    others = ", ".join(name for name in built_in() if name != "nano")
+    others = ", ".join(name for name in trainable() if name != "nano")
     log.say(f"[bold]mathcoder plan mathcoder-cl-7b[/]\n    a real model, on a machine with a GPU ({others})")
     log.console.print(f"[dim]{seconds / 60:.1f} minutes in all; figures in {out / 'demo.json'}")
