@@ -11,6 +11,7 @@ from export.gguf.file import read_gguf
 from export.gguf.template import modelfile, renamed
 from export.merge.source import Source
 from runtime.files import write_text
+from runtime.lce import DIALECT_META
 
 
 def write_card(
@@ -20,7 +21,12 @@ def write_card(
     smallest = min(files.values(), key=lambda file: file.stat().st_size)
     card, model_file = out / f"{source.name}.README.md", out / f"{source.name}.Modelfile"
     write_text(card, _card(source, files, smallest, certificate, context))
-    write_text(model_file, renamed(modelfile(smallest.name, context), role_names(read_gguf(smallest))))
+    file = read_gguf(smallest)
+    if DIALECT_META in file.metadata:
+        # The base's own chat template is in the file, tools and all.
+        write_text(model_file, f"FROM ./{smallest.name}\nPARAMETER num_ctx {context}\nPARAMETER temperature 0\n")
+    else:
+        write_text(model_file, renamed(modelfile(smallest.name, context), role_names(file)))
     return [card, model_file]
 
 

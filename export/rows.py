@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.errors import DataError
 from runtime.files import read_objects
-from runtime.lce import segments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +70,7 @@ def read_samples(file: Path, tokenizer: Any, *, rows: int, context: int, max_pos
     Raises:
         DataError: the file holds no usable row.
     """
-    from qlora.data import encode
+    from qlora.data import encode, row_segments
 
     messages = list(read_messages(file))
     step = max(1.0, len(messages) / max(1, rows))
@@ -93,7 +92,7 @@ def read_samples(file: Path, tokenizer: Any, *, rows: int, context: int, max_pos
                 input_ids=list(encoded.input_ids),
                 positions=positions,
                 kinds=[encoded.kinds[i] for i in positions],
-                segments=[(piece.text, piece.is_control) for piece in segments(row)],
+                segments=[(piece.text, piece.is_control) for piece in row_segments({"messages": row}, tokenizer)],
             )
         )
     if not result or used == 0:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from qlora.architectures import refuse_untrainable, tested
+from qlora.dialects import speak
 from qlora.quiet import quiet_libraries
 from qlora.settings import LoraSettings
-from qlora.tokens import ENDS_KEY, add_control_tokens, reuse_control_tokens, segment_tokenizer
+from qlora.tokens import add_control_tokens, reuse_control_tokens, segment_tokenizer
+from qlora.vocabulary import ENDS_KEY
 from qlora.weights import read_object, weight_files
 from runtime.errors import InputError, ModelError
 from runtime.files import fetch, sha256_file
@@ -109,11 +111,13 @@ def _check(base: Base, *, untested: bool) -> None:
     weight_files(base.path)
 
 
-def load_tokenizer(base: Base, lora: LoraSettings | None = None) -> Any:
-    """The base's tokenizer with the eight control tokens added, or their roles given to tokens it has.
+def load_tokenizer(base: Base, lora: LoraSettings | None = None, dialect: str = "lce") -> Any:
+    """The base's tokenizer with the eight control tokens added, or their roles given to tokens it has; in another
+    dialect as it is.
 
     Raises:
-        ModelError: it is missing, broken or not a fast one.
+        InputError: there is no such dialect.
+        ModelError: it is missing, broken or not a fast one, or lacks what the dialect needs.
     """
     with quiet_libraries():
         from transformers import AutoTokenizer
@@ -131,7 +135,9 @@ def load_tokenizer(base: Base, lora: LoraSettings | None = None) -> Any:
             raise ModelError(
                 f"the tokenizer of {base.name} cannot be loaded ({first_line(error)})", "", "fetch the base again"
             ) from error
-        if lora is not None and lora.control_tokens == "reuse":
+        if dialect != "lce":
+            speak(tokenizer, dialect)
+        elif lora is not None and lora.control_tokens == "reuse":
             reuse_control_tokens(tokenizer, lora.reuse_tokens, tokenizer.init_kwargs.get(ENDS_KEY) or ())
         else:
             add_control_tokens(tokenizer)

@@ -228,7 +228,8 @@ def encode(row: Row | Mapping[str, Any], tokenizer: Any, *, supervised: Collecti
 
     Args:
         row: a `Row`, or a mapping with `messages` in the hub schema.
-        tokenizer: a fast transformers tokenizer that has the eight control tokens (`qlora.tokens.add_control_tokens`).
+        tokenizer: a fast transformers tokenizer that has the eight control tokens (`qlora.tokens.add_control_tokens`),
+            or speaks another dialect (`qlora.dialects.speak`).
         supervised: kinds that carry loss.
 
     Raises:
@@ -238,7 +239,7 @@ def encode(row: Row | Mapping[str, Any], tokenizer: Any, *, supervised: Collecti
     tokens = segment_tokenizer(tokenizer)
     input_ids = list(tokens.prefix)
     kinds: list[str] = ["prompt"] * len(input_ids)
-    for segment in segments(row["messages"]):
+    for segment in tokens.segments(row["messages"]):
         ids = tokens.ids(segment)
         input_ids += ids
         kinds += [segment.kind] * len(ids)
@@ -250,9 +251,11 @@ def labels_of(input_ids: Sequence[int], kinds: Sequence[str], supervised: Collec
     return [token if kind in supervised else IGNORED for token, kind in zip(input_ids, kinds, strict=True)]
 
 
-def row_segments(row: Row | Mapping[str, Any]) -> list[Segment]:
-    """The segments of a row (see `runtime.lce.segments`)."""
-    return segments(row["messages"])
+def row_segments(row: Row | Mapping[str, Any], tokenizer: Any = None) -> list[Segment]:
+    """The segments of a row, in the dialect of `tokenizer` or, without one, in the block format."""
+    if tokenizer is None:
+        return segments(row["messages"])
+    return segment_tokenizer(tokenizer).segments(row["messages"])
 
 
 def rows_to_jsonl(rows: Sequence[Row]) -> str:

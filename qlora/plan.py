@@ -94,7 +94,7 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
         import_unsloth_first()
     base = find_base(settings.base, untested=options.untested_architecture)
     check_context(base, options.context)
-    tokenizer = load_tokenizer(base, settings.lora)
+    tokenizer = load_tokenizer(base, settings.lora, settings.dialect)
     data = prepare(settings.data, tokenizer, options.context)
     device, dtype = device_and_dtype(options)
     on_gpu = device.type == "cuda"

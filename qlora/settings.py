@@ -212,11 +212,19 @@ LAYOUT_KEYS = frozenset(
 """Keys of `train` that change how a run goes but not what it computes; a run may be continued with other values."""
 
 
+def problem_of_dialect(dialect: str, lora: LoraSettings) -> str | None:
+    """Why rows cannot be rendered in `dialect` with these settings, None where they can."""
+    if dialect != "lce" and lora.control_tokens == "reuse":
+        return f"lora.control_tokens: reuse belongs to the block format (dialect: lce), and the dialect is {dialect}"
+    return None
+
+
 class QloraSettings(Settings):
     """Everything `qlora.train.train` needs to know."""
 
     name: str = Field(default="model", min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     base: str = Field(description="folder or hub id of the base model")
+    dialect: str = Field(default="lce", min_length=1)
     data: DataSettings
     train: TrainSettings = TrainSettings()
     lora: LoraSettings = LoraSettings()

@@ -41,7 +41,7 @@ def show_row(
 
         tokens = segment_tokenizer(tokenizer)
         counts["prompt"] += len(tokens.prefix)
-    for segment in row_segments(row):
+    for segment in row_segments(row, tokenizer):
         body.append(visible(segment.text), style=STYLES[segment.kind])
         if segment.is_control and segment.text in ("<|endofblock|>", "<|endofmessage|>"):
             body.append("\n")

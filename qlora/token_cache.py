@@ -54,6 +54,8 @@ def _key(rows: Sequence[Row], tokenizer: Any) -> str:
     digest = hashlib.sha256(VERSION.encode())
     tokens = segment_tokenizer(tokenizer)
     digest.update(repr((tokens.prefix, sorted(tokens.control.items()))).encode())
+    if tokens.dialect is not None:
+        digest.update(repr((tokens.dialect, tokens.vocabulary.reserved)).encode())
     digest.update(tokenizer.backend_tokenizer.to_str().encode())
     for row in rows:
         for message in row.messages:

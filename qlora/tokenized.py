@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qlora.data import Row, row_segments
+from qlora.data import Row
 from qlora.tokens import SegmentTokenizer, segment_tokenizer
 from runtime.lce import KINDS
 
@@ -123,13 +123,13 @@ def tokenize_rows(rows: Sequence[Row], tokenizer: Any) -> TokenTable:
 
 
 def _tokenize(rows: Sequence[Row], tokens: SegmentTokenizer) -> Iterator[tuple[list[int], list[int]]]:
-    pieces = [row_segments(row) for row in rows]
+    pieces = [tokens.segments(row.messages) for row in rows]
     contents = iter(tokens.contents([piece.text for row in pieces for piece in row if not piece.is_control]))
     for row in pieces:
         ids = list(tokens.prefix)
         kinds = [KIND_NUMBER["prompt"]] * len(ids)
         for piece in row:
-            new = [tokens.control[piece.text]] if piece.is_control else next(contents)
+            new = [tokens.id_of(piece.text)] if piece.is_control else next(contents)
             ids += new
             kinds += [KIND_NUMBER[piece.kind]] * len(new)
         yield ids, kinds

@@ -1,26 +1,18 @@
-"""Segments to token ids, the same way for every tokenizer.
-
-Content is tokenized by a private copy of the tokenizer's own rules with three things switched off: special-token
-parsing (text that spells a control token stays text), the BOS and EOS of its template, and the space that
-SentencePiece-style tokenizers put before a text. Without the last, every block would begin with a space that is in no
-row, and labels would not decode to the row. The runtime does the same through llama.cpp (`add_space_prefix` false).
-"""
+"""Rows to segments and segments to token ids, the same way for every tokenizer and every dialect."""
 
 from __future__ import annotations
 
-import json
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from qlora.dialects import dialect_name, fitted, native_segments
+from qlora.vocabulary import TokenizerVocabulary, bos_prefix, template_of
 from runtime.errors import ModelError
-from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, ROLES, Segment
+from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, ROLES, Segment, segments
 
 ROLES_KEY = "mathcoder_control_tokens"
 """Where `tokenizer_config.json` says which token of the base plays which role: `{"text": "<|im_start|>", ...}`."""
-
-ENDS_KEY = "mathcoder_ends"
-"""Where `tokenizer_config.json` of a base made from a GGUF lists the ids that end generation there."""
 
 UNLEARNED = 1.0
 """Mean loss of the control tokens, in nats, above which a model does not know when to open and end blocks. A choice at
@@ -38,10 +30,12 @@ def unlearned(control_loss: float | None) -> str | None:
 
 
 class SegmentTokenizer:
-    """Token ids of segments, for one tokenizer at one size of its vocabulary.
+    """Segments of rows and their token ids, for one tokenizer at one size of its vocabulary.
 
     Attributes:
-        control: id of each of the eight control tokens, by name.
+        vocabulary: the tokenizer as the solver's vocabulary.
+        dialect: what the rows are rendered in; None: the block format.
+        control: id of each of the eight control tokens, by name; empty in another dialect.
         prefix: what stands before every row: `[bos]` where the base's tokenizer adds it, else `[]`.
 
     Raises:
@@ -55,42 +49,69 @@ class SegmentTokenizer:
                 "rows cannot be tokenized segment by segment",
                 "use a base whose folder has a tokenizer.json, or convert its tokenizer with transformers",
             )
-        vocabulary = tokenizer.get_vocab()
-        names = control_names(tokenizer)
-        missing = [token for token in names.values() if token not in vocabulary]
-        if missing:
-            raise ModelError(
-                f"the tokenizer lacks the control tokens {' '.join(missing)}",
-                "rows cannot be rendered",
-                "add them with qlora.tokens.add_control_tokens(tokenizer)",
-            )
-        self.control: dict[str, int] = {token: vocabulary[name] for token, name in names.items()}
+        name = dialect_name(tokenizer)
+        # An export in the block format brings its own template; an adapter alone, and other dialects, leave the base's.
+        keeps_template = name != "lce" or ROLES_KEY in tokenizer.init_kwargs
+        template = template_of(tokenizer) if keeps_template else ""
+        self.vocabulary = TokenizerVocabulary(tokenizer, control_names(tokenizer), template=template)
         self.prefix = bos_prefix(tokenizer)
-        self._content = _content_tokenizer(tokenizer)
+        self.control: dict[str, int] = {}
+        self.dialect = None if name == "lce" else fitted(name, tokenizer, self.vocabulary)
+        if self.dialect is None:
+            self.control = _control_tokens(tokenizer)
+
+    def segments(self, messages: Sequence[Mapping[str, Any]]) -> list[Segment]:
+        """The segments of a row's messages, in order."""
+        if self.dialect is None:
+            return segments(messages)
+        return native_segments(self.dialect, self.vocabulary, messages)
+
+    @property
+    def end(self) -> str:
+        """The token that ends an answer, by its name in the vocabulary."""
+        if self.dialect is None:
+            return END_OF_MESSAGE
+        return self.dialect.end_of_answer(self.vocabulary)
 
     def ids(self, segment: Segment) -> list[int]:
         """Token ids of one segment; a control segment is exactly one id."""
-        if segment.is_control:
-            return [self.control[segment.text]]
-        return self._content.encode(segment.text, add_special_tokens=False).ids
+        return [self.id_of(segment.text)] if segment.is_control else self.vocabulary.encode(segment.text)
+
+    def id_of(self, name: str) -> int:
+        """The id of a control segment."""
+        if self.dialect is None:
+            return self.control[name]
+        token = self.vocabulary.control_id(name)
+        assert token is not None, name
+        return token
 
     def contents(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of many content texts at once (the tokenizer's own threads)."""
-        encode = getattr(self._content, "encode_batch_fast", self._content.encode_batch)
-        return [encoding.ids for encoding in encode(list(texts), add_special_tokens=False)]
+        return self.vocabulary.contents(texts)
+
+
+def _control_tokens(tokenizer: Any) -> dict[str, int]:
+    vocabulary, names = tokenizer.get_vocab(), control_names(tokenizer)
+    if missing := [token for token in names.values() if token not in vocabulary]:
+        raise ModelError(
+            f"the tokenizer lacks the control tokens {' '.join(missing)}",
+            "rows cannot be rendered",
+            "add them with qlora.tokens.add_control_tokens(tokenizer)",
+        )
+    return {token: vocabulary[name] for token, name in names.items()}
 
 
 def segment_tokenizer(tokenizer: Any) -> SegmentTokenizer:
-    """The `SegmentTokenizer` of `tokenizer`, built once per size of its vocabulary."""
-    size = len(tokenizer)
+    """The `SegmentTokenizer` of `tokenizer`, built once per size of its vocabulary and dialect."""
+    key = (len(tokenizer), dialect_name(tokenizer))
     known = _BUILT.get(tokenizer)
-    if known is None or known[0] != size:
-        known = (size, SegmentTokenizer(tokenizer))
+    if known is None or known[0] != key:
+        known = (key, SegmentTokenizer(tokenizer))
         _BUILT[tokenizer] = known
     return known[1]
 
 
-_BUILT: weakref.WeakKeyDictionary[Any, tuple[int, SegmentTokenizer]] = weakref.WeakKeyDictionary()
+_BUILT: weakref.WeakKeyDictionary[Any, tuple[tuple[int, str], SegmentTokenizer]] = weakref.WeakKeyDictionary()
 
 
 def add_control_tokens(tokenizer: Any) -> list[int]:
@@ -146,40 +167,3 @@ def reuse_control_tokens(tokenizer: Any, tokens: dict[str, str], ends: Sequence[
             )
     tokenizer.init_kwargs[ROLES_KEY] = dict(tokens)
     return [vocabulary[control_names(tokenizer)[token]] for token in CONTROL_TOKENS]
-
-
-def bos_prefix(tokenizer: Any) -> list[int]:
-    """`[bos_token_id]` if the tokenizer itself begins a text with it, else `[]`."""
-    bos = tokenizer.bos_token_id
-    # Asked of the tokenizer, not of a flag: add_bos_token, the template and the class disagree in published models.
-    ids = tokenizer("1").input_ids
-    return [bos] if bos is not None and ids and ids[0] == bos else []
-
-
-def _content_tokenizer(tokenizer: Any) -> Any:
-    from tokenizers import Tokenizer
-
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
-    state["normalizer"] = _without_prefix(state.get("normalizer"))
-    state["pre_tokenizer"] = _without_prefix(state.get("pre_tokenizer"))
-    state.update(post_processor=None, truncation=None, padding=None)
-    content = Tokenizer.from_str(json.dumps(state, ensure_ascii=False))
-    content.encode_special_tokens = True
-    return content
-
-
-def _without_prefix(node: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A normalizer or pre-tokenizer description without the part that puts a space before the text."""
-    if node is None or node["type"] == "Prepend":
-        return None
-    node = dict(node)
-    if node["type"] == "Metaspace":
-        node["prepend_scheme"] = "never"
-        node.pop("add_prefix_space", None)
-    elif node["type"] == "ByteLevel":
-        node["add_prefix_space"] = False
-    elif node["type"] == "Sequence":
-        key = "normalizers" if "normalizers" in node else "pretokenizers"
-        children: Iterable[dict[str, Any] | None] = (_without_prefix(child) for child in node[key])
-        node[key] = [child for child in children if child is not None]
-    return node

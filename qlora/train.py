@@ -143,7 +143,7 @@ class _Run:
             checks.refuse_sharded(self.settings.lora)
         self.base = find_base(self.settings.base, untested=options.untested_architecture)
         checks.check_context(self.base, options.context)
-        self.tokenizer = load_tokenizer(self.base, self.settings.lora)
+        self.tokenizer = load_tokenizer(self.base, self.settings.lora, self.settings.dialect)
         self.data = prepare(self.settings.data, self.tokenizer, options.context)
         self.shape = Shape.of(self.base.config, len(self.tokenizer))
         self.order = RowOrder(len(self.data.rows), options.batch_rows, options.seed)

@@ -7,8 +7,7 @@ changes: no weights, no random numbers, no mode that outlasts a call.
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,74 +18,6 @@ from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, Token
 from runtime.engine.base import BaseDecoder, Opening
 from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError
-from runtime.lce import END_OF_MESSAGE
-
-
-class TorchVocabulary:
-    """A transformers tokenizer as a `runtime.engine.protocol.Vocabulary` with the ids of training."""
-
-    space_prefix = False
-    """Training takes the space off that SentencePiece puts before a text; see `qlora.tokens`."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        """
-        Args:
-            tokenizer: a fast tokenizer with the eight control tokens.
-
-        Raises:
-            ModelError: it is another one.
-        """
-        self._segments = segment_tokenizer(tokenizer)
-        self._names = {token: name for name, token in tokenizer.get_vocab().items()}
-        self.size = len(tokenizer)
-        self._added = {token: str(added) for token, added in tokenizer.added_tokens_decoder.items()}
-        special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
-        self._special = special | set(tokenizer.all_special_ids)
-        self._control = {self._names[token]: token for token in self._special} | self._segments.control
-        self.ends = frozenset({self._segments.control[END_OF_MESSAGE], tokenizer.eos_token_id} - {None})
-        decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder"))
-        self._byte_of = _byte_of_character() if '"ByteLevel"' in decoder else None
-
-    @property
-    def bos(self) -> int | None:
-        """The token that begins every prompt, or None."""
-        return self._segments.prefix[0] if self._segments.prefix else None
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of `text` as content: no control or end-of-generation id comes out."""
-        return self._segments.contents([text.encode("utf-8", "replace").decode()])[0] if text else []
-
-    def reserve(self, spellings: Iterable[str]) -> None:
-        """Do nothing: only special tokens are written by id here, and no content becomes one."""
-
-    def piece(self, token: int) -> bytes:
-        """The bytes a token stands for; control tokens stand for none."""
-        if token in self._special or token not in self._names:
-            return b""
-        if token in self._added:
-            return self._added[token].encode()
-        name = self._names[token]
-        if self._byte_of is not None:
-            return bytes(self._byte_of[character] for character in name)
-        if len(name) == 6 and name.startswith("<0x") and name.endswith(">"):
-            return bytes([int(name[3:5], 16)])
-        return name.replace("▁", " ").encode()
-
-    def control_id(self, name: str) -> int | None:
-        """The id of the control token called `name`, or None."""
-        return self._control.get(name)
-
-    def is_end(self, token: int) -> bool:
-        """Whether `token` ends generation."""
-        return token in self.ends
-
-
-def _byte_of_character() -> dict[str, int]:
-    """The byte behind each character of a byte-level vocabulary: printable Latin-1 stands for itself, the rest, in
-    order, for the characters from 256 on (Radford et al. 2019, the vocabulary of GPT-2)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in set(printable)]
-    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
 
 
 class TorchEngine:
@@ -102,7 +33,7 @@ class TorchEngine:
             n_ctx: tokens one solution may hold.
         """
         self.adapted = adapted
-        self.vocabulary = TorchVocabulary(tokenizer)
+        self.vocabulary = segment_tokenizer(tokenizer).vocabulary
         self.n_ctx = n_ctx
         self.stop_flag = StopFlag()
         self.chat_template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""

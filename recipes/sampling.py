@@ -46,7 +46,6 @@ class HeldOutSample:
             update={
                 "temperature": 0.0,
                 "repeat_penalty": 1.0,
-                "dialect": "lce",
                 "max_tokens": min(solve.max_tokens, train.sample_tokens),
             }
         )
@@ -96,14 +95,16 @@ class HeldOutSample:
         return {"pass_at_1": round(right / len(lines), 4)}
 
     def _solve(self, snapshot: Snapshot, chosen: list[tuple[Row, str]]) -> list[dict[str, Any]]:
+        from qlora.dialects import dialect_name
         from recipes.engine_torch import TorchEngine
         from runtime.solver import Solver
 
+        settings = self.settings.model_copy(update={"dialect": dialect_name(snapshot.tokenizer)})
         known = snapshot.adapted.peft.config.max_position_embeddings
         engine = TorchEngine(snapshot.adapted, snapshot.tokenizer, n_ctx=min(self.context, known))
         lines = []
         with Sandbox(self.limits) as sandbox:
-            solver = Solver(engine, sandbox, self.settings)
+            solver = Solver(engine, sandbox, settings)
             for row, gold in chosen:
                 solution = solver.solve(row.question)
                 if solution.status == "interrupted":

@@ -17,7 +17,15 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from export.settings import ExportSettings
-from qlora.settings import LAYOUT_KEYS, DataSettings, LoraSettings, QloraSettings, Settings, TrainSettings
+from qlora.settings import (
+    LAYOUT_KEYS,
+    DataSettings,
+    LoraSettings,
+    QloraSettings,
+    Settings,
+    TrainSettings,
+    problem_of_dialect,
+)
 from recipes.places import RECIPES, built_in
 from recipes.reinforce.settings import ReinforceSettings
 from recipes.smollm2 import NAME as SMOLLM2
@@ -38,6 +46,12 @@ class Recipe(Settings):
         min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run folder and of the exported files"
     )
     base: str = Field(min_length=1, description="folder, hub id or GGUF file of the base model, or `nano`, `smollm2`")
+    dialect: str = Field(
+        default="lce",
+        min_length=1,
+        description="how rows are rendered. lce: the block format, with eight tokens of its own; auto: in the "
+        "interpreter format that the base's chat template declares; or one by name (docs/dialects.md)",
+    )
     data: DataSettings
     train: TrainSettings = TrainSettings()
     lora: LoraSettings = LoraSettings()
@@ -54,6 +68,12 @@ class Recipe(Settings):
             return {key: item for key, item in value.items() if item is not None or key not in _SECTIONS}
         return value
 
+    @model_validator(mode="after")
+    def _one_format(self) -> Recipe:
+        if problem := problem_of_dialect(self.dialect, self.lora):
+            raise ValueError(problem)
+        return self
+
     @cached_property
     def hash8(self) -> str:
         """Eight hex digits over what decides the trained weights, for the default run folder."""
@@ -62,6 +82,9 @@ class Recipe(Settings):
     def _hash8(self, sections: set[str]) -> str:
         relevant = self.model_dump(mode="json", include=sections)
         # What may change while a run goes on must not send it to another folder.
+        if self.dialect != "lce":
+            # Runs of recipes that do not name one keep their folders.
+            relevant["dialect"] = self.dialect
         relevant["train"] = {key: value for key, value in relevant["train"].items() if key not in LAYOUT_KEYS}
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -88,7 +111,9 @@ class Recipe(Settings):
         if is_gguf(self.base) and "quantize" not in train.model_fields_set:
             # What llama.cpp holds is what the adapter is for; quantizing it once more would train for another base.
             train = train.model_copy(update={"quantize": False})
-        return QloraSettings(name=self.name, base=base_path(self.base), data=data, train=train, lora=self.lora)
+        return QloraSettings(
+            name=self.name, base=base_path(self.base), dialect=self.dialect, data=data, train=train, lora=self.lora
+        )
 
 
 _SECTIONS = frozenset({"train", "lora", "export", "solve", "sandbox", "reinforce"})

@@ -33,6 +33,8 @@ another token of the vocabulary plays the role."""
 ROLE_KEY, BASE_KEY, BASE_FILE_KEY = "mathcoder.control.", "mathcoder.base.sha256", "mathcoder.base.file"
 """Metadata of a GGUF file: `mathcoder.control.text` names the token that plays `<|text|>`; an adapter also has the
 SHA-256 and the name of the base file that it was trained on."""
+DIALECT_META = "mathcoder.dialect"
+"""Metadata of a GGUF file: the dialect that the model was trained in, where it is not the block format."""
 BLOCK_TOKENS: dict[BlockType, str] = {"text": TEXT, "code": CODE, "execution": EXECUTION}
 BLOCK_TYPES: tuple[BlockType, ...] = get_args(BlockType)
 KINDS: tuple[Kind, ...] = get_args(Kind)

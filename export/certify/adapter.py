@@ -31,13 +31,15 @@ def certify_adapter(source: Source, adapter: Path, base: Path, settings: ExportS
     from export.certify.measure_worker import Measured
     from export.gguf.llamacpp import installed_version
     from export.merge.vocabulary import load_tokenizer
+    from qlora.tokens import segment_tokenizer
     from runtime.engine.llama.library import usable_cores
 
     assert source.held_out is not None
     certify, limits = settings.certify, settings.certify.thresholds
+    tokenizer = load_tokenizer(source.tokenizer)
     samples = read_samples(
         source.held_out,
-        load_tokenizer(source.tokenizer),
+        tokenizer,
         rows=certify.rows,
         context=certify.context,
         max_positions=certify.max_positions,
@@ -45,7 +47,11 @@ def certify_adapter(source: Source, adapter: Path, base: Path, settings: ExportS
     model = load_adapter_model(source, nf4=source.merge_into == "nf4", rows=0)
     longest = max(len(row.input_ids) for row in samples.rows)
     measured = Measured(
-        str(base), n_ctx=longest + 8, threads=settings.threads or usable_cores(), lora=str(adapter.resolve())
+        str(base),
+        n_ctx=longest + 8,
+        threads=settings.threads or usable_cores(),
+        lora=str(adapter.resolve()),
+        reserved=segment_tokenizer(tokenizer).vocabulary.reserved,
     )
     likeness, equal = Likeness(), 0
     for row, wanted in zip(samples.rows, supervised_logits(model, samples), strict=True):

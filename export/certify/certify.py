@@ -26,7 +26,7 @@ from export.merge.source import fast_hash
 from export.plan import BITS, available_memory
 from export.rows import Samples, read_samples
 from export.settings import CertifySettings, OnProgress, Thresholds
-from qlora.tokens import unlearned
+from qlora.tokens import segment_tokenizer, unlearned
 from runtime.errors import ExportError
 from runtime.files import write_text
 
@@ -145,6 +145,7 @@ class Certifier:
             "model": str(file), "samples": str(rows), "result": str(result), "reference": str(reference.path),
             "positions": reference.positions, "vocabulary": reference.vocabulary,
             "threads": self._threads(), "speed_tokens": self.certify.speed_tokens,
+            "reserved": segment_tokenizer(self.job.tokenizer).vocabulary.reserved,
         }  # fmt: skip
         spec_file = scratch / f"{type_name}.spec.json"
         spec_file.write_text(json.dumps(spec), encoding="utf-8")

@@ -10,7 +10,15 @@ from typing import Any
 from export.gguf.file import CONTROL, GgufFile, read_gguf
 from export.gguf.template import chat_template
 from runtime.errors import ModelError
-from runtime.lce import BASE_FILE_KEY, BASE_KEY, CONTROL_TOKENS, END_OF_MESSAGE, ROLE_KEY, ROLES
+from runtime.lce import (
+    BASE_FILE_KEY,
+    BASE_KEY,
+    CONTROL_TOKENS,
+    DIALECT_META,
+    END_OF_MESSAGE,
+    ROLE_KEY,
+    ROLES,
+)
 from runtime.solver.dialects import fitting
 
 _KNOWN_EOG = ("</s>", "<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|end|>", "<eos>")
@@ -73,7 +81,7 @@ def _expectation(report: GgufReport) -> str:
         return "not get right answers from this file: see the problems"
     if report.dialect == "lce":
         return "write text and code blocks, run code blocks, and stop at " + END_OF_MESSAGE
-    return f"run the model's fenced code, with --dialect {report.dialect}"
+    return f"run the model's code, in the dialect {report.dialect}"
 
 
 def _check_tokens(file: GgufFile, report: GgufReport) -> None:
@@ -86,6 +94,10 @@ def _check_tokens(file: GgufFile, report: GgufReport) -> None:
     for index, name in enumerate(tokens):
         if name in tokens_of:
             places.setdefault(tokens_of[name], []).append(index)
+    if trained_in := file.metadata.get(DIALECT_META):
+        report.dialect = str(trained_in)
+        _find_ends(file, report)
+        return
     control = {name for index, name in enumerate(tokens) if file.token_type(index) == CONTROL}
     if missing := [token for token in CONTROL_TOKENS if token not in places]:
         report.dialect = fitting(control.__contains__)
@@ -137,7 +149,7 @@ def _describe_adapter(file: GgufFile, report: GgufReport) -> None:
         "block tokens": ", ".join(reused) or "those of the base's file",
         "the solver will": "use it on top of that base (--lora)",
     }
-    report.dialect = "lce"
+    report.dialect = str(file.metadata.get(DIALECT_META, "lce"))
     if BASE_KEY not in file.metadata:
         report.warnings.append("it does not say which base it belongs to; on another one it writes nonsense")
     if not pairs:
@@ -244,7 +256,7 @@ def require_round_trip(path: str | os.PathLike[str], facts: Any) -> None:
         problems.append("the BOS id differs from the tokenizer's")
     if facts.kind == "spm" and file.metadata.get("tokenizer.ggml.add_space_prefix") is not False:
         problems.append("a space would be put before every block")
-    if file.metadata.get("tokenizer.chat_template") != chat_template(adds_bos=facts.adds_bos, names=facts.names):
+    if file.metadata.get("tokenizer.chat_template", "") != facts.template:
         problems.append("the chat template was lost")
     if problems:
         raise ModelError(

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ _CHUNK = 256
 class Measured:
     """A loaded GGUF file with one context."""
 
-    def __init__(self, path: str, *, n_ctx: int, threads: int, lora: str | None = None) -> None:
+    def __init__(
+        self, path: str, *, n_ctx: int, threads: int, lora: str | None = None, reserved: Sequence[str] = ()
+    ) -> None:
         self.lib = lib = library()
         with captured_log() as log:
             self.model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
@@ -48,7 +51,10 @@ class Measured:
         if lora is not None:
             self._apply(lora)
         handle = lib.llama_model_get_vocab(self.model)
-        self.vocabulary = LlamaVocabulary(handle, space_prefix=False, roles=role_names(read_gguf(lora or path)))
+        roles = role_names(read_gguf(lora or path))
+        template = str(read_gguf(path).metadata.get("tokenizer.chat_template", ""))
+        self.vocabulary = LlamaVocabulary(handle, space_prefix=False, roles=roles, template=template)
+        self.vocabulary.reserve(reserved)
         self.size = int(lib.llama_vocab_n_tokens(handle))
         self.batch = lib.llama_batch_init(_CHUNK, 0, 1)
 
@@ -105,7 +111,9 @@ def main(spec_file: str) -> None:
     spec = json.loads(Path(spec_file).read_text(encoding="utf-8"))
     rows = [Sample(**row) for row in json.loads(Path(spec["samples"]).read_text(encoding="utf-8"))]
     longest = max(len(row.input_ids) for row in rows)
-    measured = Measured(spec["model"], n_ctx=longest + spec["speed_tokens"] + 8, threads=spec["threads"])
+    measured = Measured(
+        spec["model"], n_ctx=longest + spec["speed_tokens"] + 8, threads=spec["threads"], reserved=spec["reserved"]
+    )
     reference = Reference(Path(spec["reference"]), spec["positions"], spec["vocabulary"]).open()
     targets = np.array([row.input_ids[i] for row in rows for i in row.positions], dtype=np.int64)
     tally = Tally(targets, [kind for row in rows for kind in row.kinds], reference)

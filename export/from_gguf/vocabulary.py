@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.gguf.file import CONTROL, USER_DEFINED, GgufFile
-from qlora.tokens import ENDS_KEY
+from qlora.vocabulary import ENDS_KEY
 from runtime.errors import ModelError
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"

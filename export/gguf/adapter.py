@@ -21,7 +21,7 @@ from export.merge.vocabulary import load_tokenizer, vocabulary_size
 from export.settings import ExportSettings
 from runtime.errors import InputError
 from runtime.files import atomic_path
-from runtime.lce import BASE_FILE_KEY, BASE_KEY, ROLE_KEY, ROLES
+from runtime.lce import BASE_FILE_KEY, BASE_KEY, DIALECT_META, ROLE_KEY, ROLES
 
 
 def export_adapter(
@@ -87,12 +87,16 @@ def export_adapter(
 
 def _strings(source: Source) -> dict[str, str]:
     """What the file says about itself: the base it belongs to, and which token plays which role."""
+    from qlora.dialects import dialect_name
     from qlora.tokens import control_names
 
     strings: dict[str, str] = {}
     if source.gguf is not None:
         strings |= {BASE_KEY: source.gguf["sha256"], BASE_FILE_KEY: source.gguf["file"]}
-    names = control_names(load_tokenizer(source.tokenizer))
+    tokenizer = load_tokenizer(source.tokenizer)
+    if (dialect := dialect_name(tokenizer)) != "lce":
+        return strings | {DIALECT_META: dialect}
+    names = control_names(tokenizer)
     return strings | {f"{ROLE_KEY}{role}": names[token] for role, token in ROLES.items() if names[token] != token}
 
 

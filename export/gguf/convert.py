@@ -17,7 +17,7 @@ from export.gguf.tokenizer import TokenizerFacts
 from export.settings import OnProgress
 from runtime.errors import ExportError
 from runtime.files import atomic_path
-from runtime.lce import END_OF_MESSAGE, ROLE_KEY, ROLES
+from runtime.lce import DIALECT_META, ROLE_KEY, ROLES
 
 GGUF_DTYPE = {"float16": "f16", "bfloat16": "bf16", "float32": "f32"}
 _SHARE = re.compile(r"(\d+)%\|")
@@ -62,11 +62,11 @@ def convert(
                 "--model-name", name, "--metadata", str(metadata),
             ],
             "kind": facts.kind,
-            "end_of_turn": facts.control[END_OF_MESSAGE],
+            "end_of_turn": facts.end,
             "eos": facts.eos,
             "adds_bos": facts.adds_bos,
             "space_prefix": False if facts.kind == "spm" else None,
-            "strings": {**(strings or {}), **_roles(facts)},
+            "strings": {**(strings or {}), **_roles(facts), **_dialect(facts)},
             "pre_tokenizer_forced": pre_tokenizer,
             "pre_tokenizer_recognised": facts.pre_tokenizer,
         }  # fmt: skip
@@ -79,7 +79,13 @@ def convert(
 
 def _roles(facts: TokenizerFacts) -> dict[str, str]:
     """Which token plays which role, of those that do not play their own."""
-    return {f"{ROLE_KEY}{role}": facts.names[token] for role, token in ROLES.items() if facts.names[token] != token}
+    names = facts.names
+    return {f"{ROLE_KEY}{role}": names[token] for role, token in ROLES.items() if names.get(token, token) != token}
+
+
+def _dialect(facts: TokenizerFacts) -> dict[str, str]:
+    """What the model was trained in, where it was not the block format."""
+    return {} if facts.dialect == "lce" else {DIALECT_META: facts.dialect}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from typing import Any
 
 from export.gguf.template import chat_template
 from export.merge.vocabulary import piece_ids, read_tokenizer_json, vocabulary_size
-from qlora.tokens import bos_prefix, control_names
+from qlora.dialects import dialect_name
+from qlora.tokens import control_names, segment_tokenizer
+from qlora.vocabulary import bos_prefix, template_of
 from runtime.errors import ModelError
 from runtime.files import write_text
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE
@@ -44,6 +46,10 @@ class TokenizerFacts:
         kind: `spm` (SentencePiece BPE with byte fallback) or `bpe` (byte-level BPE).
         control: id of each control token.
         names: the token of the vocabulary that plays each control token's role (itself, where it was added).
+            Both are empty where the model was trained in another dialect than the block format.
+        dialect: what it was trained in.
+        template: the chat template that the file gets.
+        end: the token that ends an answer.
         bos, eos: the base's own, or None. An end that is one of the control tokens (GLM-4 ends a turn with `<|user|>`)
             gives way to another end of the base, or to `<|endofmessage|>`.
         adds_bos: whether the tokenizer puts BOS first.
@@ -54,6 +60,9 @@ class TokenizerFacts:
     kind: str
     control: dict[str, int]
     names: dict[str, str]
+    dialect: str
+    template: str
+    end: int
     bos: int | None
     eos: int | None
     adds_bos: bool
@@ -62,8 +71,8 @@ class TokenizerFacts:
 
     @property
     def end_of_generation(self) -> list[int]:
-        """Ids that end generation: `<|endofmessage|>` and the base's own end of sequence."""
-        return sorted({self.control[END_OF_MESSAGE], *([] if self.eos is None else [self.eos])})
+        """Ids that end generation: the end of an answer and the base's own end of sequence."""
+        return sorted({self.end, *([] if self.eos is None else [self.eos])})
 
 
 def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
@@ -73,7 +82,8 @@ def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
         ModelError: it lacks control tokens, or is of a kind GGUF cannot hold.
     """
     content = read_tokenizer_json(folder)
-    vocabulary, names = tokenizer.get_vocab(), control_names(tokenizer)
+    vocabulary, dialect = tokenizer.get_vocab(), dialect_name(tokenizer)
+    names = control_names(tokenizer) if dialect == "lce" else {}
     if missing := [name for name in names.values() if name not in vocabulary]:
         raise ModelError(
             f"the tokenizer in {folder} lacks {', '.join(missing)}",
@@ -85,13 +95,17 @@ def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
         raise ModelError(
             f"the tokenizer in {folder} is of type {model['type']}", "only BPE tokenizers can be exported to GGUF here"
         )
+    adds_bos = bool(bos_prefix(tokenizer))
     return TokenizerFacts(
         kind="spm" if model.get("byte_fallback") else "bpe",
         control={token: vocabulary[name] for token, name in names.items()},
         names=names,
+        dialect=dialect,
+        template=chat_template(adds_bos=adds_bos, names=names) if dialect == "lce" else template_of(tokenizer),
+        end=vocabulary[names[END_OF_MESSAGE] if dialect == "lce" else segment_tokenizer(tokenizer).end],
         bos=tokenizer.bos_token_id,
-        eos=_end_of_sequence(tokenizer, vocabulary),
-        adds_bos=bool(bos_prefix(tokenizer)),
+        eos=_end_of_sequence(tokenizer, vocabulary) if dialect == "lce" else tokenizer.eos_token_id,
+        adds_bos=adds_bos,
         pre_tokenizer=_recognise_split(json.loads(tokenizer.backend_tokenizer.to_str())),
         size=vocabulary_size(folder),
     )
@@ -138,7 +152,8 @@ def write_tokenizer(folder: Path, target: Path, facts: TokenizerFacts) -> None:
         config["add_prefix_space"] = False
         write_sentencepiece(folder, target, content)
     write_text(target / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False))
-    write_text(target / "chat_template.jinja", chat_template(adds_bos=facts.adds_bos, names=facts.names))
+    if facts.template:
+        write_text(target / "chat_template.jinja", facts.template)
 
 
 def write_sentencepiece(folder: Path, target: Path, content: dict[str, Any]) -> None:

@@ -18,9 +18,9 @@ from test_training_run import adapter_bytes, recipe
 
 from qlora.adapter import inference
 from qlora.data import encode
-from qlora.tokens import add_control_tokens
+from qlora.tokens import add_control_tokens, segment_tokenizer
 from qlora.train import Snapshot, train
-from recipes.engine_torch import TorchEngine, TorchVocabulary
+from recipes.engine_torch import TorchEngine
 from recipes.sampling import HeldOutSample, choose
 from runtime.errors import EngineError, InputError, ModelError, SandboxError
 from runtime.lce import CONTROL_TOKENS, Segment
@@ -40,7 +40,7 @@ TEXTS = (
 def test_pieces_of_content_are_the_bytes_of_the_content_and_control_tokens_have_none(style: str) -> None:
     tokenizer = tokenizer_of(style)
     ids = add_control_tokens(tokenizer)
-    vocabulary = TorchVocabulary(tokenizer)
+    vocabulary = segment_tokenizer(tokenizer).vocabulary
     for text in TEXTS:
         tokens = vocabulary.encode(text)
         assert b"".join(map(vocabulary.piece, tokens)) == text.encode()

@@ -1,0 +1,106 @@
+"""The dialect that rows are rendered in: remembered by the tokenizer, resolved by the solver's own choice.
+
+Training and the solver share one object. It renders a row's prompt and solution here and reads the model's tokens
+there, so that both see the same ids. Which dialect it is stands in `tokenizer_config.json`: whatever reads a run's
+tokenizer (certificate, samples, `data show`) follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import InputError, ModelError
+from runtime.lce import DEFAULT_SYSTEM, Block, Segment
+
+if TYPE_CHECKING:
+    from runtime.solver.dialects.native import NativeDialect
+
+    from qlora.vocabulary import TokenizerVocabulary
+
+DIALECT_KEY = "mathcoder_dialect"
+"""Where `tokenizer_config.json` says in which dialect rows are rendered, if not in the block format."""
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A base as the solver's choice of a dialect sees a model."""
+
+    vocabulary: TokenizerVocabulary
+    chat_template: str
+    why_text_only: str = ""
+
+
+def dialect_name(tokenizer: Any) -> str:
+    """The dialect that `tokenizer` renders rows in."""
+    return str(getattr(tokenizer, "init_kwargs", {}).get(DIALECT_KEY, "lce"))
+
+
+def speak(tokenizer: Any, name: str) -> str:
+    """Let rows be rendered in the dialect `name` (`auto`: the base's own); the tokenizer remembers it when it is saved.
+
+    Returns:
+        The dialect's name.
+
+    Raises:
+        InputError: there is no such dialect.
+        ModelError: the base lacks what it needs, or nothing says how the base calls an interpreter.
+    """
+    from qlora.vocabulary import TokenizerVocabulary, template_of
+
+    if name == "auto":
+        name = fitted(name, tokenizer, TokenizerVocabulary(tokenizer, template=template_of(tokenizer))).name
+    if name != "lce":
+        tokenizer.init_kwargs[DIALECT_KEY] = name
+    return name
+
+
+def fitted(name: str, tokenizer: Any, vocabulary: TokenizerVocabulary) -> NativeDialect:
+    """The dialect `name` with the tokens of its form that the vocabulary has; no content can spell them from here on.
+
+    Raises:
+        InputError: there is no such dialect.
+        ModelError: the base lacks what it needs.
+    """
+    from runtime.solver.dialects.native import NativeDialect
+
+    from qlora.vocabulary import template_of
+    from runtime.solver.dialects import choose
+
+    dialect = choose(name, _Base(vocabulary, template_of(tokenizer)))  # type: ignore[arg-type]
+    if not isinstance(dialect, NativeDialect):
+        raise InputError(
+            f"the base's own dialect is the block format ({dialect.name})",
+            "there is nothing to choose",
+            "leave the recipe's dialect at lce",
+        )
+    vocabulary.reserve(dialect.markers)
+    # Rows hold no thinking: the model learns to answer without, and is asked so.
+    dialect = replace(dialect, thinks=False)
+    if not dialect.end_of_answer(vocabulary):
+        raise ModelError(
+            f"nothing says how an answer ends in the dialect {dialect.name} of this base",
+            "the model would never learn to stop, so nothing was trained",
+            "leave the recipe's dialect at lce",
+        )
+    return dialect
+
+
+def native_segments(
+    dialect: NativeDialect, vocabulary: TokenizerVocabulary, messages: Sequence[Mapping[str, Any]]
+) -> list[Segment]:
+    """The segments of a row in a dialect other than the block format, as the solver has them in the model's context.
+
+    Of several turns the last one is learned; the earlier ones are its history, rendered as the solver renders it.
+    """
+    system = DEFAULT_SYSTEM
+    turns = list(messages)
+    if turns[0]["role"] == "system":
+        system = "\n".join(block["content"] for block in turns.pop(0)["content"])
+    questions = ["\n".join(block["content"] for block in message["content"]) for message in turns[::2]]
+    answers = [[Block(block["type"], block["content"]) for block in message["content"]] for message in turns[1::2]]
+    history = list(zip(questions[:-1], answers[:-1], strict=True))
+    written = dialect.solution(answers[-1])
+    end = [Segment("control", name, True) for name in [dialect.end_of_answer(vocabulary)] if name]
+    return [*dialect.prompt(questions[-1], system, history), *written, *end]
