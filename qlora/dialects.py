@@ -15,9 +15,8 @@ from runtime.errors import InputError, ModelError
 from runtime.lce import DEFAULT_SYSTEM, Block, Segment
 
 if TYPE_CHECKING:
-    from runtime.solver.dialects.native import NativeDialect
-
     from qlora.vocabulary import TokenizerVocabulary
+    from runtime.solver.dialects.native import NativeDialect
 
 DIALECT_KEY = "mathcoder_dialect"
 """Where `tokenizer_config.json` says in which dialect rows are rendered, if not in the block format."""
@@ -63,10 +62,9 @@ def fitted(name: str, tokenizer: Any, vocabulary: TokenizerVocabulary) -> Native
         InputError: there is no such dialect.
         ModelError: the base lacks what it needs.
     """
-    from runtime.solver.dialects.native import NativeDialect
-
     from qlora.vocabulary import template_of
     from runtime.solver.dialects import choose
+    from runtime.solver.dialects.native import NativeDialect
 
     dialect = choose(name, _Base(vocabulary, template_of(tokenizer)))  # type: ignore[arg-type]
     if not isinstance(dialect, NativeDialect):

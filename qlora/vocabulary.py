@@ -131,7 +131,7 @@ class TokenizerVocabulary:
         """All tokens that end generation."""
         names = _ENDS - ({"<|end|>"} if self._ids.keys() >= _HARMONY else set())
         known = {self._ids[name] for name in names if name in self._ids}
-        own = {self.control_id(END_OF_MESSAGE), self._eos} - {None}
+        own = {token for token in (self.control_id(END_OF_MESSAGE), self._eos) if token is not None}
         return frozenset(self._ends | known | own)
 
     def is_end(self, token: int) -> bool:

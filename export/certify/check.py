@@ -81,7 +81,7 @@ def _expectation(report: GgufReport) -> str:
         return "not get right answers from this file: see the problems"
     if report.dialect == "lce":
         return "write text and code blocks, run code blocks, and stop at " + END_OF_MESSAGE
-    return f"run the model's code, in the dialect {report.dialect}"
+    return f"run the model's code, with --dialect {report.dialect}"
 
 
 def _check_tokens(file: GgufFile, report: GgufReport) -> None:

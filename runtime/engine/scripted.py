@@ -72,6 +72,7 @@ class ReplayEngine:
         n_ctx: tokens one sequence may hold.
         end: draw the end of the message after the last block; otherwise the sequence fails there.
         imagined: write the script's execution blocks too, for a solver in the mode of that name.
+        write: in place of a script of the block format: prompt -> the token ids to draw.
     """
 
     chat_template = ""
@@ -85,8 +86,10 @@ class ReplayEngine:
         n_ctx: int = 65536,
         end: bool = True,
         imagined: bool = False,
+        write: Callable[[list[Segment]], Iterable[int]] | None = None,
     ) -> None:
         self.script = script
+        self.write = write
         self.vocabulary: Vocabulary = vocabulary or ByteVocabulary()
         self.n_ctx = n_ctx
         self.end = end
@@ -126,9 +129,13 @@ class ReplayDecoder(BaseDecoder):
 
     def _open(self, prompt: list[Segment], asked: Opening) -> TokenSequence:
         engine = self.engine
-        # The question is the last content segment of the prompt.
-        question = next(segment.text for segment in reversed(prompt) if not segment.is_control)
-        script = script_tokens(engine.vocabulary, engine.script(question), end=engine.end, imagined=engine.imagined)
+        script: Iterable[int]
+        if engine.write is not None:
+            script = engine.write(prompt)
+        else:
+            # The question is the last content segment of the prompt.
+            question = next(segment.text for segment in reversed(prompt) if not segment.is_control)
+            script = script_tokens(engine.vocabulary, engine.script(question), end=engine.end, imagined=engine.imagined)
         sequence = super()._open(prompt, asked)
         assert isinstance(sequence, _Scripted)
         sequence.script = iter(script)

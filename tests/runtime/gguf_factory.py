@@ -62,13 +62,14 @@ def write_model(
     loud_control: float = 1.0,
     plain: bool = False,
     file_type: int | None = None,
+    user_defined: tuple[str, ...] = (),
 ) -> Path:
     """Write a random Llama-architecture model to `path` and return it.
 
     `loud_control` scales the output rows of the control tokens: above 1 they are drawn far more often than by chance
     (the end of the message excepted, so that there are several blocks). `plain`: greedy decoding draws ordinary pieces
     only, no bytes (servers hold back text while its bytes are no UTF-8) and no control tokens. `file_type`:
-    what the file says of its weights, true or not.
+    what the file says of its weights, true or not. `user_defined`: tokens after the control tokens, of that type.
     """
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny random llama")
@@ -83,7 +84,11 @@ def write_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(hidden // heads)
     writer.add_vocab_size(vocab)
-    tokens, scores, types = vocabulary(vocab, control)
+    tokens, scores, types = vocabulary(vocab, (*control, *user_defined))
+    types = [
+        gguf.TokenType.USER_DEFINED if token in user_defined else kind
+        for token, kind in zip(tokens, types, strict=True)
+    ]
     if control_type != gguf.TokenType.CONTROL:
         types = [control_type if token in control else kind for token, kind in zip(tokens, types, strict=True)]
     writer.add_tokenizer_model("llama")

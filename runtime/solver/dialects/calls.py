@@ -42,27 +42,23 @@ def decoded(body: str, call: Call) -> list[Asked]:
         return _from_json(body, call)
     if call.decode == "pyliteral":
         return [_from_literal(stripped, call)]
-    if call.before:
+    if call.before.strip() and call.decode == "raw":
         return _unwrapped(body, call)
     if stripped.startswith("{") and (found := _from_object_of_code(stripped, call)):
         return [found]
     if call.decode == "fence" and (fenced := _FENCED.search(body)):
-        return [Asked(fenced[1])]
+        body = fenced[1]
     code = body.strip("\n")
     return [Asked(code, "" if code.strip() else "the call holds no code")]
 
 
 def encoded(code: str, call: Call) -> str:
-    """What stands between a call's opening and its end where `code` is asked for; `decoded` reads it back."""
+    """`code` as a call holds it, inside of `call.before` and `call.after`; `decoded` reads it back."""
     if call.decode == "json":
-        inner = json.dumps(code, ensure_ascii=False)[1:-1]
-    elif call.decode == "pyliteral":
-        inner = repr(code)[1:-1].replace('"', '\\"') if call.before.endswith('"') else _single_quoted(code)
-    elif call.decode == "fence":
-        inner = f"```python\n{code}\n```"
-    else:
-        inner = code
-    return f"{call.before}{inner}{call.after}"
+        return json.dumps(code, ensure_ascii=False)[1:-1]
+    if call.decode == "pyliteral":
+        return repr(code)[1:-1].replace('"', '\\"') if call.before.endswith('"') else _single_quoted(code)
+    return f"```python\n{code}\n```" if call.decode == "fence" else code
 
 
 def _single_quoted(code: str) -> str:

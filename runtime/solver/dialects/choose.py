@@ -8,11 +8,18 @@ from runtime.engine import Engine
 from runtime.errors import InputError, ModelError
 from runtime.settings import Mode
 from runtime.solver.dialects.dialect import Dialect
-from runtime.solver.dialects.fenced import QWEN_MATH, TORA
+from runtime.solver.dialects.fenced import DEEPSEEK_MATH, GENERIC, NUMINA, QWEN_MATH, RETOOL, TORA
+from runtime.solver.dialects.harmony import HARMONY
 from runtime.solver.dialects.lce import BlockFormat
 from runtime.solver.dialects.native import NativeDialect
+from runtime.solver.dialects.tagged import INTERNLM, LLAMA_IPYTHON, OPENMATH, SMOL_CODE
 
-_ALL: tuple[Dialect, ...] = (BlockFormat(), QWEN_MATH, TORA)
+_ALL: tuple[Dialect, ...] = (
+    BlockFormat(),
+    *(HARMONY, INTERNLM, LLAMA_IPYTHON),
+    *(QWEN_MATH, OPENMATH, SMOL_CODE, RETOOL),
+    *(TORA, DEEPSEEK_MATH, NUMINA, GENERIC),
+)
 DIALECTS = {dialect.name: dialect for dialect in _ALL}
 
 

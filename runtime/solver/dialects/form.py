@@ -9,14 +9,17 @@ text that begins with three backticks is a Markdown fence: it counts at the begi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from runtime.lce import Kind, Segment
 from runtime.settings import Mode
-from runtime.solver.dialects.markers import merged, pieces
+from runtime.solver.dialects.markers import FENCE, merged, pieces, spelling_pattern, unspelled
 
+_FENCED_LINE = re.compile(rf"^{FENCE}", re.MULTILINE)
 Decode = Literal["raw", "json", "pyliteral", "fence"]
 """What stands in a call. raw: the code itself (a JSON object with the argument is taken, too). json: an object, or a
 list of objects. pyliteral: `[python(code='...')]`. fence: a fenced block."""
@@ -184,6 +187,7 @@ class Form:
     Attributes:
         think, header, call, result, notices: see there.
         markers: tokens of the form that the vocabulary has (see `NativeDialect.fitted`).
+        end: token that the model ends its answer with; empty: the first end of generation in `Frame.next`.
         ends: texts that end the solution as an end token does (`---` of ToRA).
         forbidden: tokens that are the runtime's to write and never the model's.
         boxed: what forces an answer where a budget ends without one.
@@ -197,6 +201,7 @@ class Form:
     header: Header | None = None
     notices: Notices = field(default_factory=Notices)
     markers: frozenset[str] = frozenset()
+    end: str = ""
     ends: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     boxed: str = "\n\nThe final answer is $\\boxed{"
@@ -205,6 +210,30 @@ class Form:
     def pieces(self, text: str, kind: Kind) -> list[Segment]:
         """Text of the form as segments: its tokens by name, the rest as content."""
         return pieces(text, self.markers, kind)
+
+    def texts(self) -> list[str]:
+        """Every text of the form."""
+        parts = [self.call, self.result, self.think, self.header]
+        found = [text for part in parts if part is not None for text in vars(part).values() if isinstance(text, str)]
+        return [*found, self.end, *self.ends]
+
+    def harmless(self, text: str, *, fences: bool = False) -> str:
+        """Text that others wrote, without markers that the vocabulary has no token for and that it could spell.
+
+        Args:
+            text: a question, an output, or what stands in a history.
+            fences: whether a line that begins with a fence would end it.
+        """
+        text = unspelled(text, self._spelling)
+        return _FENCED_LINE.sub(f" {FENCE}", text) if fences else text
+
+    @cached_property
+    def _spelling(self) -> re.Pattern[str] | None:
+        return spelling_pattern(self.texts(), self.markers)
+
+    @property
+    def _answers_in_a_fence(self) -> bool:
+        return FENCE in self.result.close
 
     def executed(
         self, outputs: Sequence[tuple[str, str]], notice: str = "", *, channel: str = "", after_line_end: bool = False
@@ -224,5 +253,5 @@ class Form:
             if after_line_end and not number:
                 before = before.removeprefix("\n")
             made += self.pieces(before.replace("{id}", copied).replace("{channel}", channel), "execution")
-            made.append(Segment("execution", output, False))
+            made.append(Segment("execution", self.harmless(output, fences=self._answers_in_a_fence), False))
         return merged([*made, *self.pieces(result.close + notice, "execution")])

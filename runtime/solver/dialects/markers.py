@@ -58,6 +58,17 @@ def merged(segments: Iterable[Segment]) -> list[Segment]:
     return made
 
 
+def unspelled(text: str, pattern: re.Pattern[str] | None) -> str:
+    """`text` with a space inside of everything that `pattern` finds, so that it is no marker any more."""
+    return text if pattern is None else pattern.sub(lambda found: f"{found.group()[0]} {found.group()[1:]}", text)
+
+
+def spelling_pattern(texts: Iterable[str], markers: frozenset[str]) -> re.Pattern[str] | None:
+    """What finds the markers of a form that are no tokens, and that any text can therefore spell."""
+    names = {name for text in texts for name in _SPELLED.findall(text)} - markers
+    return re.compile("|".join(re.escape(name) for name in sorted(names))) if names else None
+
+
 class Alphabet:
     """The characters that stand for tokens in a stream of text.
 

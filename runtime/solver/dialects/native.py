@@ -11,7 +11,7 @@ from runtime.lce import DEFAULT_SYSTEM, Block, Segment
 from runtime.settings import Mode
 from runtime.solver.dialects.calls import encoded
 from runtime.solver.dialects.dialect import Evidence, Exchange, Listener
-from runtime.solver.dialects.form import Form, Frame, State
+from runtime.solver.dialects.form import Form, Frame, State, Think
 from runtime.solver.dialects.markers import merged, tokens_of
 from runtime.solver.dialects.reader import NativeReader
 from runtime.solver.modes import printed_answer
@@ -53,13 +53,22 @@ class NativeDialect(Form):
         """The same dialect with the tokens of its form that `vocabulary` has; what it lacks is spelled."""
         if vocabulary is None:
             return replace(self, markers=frozenset(self.needs))
-        texts = [*self._texts(), *self.needs, *self.forbidden]
-        return replace(self, markers=tokens_of(texts, vocabulary))
+        return replace(self, markers=tokens_of([*self.texts(), *self.needs, *self.forbidden], vocabulary))
 
-    def _texts(self) -> list[str]:
-        parts = [self.frame, self.plain, self.call, self.result, self.think, self.header]
-        found = [text for part in parts if part is not None for text in vars(part).values() if isinstance(text, str)]
-        return [*found, *self.ends]
+    def texts(self) -> list[str]:
+        """Every text of the dialect."""
+        frames = [frame for frame in (self.frame, self.plain) if frame is not None]
+        return [*(text for frame in frames for text in vars(frame).values() if text), *super().texts()]
+
+    def end_of_answer(self, vocabulary: Vocabulary) -> str:
+        """The token that the model ends its answer with, by name; empty where nothing says which."""
+        if self.end:
+            return self.end if vocabulary.control_id(self.end) is not None else ""
+        for piece in self.pieces(self.frame.next, "control"):
+            token = vocabulary.control_id(piece.text) if piece.is_control else None
+            if token is not None and vocabulary.is_end(token):
+                return piece.text
+        return ""
 
     @property
     def _turns(self) -> Frame:
@@ -86,7 +95,7 @@ class NativeDialect(Form):
         return [*self.pieces(frame.open, "prompt"), *content, *self.pieces(frame.close, "prompt")]
 
     def _question(self, question: str, ask: str) -> list[Segment]:
-        return [Segment("prompt", question, False), *self.pieces(self._turns.suffix + ask, "prompt")]
+        return [Segment("prompt", self.harmless(question), False), *self.pieces(self._turns.suffix + ask, "prompt")]
 
     def solution(self, blocks: Sequence[Block], *, history: bool = False) -> list[Segment]:
         """The segments of a solution as they stand in the model's context once it has written them.
@@ -94,22 +103,68 @@ class NativeDialect(Form):
         Kinds: what the model writes is `text`, `code` or `control` (markers); what the runtime writes, frames of the
         result included, is `execution`. Thinking is left out of `history`, as the models' own templates do.
         """
+        if history:
+            blocks = [replace(b, content=self.harmless(b.content)) for b in blocks if not b.thinking]
+        written = self._messages(blocks, history=history) if self.header is not None else self._stream(blocks)
+        return merged(written)
+
+    def _stream(self, blocks: Sequence[Block]) -> list[Segment]:
+        call, think = self.call, self.think or Think("", "")
         made: list[Segment] = []
+        is_off = think.off is not None and not self.thinks
+        inside = think.prefilled and not is_off
         for number, block in enumerate(blocks):
+            before = blocks[number - 1].type if number else None
             if block.type == "execution":
+                if call.ends_on == "request" and before == "code":
+                    made += self.pieces(f"\n{call.request}", "control")
                 made += self.executed([(block.content, "")])
-            elif block.type == "code":
-                if number and blocks[number - 1].type == "text":
-                    made += self.pieces(self.call.lead, "control")
-                made += self.pieces(self.call.open, "control")
-                made += self.pieces(encoded(block.content, self.call), "code")
-                made += self.pieces(self.call.close + self.call.end, "control")
-            elif not block.thinking:
-                made.append(Segment("text", block.content, False))
-            elif not history and self.think is not None:
-                made += self.pieces(self.think.open, "control")
-                made += [Segment("text", block.content, False), *self.pieces(self.think.close, "control")]
-        return merged(made)
+                inside = self.result.prefills_thinking or (inside and call.in_thinking)
+                continue
+            if inside and not block.thinking and not (block.type == "code" and call.in_thinking):
+                made += self.pieces(think.close, "control")
+                inside = False
+            if block.type == "code":
+                made += self._called(block.content, (call.lead if before == "text" else "") + call.open)
+                made += self.pieces(call.end, "control")
+                continue
+            if block.thinking and not inside:
+                made += self.pieces(think.open, "control")
+                inside = True
+            made.append(Segment("text", block.content, False))
+        return made
+
+    def _called(self, code: str, opening: str) -> list[Segment]:
+        """A call; whatever its code spells stays content."""
+        call = self.call
+        before, after = self.pieces(opening + call.before, "control"), self.pieces(call.after + call.close, "control")
+        return [*before, Segment("code", encoded(code, call), False), *after]
+
+    def _messages(self, blocks: Sequence[Block], *, history: bool) -> list[Segment]:
+        """The same for a form whose messages have headers; of a history the answer alone is kept."""
+        header = self.header
+        assert header is not None
+        channels = {kind: name for name, kind in reversed(list(header.channels.items()))}
+        last = max((number for number, b in enumerate(blocks) if b.type == "text" and not b.thinking), default=-1)
+        made: list[Segment] = []
+        lead = ""
+        for number, block in enumerate(blocks):
+            if history and number != last:
+                continue
+            if block.type == "execution":
+                made += self.executed([(block.content, "")], channel=channels["thinking"])
+                lead = ""
+                continue
+            is_call = block.type == "code"
+            channel = channels["final" if number == last else "thinking"]
+            to = f" to={self.call.name} code" if is_call else ""
+            opening = f"{lead}{header.channel}{channel}{to}{header.message}"
+            if is_call:
+                made += self._called(block.content, opening)
+            else:
+                made += [*self.pieces(opening, "control"), Segment("text", block.content, False)]
+            lead = ("" if is_call else header.end) + header.start + header.role
+        return made
 
     def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> NativeReader:
         """A reader for one solution."""

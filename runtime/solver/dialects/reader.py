@@ -167,13 +167,14 @@ class NativeReader:
             self.block_tokens += 1
         character = self._alphabet.of_token.get(token)
         text = self._alphabet.written(self._decode.decode(piece)) if character is None else character
-        self._buffer, self._position = self._buffer[self._position :] + text, 0
+        rest = self._buffer[self._position :]
+        is_end = token >= 0 and self._is_end(token)
+        if is_end and first(self._marks, rest + text, 0, self._line_begins) is None:
+            # It ends what is written and is no marker here, so its spelling is no text.
+            text = ""
+        self._buffer, self._position = rest + text, 0
         signal = self._scan()
-        if signal is None and token >= 0 and self._is_end(token):
-            if character is not None:
-                self._buffer = self._buffer.removesuffix(character)
-            signal = self._turn_ends()
-        return signal
+        return self._turn_ends() if is_end and signal is None else signal
 
     def _scan(self) -> Signal:
         """Read what is in the buffer, up to the first thing the loop has to know."""
@@ -337,12 +338,12 @@ class NativeReader:
             self._listener.wrote("code", asked.code)
         self._add(Block("code", asked.code))
         self.code, self.fault = asked.code, asked.fault
-        if asked.fault:
-            return "refused"
-        if self._form.call.ends_on == "request":
-            self._ready = asked.code
+        if self._form.call.ends_on == "request" and self._form.mode != "program-of-thought":
+            self.fault, self._ready = "", asked.code
             self._enter("text")
             return None
+        if asked.fault:
+            return "refused"
         return "code"
 
     def _requested(self) -> Signal:

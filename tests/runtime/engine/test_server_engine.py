@@ -30,7 +30,7 @@ from runtime.settings import EngineSettings, Mode, SamplingSettings, SolverSetti
 from runtime.solver import Solver
 from runtime.solver.batch import Item, solve_batch
 
-FENCED = SolverSettings(dialect="tora", max_tokens=400)
+FENCED = SolverSettings(dialect="generic", max_tokens=400)
 
 
 class Server:
@@ -204,7 +204,7 @@ def test_a_stream_cut_by_the_servers_own_limit_is_asked_on(cells: list[str]) -> 
 
 
 def test_the_key_is_sent_and_sampling_settings_arrive(cells: list[str]) -> None:
-    settings = SolverSettings(dialect="tora", temperature=0.7, top_p=0.9, top_k=40)
+    settings = SolverSettings(dialect="generic", temperature=0.7, top_p=0.9, top_k=40)
     with Server(calculator) as server:
         engine = load("served", endpoint=server.url, api_key="secret")
         Solver(engine, Sandbox(), settings).solve("q")
@@ -229,7 +229,7 @@ def test_a_fenced_chain_of_thought_over_a_server_runs_nothing_and_reads_no_inven
 def test_a_fenced_program_of_thought_over_a_server_answers_with_what_it_printed(cells: list[str]) -> None:
     with Server(calculator) as server:
         engine = load("served", endpoint=server.url)
-        settings = SolverSettings(dialect="tora", mode="program-of-thought")
+        settings = SolverSettings(dialect="generic", mode="program-of-thought")
         solution = Solver(engine, Sandbox(), settings).solve("What is 6 times 7?")
     assert [block.type for block in solution.blocks] == ["text", "code", "execution"]
     assert (solution.answer, solution.status, solution.cells, cells) == ("42", "answered", 1, ["6 * 7"])
@@ -240,7 +240,7 @@ def test_a_fenced_model_behind_a_server_imagines_its_output(cells: list[str]) ->
     answers = iter([texts("```python\n6*7\n```\n", "```output\n40"), texts("41\n``", "`\nIt is \\boxed{41}.")])
     with Server(lambda _: (200, next(answers))) as server:
         engine = load("served", endpoint=server.url)
-        solution = Solver(engine, None, SolverSettings(dialect="tora", mode="imagined")).solve("What is 6 times 7?")
+        solution = Solver(engine, None, SolverSettings(dialect="generic", mode="imagined")).solve("What is 6 times 7?")
     assert solution.blocks == [Block("code", "6*7"), Block("execution", "41"), Block("text", "It is \\boxed{41}.")]
     assert (solution.answer, solution.cells, cells) == ("41", 0, [])
     assert server.requests[1]["prompt"].endswith("```python\n6*7\n```\n```output\n")
@@ -524,7 +524,7 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
 def test_the_real_server_speaks_the_fenced_dialect(real_server: tuple[str, Path]) -> None:
     url, path = real_server
     engine = load(str(path.name.removesuffix(".gguf")), endpoint=url)
-    settings = SolverSettings(dialect="tora", max_tokens=15)
+    settings = SolverSettings(dialect="generic", max_tokens=15)
     solution = Solver(engine, Sandbox(), settings).solve("What is 1+1?")
     # Random weights: what counts is that text comes, in order, and that the end is the budget's or the model's own.
     assert solution.status in ("token_limit", "answered", "no_answer"), solution.detail

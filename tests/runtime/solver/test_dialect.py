@@ -15,7 +15,7 @@ from runtime.errors import InputError, ModelError
 from runtime.lce import Block, conversation, segments
 from runtime.settings import EngineSettings
 from runtime.solver.dialects import DIALECTS, choose
-from runtime.solver.dialects.fenced import QWEN_MATH, TORA, fenced, unfenced
+from runtime.solver.dialects.fenced import GENERIC, QWEN_MATH, TORA, fenced, unfenced
 from runtime.solver.dialects.lce import BlockFormat
 from runtime.solver.dialects.reader import NativeReader
 
@@ -87,7 +87,7 @@ def test_a_space_prefix_is_taken_off_each_block_once(tmp_path: Path) -> None:
 
 def read(text: str, step: int = 3) -> tuple[NativeReader, list[str]]:
     """Push `text` in pieces; reading stops where code is complete, and goes on after an output block."""
-    reader = TORA.reader(None, None)
+    reader = GENERIC.reader(None, None)
     codes = []
     for start in range(0, len(text), step):
         if reader.push(-1, text[start : start + step].encode()) == "code":
@@ -113,7 +113,7 @@ def test_other_fences_and_backticks_in_a_line_are_text() -> None:
 
 def test_the_whole_piece_is_read_once_the_code_is_complete_and_its_newline_is_remembered() -> None:
     for piece, expected in ((b"```", "\n```output\n2\n```\n"), (b"```\n", "```output\n2\n```\n")):
-        reader = TORA.reader(None, None)
+        reader = GENERIC.reader(None, None)
         reader.push(-1, b"```python\n1+1\n")
         assert reader.push(-1, piece) == "code"
         assert [s.text for s in reader.execution("2")] == [expected]
@@ -128,7 +128,7 @@ def test_an_unfinished_code_block_is_kept_but_never_run() -> None:
 
 def test_fenced_text_is_streamed_as_it_comes_but_a_fence_is_held_back() -> None:
     listener = Listening()
-    reader = TORA.reader(None, listener)
+    reader = GENERIC.reader(None, listener)
     for character in "Hi.\n```python\n1\n```":
         reader.push(-1, character.encode())
     assert [entry for entry in listener.story if "`" in entry[1]] == []
@@ -137,7 +137,7 @@ def test_fenced_text_is_streamed_as_it_comes_but_a_fence_is_held_back() -> None:
 
 
 def test_characters_cut_across_pieces_are_put_together() -> None:
-    reader = TORA.reader(None, None)
+    reader = GENERIC.reader(None, None)
     data = "é→😀".encode()
     for index in range(len(data)):
         reader.push(-1, data[index : index + 1])
@@ -181,7 +181,7 @@ def test_auto_takes_the_block_format_where_the_model_has_it() -> None:
 
 
 def test_an_unknown_dialect_is_a_wrong_call_that_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="lce, qwen-math, tora"):
+    with pytest.raises(InputError, match=r"lce, harmony, .*qwen-math, .*tora"):
         choose("klingon", ReplayEngine(lambda _: []))
 
 
@@ -191,5 +191,7 @@ def test_a_dialect_whose_tokens_the_model_lacks_is_refused() -> None:
 
 
 def test_dialects_are_listed_by_name() -> None:
-    assert list(DIALECTS) == ["lce", "qwen-math", "tora"]
+    assert next(iter(DIALECTS)) == "lce"
+    assert {"harmony", "openmath", "llama-ipython", "internlm", "smol-code"} < set(DIALECTS)
+    assert {"qwen-math", "tora", "deepseek-math", "numina", "retool", "generic"} < set(DIALECTS)
     assert all(name == dialect.name for name, dialect in DIALECTS.items())

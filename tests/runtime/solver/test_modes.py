@@ -244,9 +244,9 @@ def test_a_fenced_chain_of_thought_is_asked_for_without_code() -> None:
 
 
 def test_a_fenced_model_imagines_its_output_block() -> None:
-    blocks, answer, fed = written("imagined", "```python\n6*7\n```", "41\n```\nIt is \\boxed{41}.")
+    blocks, answer, fed = written("imagined", "```python\n6*7\n```\n```output", "41\n```\nIt is \\boxed{41}.")
     assert blocks == [Block("code", "6*7"), Block("execution", "41"), Block("text", "It is \\boxed{41}.")]
-    assert (answer, fed) == ("41", ["\n```output\n"])
+    assert (answer, fed) == ("41", ["\n"])
 
 
 def test_a_fenced_program_of_thought_answers_with_its_output() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from runtime.lce import Block
-from runtime.solver.dialects.fenced import TORA, fenced, unfenced
+from runtime.solver.dialects.fenced import GENERIC, fenced, unfenced
 
 ATTACKS = {
     "openings without an end": "```python\nx\n",
@@ -31,7 +31,7 @@ def seconds(work: Callable[[str], object], text: str) -> float:
 
 
 def read_as_one_token(text: str) -> list[Block]:
-    reader = TORA.reader(None, None)
+    reader = GENERIC.reader(None, None)
     reader.push(-1, text.encode())
     reader.cut()
     return reader.blocks
@@ -62,7 +62,7 @@ def test_what_was_read_in_one_pass_is_what_was_written() -> None:
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_the_reader_takes_the_same_blocks_from_any_pieces(size: int) -> None:
     text = "  We add.\n```notes\nkept\n```\n```python \nx = 1\n\n``x``\n```"
-    reader = TORA.reader(None, None)
+    reader = GENERIC.reader(None, None)
     signals = [reader.push(-1, text[at : at + size].encode()) for at in range(0, len(text), size)]
     assert signals[-1] == "code"
     assert reader.blocks == [Block("text", "We add.\n```notes\nkept\n```"), Block("code", "x = 1\n\n``x``")]

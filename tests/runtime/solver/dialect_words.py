@@ -1,0 +1,111 @@
+"""A tiny vocabulary with the tokens of every hand-written dialect at their published types, and solutions to replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gguf_factory import write_model
+
+from runtime.engine import Vocabulary
+from runtime.engine.base import encode
+from runtime.engine.scripted import ReplayEngine
+from runtime.lce import DEFAULT_SYSTEM, Block, Segment
+from runtime.settings import SolverSettings
+from runtime.solver import Solution, Solver
+from runtime.solver.dialects import DIALECTS, Exchange
+from runtime.solver.dialects.native import NativeDialect
+
+CONTROL = (
+    "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|eom_id|>",
+    "<|python_tag|>", "<|action_start|>", "<|action_end|>", "<|interpreter|>", "<|return|>", "<|call|>",
+)  # fmt: skip
+USER_DEFINED = (
+    "<tool_call>", "</tool_call>", "<think>", "</think>", "<|start|>", "<|channel|>", "<|message|>", "<|end|>",
+    "<|constrain|>",
+)  # fmt: skip
+NATIVE = [name for name, dialect in DIALECTS.items() if isinstance(dialect, NativeDialect)]
+SOLUTIONS: dict[str, list[Block]] = {
+    "one call": [
+        Block("text", "Let me compute."),
+        Block("code", "x = 2\nprint(x * '<b>\\n')"),
+        Block("execution", "<b>\n<b>\n"),
+        Block("text", "The answer is \\boxed{4}."),
+    ],
+    "code first, twice": [
+        Block("code", "a = 1"),
+        Block("execution", "<empty_execution>"),
+        Block("code", 'print(f"{a}")'),
+        Block("execution", "1"),
+        Block("text", "So it is \\boxed{1}."),
+    ],
+    "an error": [
+        Block("text", "We divide."),
+        Block("code", "1 / 0"),
+        Block("execution", "ZeroDivisionError: division by zero"),
+        Block("text", "That fails; the limit is needed."),
+        Block("code", "    indented = 'é — ½'\nindented"),
+        Block("execution", "'é — ½'"),
+        Block("text", "Done: \\boxed{0}"),
+    ],
+    "text alone": [Block("text", "It is \\boxed{7}.")],
+}
+
+
+def write_vocabulary(path: Path) -> Path:
+    """A GGUF file with the tokens of all dialects."""
+    return write_model(path, control=CONTROL, user_defined=USER_DEFINED, vocab=560, end="<|im_end|>")
+
+
+def fitted(name: str, words: Vocabulary) -> NativeDialect:
+    """The dialect as the solver would speak it with `words`."""
+    dialect = DIALECTS[name]
+    assert isinstance(dialect, NativeDialect)
+    dialect = dialect.fitted(words)
+    words.reserve([*dialect.markers, *dialect.needs])
+    return dialect
+
+
+def end_segments(dialect: NativeDialect, words: Vocabulary, end: str = "</s>") -> list[Segment]:
+    """What the model ends its answer with."""
+    return [Segment("control", dialect.end_of_answer(words) or end, True)]
+
+
+def ids_of(
+    dialect: NativeDialect, words: Vocabulary, question: str, blocks: Sequence[Block], **asked: Any
+) -> list[int]:
+    """What training sees: prompt, solution, end."""
+    prompt = dialect.prompt(question, asked.get("system", DEFAULT_SYSTEM), asked.get("history", ()))
+    bos = [] if words.bos is None else [words.bos]
+    return bos + encode(words, [*prompt, *dialect.solution(blocks), *end_segments(dialect, words)])
+
+
+def drawn(dialect: NativeDialect, words: Vocabulary, blocks: Sequence[Block]) -> list[int]:
+    """The ids that a model draws to write `blocks`: all but what the runtime writes."""
+    written = [segment for segment in dialect.solution(blocks) if segment.kind != "execution"]
+    return encode(words, [*written, *end_segments(dialect, words)])
+
+
+def replayed(
+    name: str,
+    words: Vocabulary,
+    question: str,
+    tokens: Iterable[int],
+    outputs: Iterable[str],
+    history: Sequence[Exchange] = (),
+    **settings: Any,
+) -> tuple[Solution, list[int]]:
+    """A solution whose tokens are given, through the solver's loop, and every token of its sequence."""
+    engine = ReplayEngine(lambda _: [], vocabulary=words, write=lambda _: list(tokens))
+    results = iter(outputs)
+    chosen = SolverSettings(dialect=name, code_execution=False, max_blocks=200, **settings)
+    solver = Solver(engine, None, chosen, on_execution=lambda _code, _output: next(results))
+    solution = solver.solve(question, history=history)
+    assert solver._kept is not None
+    return solution, list(solver._kept.ids)
+
+
+def outputs_of(blocks: Iterable[Block]) -> list[str]:
+    """What the cells gave."""
+    return [block.content for block in blocks if block.type == "execution"]
