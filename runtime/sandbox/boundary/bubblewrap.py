@@ -50,15 +50,22 @@ def command(options: dict[str, Any]) -> list[str]:
     line += ["--proc", "/proc", "--dir", "/dev"]
     for name in DEVICES:
         line += ["--dev-bind", name, name]
-    for path in (*options["trees"], *options["files"]):
-        if os.path.islink(path):
-            line += ["--symlink", os.readlink(path), path]
-        else:
-            line += ["--ro-bind", path, path]
+    for path in options["trees"]:
+        line += _shown(path)
+    for folder in options["hidden"]:
+        line += ["--tmpfs", folder]
+    for path in options["files"]:
+        line += _shown(path)
+    for folder in options["hidden"]:
+        line += ["--remount-ro", folder]
     line += ["--perms", "0700", "--size", str(1 << 30), "--tmpfs", options["scratch"], "--remount-ro", "/"]
     line += ["--chdir", options["scratch"]]
     inner = {**options, "inner": True, "scratch_root": options["scratch"]}
     return [*line, "--", sys.executable, "-s", "-P", "-B", "-c", options["entry"], json.dumps(inner), root]
+
+
+def _shown(path: str) -> list[str]:
+    return ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
 
 
 def give_up_root(options: dict[str, Any]) -> None:

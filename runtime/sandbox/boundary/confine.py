@@ -49,7 +49,7 @@ def confine(limits: dict[str, Any], options: dict[str, Any], scratch: str) -> di
         return layers
     kernel.set_capabilities(tuple(options.get("kept", ())))
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    layers["landlock"] = landlock.restrict(_readable(options), [scratch], DEVICES)
+    layers["landlock"] = landlock.restrict(_readable(options), [scratch], DEVICES, options["hidden"])
     if tier != "namespaces" and not layers["landlock"]:
         raise OSError(errno.ENOSYS, "the kernel has no Landlock (Linux 5.13 and newer have it, unless switched off)")
     # Where sessions share a file system, the attributes of each other's files must be out of reach.

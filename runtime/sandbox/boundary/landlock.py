@@ -10,7 +10,7 @@ import ctypes
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from . import kernel
 
@@ -31,8 +31,14 @@ def abi() -> int:
     return max(0, int(version))
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str], devices: Iterable[str]) -> int:
+def restrict(
+    readable: Iterable[str], writable: Iterable[str], devices: Iterable[str], hidden: Iterable[str] = ()
+) -> int:
     """Confine this process to these paths; everything that is handled and not named is denied. Irrevocable.
+
+    Args:
+        readable, writable, devices: files, or folders with all that is in them.
+        hidden: folders inside of readable ones that are not; their names can still be listed.
 
     Returns:
         The ABI in force; 0: there is no Landlock and nothing was done.
@@ -54,13 +60,34 @@ def restrict(readable: Iterable[str], writable: Iterable[str], devices: Iterable
         "landlock_create_ruleset",
     )
     try:
-        for paths, rights in ((readable, _READ), (writable, _WRITE), (devices, READ_FILE | WRITE_FILE)):
+        away = list(hidden)
+        for tree in readable:
+            for path, rights in _around(tree, away):
+                _allow(ruleset, path, rights & handled)
+        for paths, rights in ((writable, _WRITE), (devices, READ_FILE | WRITE_FILE)):
             for path in paths:
                 _allow(ruleset, path, rights & handled)
         kernel.check(kernel.libc().syscall(_RESTRICT, ruleset, ctypes.c_uint(0)), "landlock_restrict_self")
     finally:
         os.close(ruleset)
     return version
+
+
+def _around(tree: str, hidden: list[str]) -> Iterator[tuple[str, int]]:
+    """`tree` with its rights, or where hidden folders lie in it, all else that does: a rule cannot take back.
+
+    Links are left out: what they lead to is a tree of its own, or was never allowed.
+    """
+    if tree in hidden:
+        return
+    if not any(folder.startswith(tree.rstrip(os.sep) + os.sep) for folder in hidden):
+        yield tree, _READ
+        return
+    yield tree, READ_DIR
+    with os.scandir(tree) as entries:
+        for entry in entries:
+            if not entry.is_symlink():
+                yield from _around(entry.path, hidden)
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:

@@ -70,6 +70,10 @@ def build_root(options: dict[str, Any]) -> None:
         _make_read_only(f"/dev/{name}")
     for tree in options["trees"]:
         _bind(old, tree)
+    for folder in options["hidden"]:
+        if os.path.isdir(folder):
+            flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY
+            kernel.mount("tmpfs", folder, "tmpfs", flags, "size=4k,mode=755")
     os.makedirs("/proc", exist_ok=True)
     kernel.mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     scratch = options["scratch"]

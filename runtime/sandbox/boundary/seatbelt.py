@@ -11,11 +11,12 @@ import sys
 PROGRAM = "/usr/bin/sandbox-exec"
 
 
-def profile(trees: list[str], scratch_root: str) -> str:
+def profile(trees: list[str], scratch_root: str, hidden: list[str]) -> str:
     """The policy, in the profile language: deny, then allow what Python needs."""
     readable = "\n".join(
         f"  (subpath {_quote(tree)})" for tree in [*trees, "/usr/lib", "/System/Library", scratch_root]
     )
+    denied = "\n".join(f"(deny file-read* (subpath {_quote(folder)}))" for folder in hidden)
     return f"""(version 1)
 (deny default)
 (allow process-fork)
@@ -29,10 +30,11 @@ def profile(trees: list[str], scratch_root: str) -> str:
 {readable})
 (allow file-write* (subpath {_quote(scratch_root)}) (literal "/dev/null"))
 (deny network*)
+{denied}
 """
 
 
-def command(trees: list[str], scratch_root: str) -> list[str]:
+def command(trees: list[str], scratch_root: str, hidden: list[str]) -> list[str]:
     """What to put before the launcher's command line.
 
     Raises:
@@ -40,7 +42,7 @@ def command(trees: list[str], scratch_root: str) -> list[str]:
     """
     if sys.platform != "darwin" or not os.path.exists(PROGRAM):
         raise OSError("sandbox-exec exists on macOS only")
-    return [PROGRAM, "-p", profile(trees, scratch_root)]
+    return [PROGRAM, "-p", profile(trees, scratch_root, hidden)]
 
 
 def _quote(path: str) -> str:

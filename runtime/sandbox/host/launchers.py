@@ -185,6 +185,7 @@ def start(tier: str) -> Host:
         "app": os.getpid(),
         "path": path,
         "trees": bound,
+        "hidden": paths.hidden(path),
         "files": files,
         "scratch": scratch,
         "entry": _ENTRY,
@@ -197,7 +198,7 @@ def start(tier: str) -> Host:
             options["bwrap"] = bubblewrap.find()
         elif tier == "sandbox-exec":
             options["scratch_root"] = os.path.realpath(tempfile.mkdtemp(prefix="mathcoder-sandbox-"))
-            command = seatbelt.command(bound, options["scratch_root"])
+            command = seatbelt.command(bound, options["scratch_root"], options["hidden"])
         elif tier in ("reduced", "unsafe"):
             options["scratch_root"] = tempfile.mkdtemp(prefix="mathcoder-sandbox-")
         elif tier != "namespaces":

@@ -9,6 +9,9 @@ import sysconfig
 from pathlib import Path
 
 SYSTEM_TREES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+OURS = ("recipes", "qlora", "export", "runtime")
+"""Packages that no cell has any business with: they hold generators of problems with their answers, and the grader that
+decides what reinforcement rewards."""
 _MOST_LINKS = 40
 """As many as Linux follows in one path."""
 
@@ -44,6 +47,12 @@ def trees(path: list[str]) -> list[str]:
     for folder in path:
         wanted += _linked_packages(folder)
     return _outermost(wanted)
+
+
+def hidden(path: list[str]) -> list[str]:
+    """Folders of our own packages among those that `path` shows, where the toolkit is installed as a package."""
+    candidates = (os.path.realpath(os.path.join(folder, name)) for folder in path for name in OURS)
+    return sorted({folder for folder in candidates if os.path.isdir(folder)})
 
 
 def own_files() -> list[str]:

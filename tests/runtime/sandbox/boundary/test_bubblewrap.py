@@ -73,7 +73,14 @@ def test_all_it_shows_is_what_python_needs_and_nothing_of_it_can_be_written() ->
     bound = paths.trees(paths.code_path())
     files = paths.own_files()
     scratch = paths.scratch_path([*bound, *files])
-    options = {"bwrap": "/usr/bin/bwrap", "trees": bound, "files": files, "scratch": scratch, "entry": "pass"}
+    options = {
+        "bwrap": "/usr/bin/bwrap",
+        "trees": bound,
+        "hidden": [],
+        "files": files,
+        "scratch": scratch,
+        "entry": "pass",
+    }
     line = bubblewrap.command(options)
     shown = [line[at + 2] for at, word in enumerate(line) if word in ("--ro-bind", "--symlink", "--dev-bind")]
     assert set(shown) == {*bound, *files, *confine.DEVICES}
