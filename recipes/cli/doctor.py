@@ -17,7 +17,8 @@ def parser() -> Parser:
 Looked at: the machine, Python, llama.cpp and what it was built with, the sandbox with each of its layers, the
 packaged model, disk and caches, your settings, and, where installed, torch, bitsandbytes and unsloth, each
 against the versions that are known to work together. A GPU is tried: its memory, 16-bit products, NF4, attention
-and Triton, in processes that may crash or hang. The exit code is 1 where something is broken.""",
+and Triton, in processes that may crash or hang. Of some models that are known to solve well with Python it says
+which fit the memory, with their published scores and the source. The exit code is 1 where something is broken.""",
         examples=[
             ("mathcoder doctor", "everything"),
             ("mathcoder doctor --json", "the same for a program or a bug report"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from recipes.doctor.files import files
 from recipes.doctor.finding import KNOWN_GOOD, Finding
+from recipes.doctor.known_models import models
 from recipes.doctor.machine import machine
 from recipes.doctor.solving import sandbox, solving
 from recipes.doctor.training import training
@@ -17,6 +18,7 @@ PARTS: dict[str, Part] = {
     "machine": machine,
     "solving": solving,
     "sandbox": sandbox,
+    "models": models,
     "training": training,
     "files": files,
 }

@@ -18,6 +18,7 @@ from recipes import doctor
 from recipes.cli import main
 from recipes.doctor.files import files
 from recipes.doctor.finding import Finding, package
+from recipes.doctor.known_models import good_models, models
 from recipes.doctor.machine import machine, system
 from recipes.doctor.solving import solving
 from recipes.doctor.training import training
@@ -284,3 +285,46 @@ def test_the_command_that_builds_llama_cpp_for_the_gpu_is_that_of_the_readme_and
     assert command in (ROOT / "README.md").read_text(encoding="utf-8")
     for part in ("--no-deps", "-DCMAKE_CUDA_ARCHITECTURES=native"):
         assert part in command
+
+
+# Models
+
+
+def test_the_list_of_good_models_names_a_source_for_every_score_and_a_name_that_can_be_fetched() -> None:
+    listed = good_models()
+    assert len(listed) >= 6
+    assert [model.bytes for model in listed] == sorted(model.bytes for model in listed)
+    for model in listed:
+        assert re.fullmatch(r"hf:[\w.-]+/[\w.-]+", model.get), model.get
+        assert all(0 < score <= 100 for score in model.scores.values())
+        assert model.source
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "fits", "later", "large"),
+    [
+        (4, 3, ["Qwen2.5-Math-1.5B-Instruct"], [], ["Qwen2.5-Math-7B-Instruct", "gpt-oss-20b", "GLM-4.7-Flash"]),
+        (16, 4, ["OpenMath-Nemotron-1.5B"], ["Qwen2.5-Math-7B-Instruct", "gpt-oss-20b"], ["GLM-4.7-Flash"]),
+        (64, 60, ["gpt-oss-20b", "GLM-4.7-Flash", "Nemotron-3-Nano-30B-A3B"], [], []),
+    ],
+)
+def test_models_that_fit_are_told_with_scores_and_source_and_the_others_by_their_size(
+    monkeypatch: pytest.MonkeyPatch, total: int, free: int, fits: list[str], later: list[str], large: list[str]
+) -> None:
+    monkeypatch.setattr("recipes.doctor.known_models.memory_bytes", lambda: (total << 30, free << 30))
+    found = {finding.name.partition(",")[0]: finding for finding in models()}
+    for name in fits:
+        assert found[name].detail.startswith("fits, about"), name
+        assert "with Python" in found[name].detail
+        assert "mathcoder models get hf:" in found[name].detail
+    for name in later:
+        assert found[name].detail.startswith("fits once others give back memory"), name
+    for name in large:
+        assert name in found["too large here"].detail
+        assert name not in found
+    assert ("too large here" in found) is bool(large)
+
+
+def test_without_a_known_memory_nothing_is_said_of_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipes.doctor.known_models.memory_bytes", lambda: None)
+    assert [finding.state for finding in models()] == ["ok"]
