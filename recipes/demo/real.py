@@ -12,10 +12,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recipes import smollm2
 from runtime.errors import InputError, MathCoderError
 
+NOTHING = "nothing was done"
 GSM8K = "train.jsonl of grade-school-math, which OpenAI publishes on GitHub (openai/grade-school-math, MIT)"
 HELD_OUT_SEED = 9_001
 """Of the questions that are asked: another seed than any rows'."""
@@ -43,19 +45,22 @@ def demo_real(out: Path, *, short: bool, gsm8k: Path | None = None, questions: P
         questions: a .jsonl file with `question` and `gold` to ask instead of generated held-out ones.
 
     Raises:
+        InputError: a file that was named cannot be used, or `out` was begun with other inputs; nothing was done.
         MathCoderError: a step failed; the same command goes on there.
     """
     from recipes.places import models_folder
 
     scale = SHORT if short else FULL
+    _check(gsm8k, questions)
+    _begin(out, {"short": short, "gsm8k": _hash(gsm8k), "questions": _hash(questions)})
     if smollm2.base_file(models_folder()) is None:
         _do(["models", "get", smollm2.NAME])
     rows = out / "rows"
-    _do(["data", "stories", "--rows", str(scale.rows), "--seed", "1"], rows / "stories.jsonl")
     if gsm8k is not None:
         _do(["data", "convert", str(gsm8k)], rows / "gsm8k.jsonl")
     else:
-        print(f"Without --gsm8k the rows are the generated ones alone. It wants {GSM8K}.")
+        print(f"Without --gsm8k the rows are the generated ones alone. It wants {GSM8K}.", flush=True)
+    _do(["data", "stories", "--rows", str(scale.rows), "--seed", "1"], rows / "stories.jsonl")
     asked = questions or _held_out(out / "questions.jsonl", scale.questions)
     clean = out / "clean.jsonl"
     _do(["data", "decontaminate", str(rows), "--against", str(asked)], clean)
@@ -68,6 +73,8 @@ def demo_real(out: Path, *, short: bool, gsm8k: Path | None = None, questions: P
         if not adapter.is_file():
             # A certificate that does not hold is said; the adapter is there, and its answers are counted below.
             _do(["export", str(run), "--adapter-only"], allowed=(0, 1))
+        if not adapter.is_file():
+            raise MathCoderError("`mathcoder export` wrote no adapter", "the demo stops here; see its message")
         results = out / f"{name}-results"
         _do(
             ["eval", smollm2.NAME, "--lora", str(adapter), "--data", f"questions={asked}", "--out", str(results),
@@ -78,6 +85,44 @@ def demo_real(out: Path, *, short: bool, gsm8k: Path | None = None, questions: P
         print(f"{name:<7} {right} of {of} questions solved ({right / max(1, of):.1%})")
     print(f"Next: mathcoder chat {smollm2.NAME} --lora {out / 'after' / 'export' / 'smollm2-135m-adapter.gguf'}")
     return 0
+
+
+def _check(gsm8k: Path | None, questions: Path | None) -> None:
+    """Refuse what a later step would refuse after an hour of work."""
+    if gsm8k is not None and not gsm8k.is_file():
+        raise InputError(f"there is no file {gsm8k}", NOTHING, f"--gsm8k wants {GSM8K}")
+    if questions is not None:
+        from runtime.evaluate.question_sets import load_set
+
+        if "," in str(questions):
+            raise InputError(f"the path {questions} holds a comma, which parts question sets", NOTHING, "rename it")
+        load_set(f"questions={questions}")
+
+
+def _hash(file: Path | None) -> str | None:
+    from runtime.files import sha256_file
+
+    return None if file is None else sha256_file(file)
+
+
+def _begin(out: Path, inputs: dict[str, Any]) -> None:
+    """Note what `out` is made from. Steps that are done are not done again, so they have to be of the same inputs."""
+    from runtime.files import write_json
+
+    file = out / "inputs.json"
+    if not file.is_file():
+        write_json(file, inputs)
+        return
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = None
+    if before != inputs:
+        raise InputError(
+            f"{out} was begun with other inputs (--fast, --gsm8k or --questions)",
+            f"what is done there would be mixed with them, so {NOTHING}",
+            "give another --out, or remove that folder",
+        )
 
 
 def _do(words: Sequence[str], out: Path | None = None, *, allowed: tuple[int, ...] = (0,)) -> None:
