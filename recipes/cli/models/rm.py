@@ -63,9 +63,8 @@ def _refusal(name: str) -> InputError:
         return InputError(f"there is no model {name}", KEPT, "`mathcoder models` lists what there is")
     if item.place:
         remedy = {
-            "Ollama": f"ollama rm {item.name.removeprefix('ollama:')}",
-            "LM Studio": "delete it in LM Studio",
-            "Hugging Face cache": "hf cache rm, or delete it with the program that fetched it",
+            "Ollama": f"delete it there: ollama rm {item.name.removeprefix('ollama:')}",
+            "LM Studio": "delete it there",
         }.get(item.place, "delete it with the program that fetched it")
         return InputError(f"{item.name} belongs to another program ({item.place})", KEPT, remedy)
     return InputError(

@@ -109,12 +109,15 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def call(tmp_path: Path, hub: Hub) -> Any:
-    def run(*words: str, code: int = 0, endpoint: str = "", program: tuple[str, ...] = ("-m", "recipes")) -> Any:
+    def environment() -> dict[str, str]:
         removed = ("HF_HUB_OFFLINE", "HF_TOKEN", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
         env = {key: value for key, value in os.environ.items() if key not in removed}
-        env |= {"HF_ENDPOINT": endpoint or hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT)}
-        env |= {"XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": ""}
+        env |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": str(ROOT)}
         (tmp_path / "home").mkdir(exist_ok=True)
+        return env | {"XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": ""}
+
+    def run(*words: str, code: int = 0, endpoint: str = "", program: tuple[str, ...] = ("-m", "recipes")) -> Any:
+        env = environment() | ({"HF_ENDPOINT": endpoint} if endpoint else {})
         done = subprocess.run(
             [sys.executable, *program, *words], capture_output=True, text=True, env=env, timeout=120, check=False,
             cwd=tmp_path, stdin=subprocess.DEVNULL,
@@ -123,6 +126,7 @@ def call(tmp_path: Path, hub: Hub) -> Any:
         assert "fault of MathCoder" not in done.stderr
         return done
 
+    run.environment = environment  # type: ignore[attr-defined]
     return run
 
 
@@ -260,6 +264,31 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(hub: Hub, call: 
     done = call("models", "get", f"hf:{REPOSITORY}", code=1)
     assert "needs 10000 TB more" in done.stderr
     assert hub.ranges == []
+
+
+def test_a_chat_asks_before_it_fetches_and_no_is_no(hub: Hub, call: Any, tmp_path: Path) -> None:
+    pexpect = pytest.importorskip("pexpect", reason="a terminal to answer at needs pexpect (the dev extra)")
+    hub.files = {"nano-Q8_0.gguf": (ROOT / "recipes" / "nano" / "nano-q8_0.gguf").read_bytes()}
+
+    def chat(answer: str) -> Any:
+        env = call.environment() | {"TERM": "dumb", "COLUMNS": "200"}
+        child = pexpect.spawn(
+            sys.executable, ["-m", "recipes", "chat", f"hf:{REPOSITORY}", "--private"], env=env, encoding="utf-8",
+            timeout=60, cwd=str(tmp_path), dimensions=(40, 200),
+        )  # fmt: skip
+        child.expect_exact(f"hf:{REPOSITORY}:Q8_0: 4.1 MB. It is not on this machine. Fetch it? [y/N]")
+        child.sendline(answer)
+        return child
+
+    child = chat("n")
+    child.expect_exact("is not on this machine. `mathcoder models get")
+    child.expect(pexpect.EOF)
+    assert hub.ranges == []
+    child = chat("y")
+    child.expect_exact("with nano-Q8_0.gguf")
+    child.sendline("/quit")
+    child.expect(pexpect.EOF)
+    assert kept(tmp_path) == hub.files
 
 
 FULL_DISK = """
