@@ -241,11 +241,11 @@ def test_without_a_network_it_says_so_at_once_and_a_chat_too(call: Any) -> None:
     assert f"mathcoder models get hf:{REPOSITORY}" in done.stderr
 
 
-@pytest.mark.parametrize("path", ["../../outside-Q4_K_M.gguf", "/etc/tiny-Q4_K_M.gguf", "a\x1b[2Jb-Q4_K_M.gguf"])
+@pytest.mark.parametrize("path", ["../../outside-Q4_K_M.gguf", "{tmp}/outside-Q4_K_M.gguf", "a\x1b[2Jb-Q4_K_M.gguf"])
 def test_a_file_name_that_would_leave_the_folder_or_drive_the_terminal_is_refused(
     hub: Hub, call: Any, tmp_path: Path, path: str
 ) -> None:
-    hub.files = {path: weights(1)}
+    hub.files = {path.format(tmp=tmp_path): weights(1)}
     done = call("models", "get", f"hf:{REPOSITORY}", code=1)
     assert "without a plain name" in done.stderr
     assert "\x1b" not in done.stderr
