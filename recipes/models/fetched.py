@@ -133,13 +133,12 @@ def look_at_fetched() -> Look:
 
 
 def find_record(name: str) -> Record | None:
-    """The record of a model that was fetched, whole or not; None where it was not."""
+    """The record of a model that was fetched, whole or not; without a tag, of the only one of its repository."""
     look = Look("fetched")
-    for folder in _repositories(look):
-        for record in (*_records(look, folder), *_records(look, folder / STAGING)):
-            if record.name.casefold() == name.casefold():
-                return record
-    return None
+    folders = [place for folder in _repositories(look) for place in (folder, folder / STAGING)]
+    by_name = {record.name.casefold(): record for place in reversed(folders) for record in _records(look, place)}
+    of_repository = [record for key, record in by_name.items() if key.startswith(f"{name.casefold()}:")]
+    return by_name.get(name.casefold()) or (of_repository[0] if len(of_repository) == 1 else None)
 
 
 def _repositories(look: Look) -> Iterator[Path]:

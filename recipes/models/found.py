@@ -94,7 +94,7 @@ class Look:
                 continue
             if not os.path.isdir(path):
                 result.append(path)
-            elif depth > 0:
+            elif depth > 0 and not _leads_back(path):
                 result += self.files(path, depth - 1)
         return result
 
@@ -127,6 +127,11 @@ class Look:
             return False
         self.found.append(Found(one_line(name), parts[0], size, certificate, self.place, len(parts)))
         return True
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether a folder is a link to one that it lies in."""
+    return os.path.islink(folder) and Path(os.path.realpath(folder.parent)).is_relative_to(os.path.realpath(folder))
 
 
 def one_line(name: str) -> str:

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from runtime.errors import InputError, MathCoderError, WriteError
+from runtime.errors import InputError, MathCoderError, ModelError, WriteError
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 CONNECT_SECONDS = 5.0
 """Seconds in which the hub has to accept a connection. Its own client tries five times before it says anything."""
+ANSWER = 30.0
+"""Seconds in which the hub has to say what a repository holds; its own client waits for ever."""
 PIECE = 1 << 20
 """Bytes that are written at a time. Where a connection breaks, the piece that was coming is lost; the client's 10 MB
 take ten seconds or more on many lines."""
@@ -102,7 +104,7 @@ def published(name: str, *, consequence: str, remedy: str) -> tuple[str, list[Hu
     with _told(what, consequence, remedy):
         from huggingface_hub import HfApi
 
-        info = HfApi().model_info(name, files_metadata=True)
+        info = HfApi().model_info(name, files_metadata=True, timeout=ANSWER)
         files = [
             HubFile(item.rfilename, item.size or 0, item.lfs.sha256 if item.lfs else None)
             for item in info.siblings or []
@@ -133,6 +135,7 @@ def download(
 
     Raises:
         InputError: the hub refuses or cannot be reached; `target` keeps what has come.
+        ModelError: it sends more than it tells of.
         WriteError: no room.
     """
 
@@ -149,6 +152,10 @@ def download(
             pass
 
         def update(self, count: int) -> None:
+            if handle.tell() + count > file.size:  # told of before it is written
+                raise ModelError(
+                    f"the hub sends more of {file.path} than the {file.size:,} bytes it tells of", consequence, remedy
+                )
             arrived(count)
 
     with _told(f"{file.path} of the model {name}", consequence, remedy, target):

@@ -97,6 +97,8 @@ def fetch_offered(offered: Offer) -> None:
     if offered.others:
         say(offered.told_others)
     record = offered.record
+    if record.arrived == record.size:
+        say("it is here already, and is checked again")
     try:
         with _progress(record.size, record.arrived) as arrived:
             fetch_model(record, arrived)

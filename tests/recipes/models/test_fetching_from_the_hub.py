@@ -33,6 +33,7 @@ class Hub:
 
     Attributes:
         files: what the repository holds.
+        longer: bytes that it sends beyond what it tells of.
         listed: what it says of them (size and SHA-256), where that differs from what it sends.
         cut_after: bytes after which it ends each of the next connections, one by one.
         refusal: status and error code that it answers downloads with.
@@ -45,6 +46,7 @@ class Hub:
         self.cut_after: list[int] = []
         self.refusal: tuple[int, str] | None = None
         self.ranges: list[int] = []
+        self.longer = 0
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,6 +66,7 @@ class Hub:
                 wanted = self.headers.get("Range")
                 begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
                 hub.ranges.append(begin)
+                data += bytes(hub.longer)
                 told = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"} if wanted else {}
                 self.send_response(206 if wanted else 200)
                 for key, value in {**told, "Content-Length": str(len(data) - begin)}.items():
@@ -195,6 +198,28 @@ def test_a_file_with_another_hash_is_refused_and_not_kept(hub: Hub, call: Any, t
     assert growing(tmp_path) == []
 
 
+def test_more_than_the_hub_tells_of_is_not_written(hub: Hub, call: Any, tmp_path: Path) -> None:
+    hub.files, hub.longer = {"tiny-Q4_K_M.gguf": weights(1)}, 50_000_000
+    done = call("models", "get", f"hf:{REPOSITORY}", code=1)
+    assert "the hub sends more of tiny-Q4_K_M.gguf than" in done.stderr
+    assert growing(tmp_path) == [2 * PIECE]
+
+
+def test_what_is_here_already_is_checked_and_not_fetched_again(hub: Hub, call: Any, tmp_path: Path) -> None:
+    hub.files = {"tiny-Q4_K_M.gguf": weights(1)}
+    call("models", "get", f"hf:{REPOSITORY}")
+    hub.ranges = []
+    assert "it is here already" in call("models", "get", f"hf:{REPOSITORY}").stderr
+    assert hub.ranges == []
+    # Damaged on the disk since, with the same length: fetched again.
+    path = next((tmp_path / "data").rglob("*.gguf"))
+    path.write_bytes(bytes(len(hub.files["tiny-Q4_K_M.gguf"])))
+    call("models", "get", f"hf:{REPOSITORY}")
+    assert kept(tmp_path) == hub.files
+    call("models", "rm", f"hf:{REPOSITORY}", "--yes")
+    assert kept(tmp_path) == {}
+
+
 def test_a_model_in_several_files_is_one_model(hub: Hub, call: Any, tmp_path: Path) -> None:
     hub.files = {f"Q4_K_M/tiny-Q4_K_M-0000{n}-of-00003.gguf": weights(n, 500_000) for n in (1, 2, 3)}
     hub.files["Q8_0/tiny-Q8_0-00001-of-00002.gguf"] = weights(8)  # its second part is missing on the hub
@@ -229,6 +254,24 @@ def test_names_that_the_hub_does_not_know_are_a_sentence_each(hub: Hub, call: An
     assert "Write hf:ORG/REPO[:QUANT]" in call("models", "get", "hf:justaname", code=2).stderr
     hub.files = {"model.safetensors": b"x"}
     assert "holds no GGUF file" in call("models", "get", f"hf:{REPOSITORY}", code=2).stderr
+
+
+def test_a_hub_that_never_answers_is_given_up(call: Any) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = call("models", "get", f"hf:{REPOSITORY}", code=2, endpoint=endpoint, program=("-c", IMPATIENT))
+    assert "the hub does not answer" in done.stderr
+
+
+IMPATIENT = """
+import sys
+from runtime.files import hub
+hub.ANSWER = 1.0
+from recipes.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def test_without_a_network_it_says_so_at_once_and_a_chat_too(call: Any) -> None:

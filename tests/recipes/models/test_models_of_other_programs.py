@@ -239,6 +239,7 @@ def test_unreadable_folders_loops_and_files_of_other_kinds_are_a_line_each(
     (folder / "text.gguf").write_text("not a model")
     (folder / "loop.gguf").symlink_to("loop.gguf")
     (folder / "loopfolder").symlink_to(".")
+    gguf(folder / "good.gguf")
     os.mkfifo(folder / "pipe.gguf")
     write_adapter(folder / "adapter.gguf")
     (folder / "empty.gguf").touch()
@@ -251,7 +252,8 @@ def test_unreadable_folders_loops_and_files_of_other_kinds_are_a_line_each(
     for name in ("text", "loop", "pipe", "empty"):
         assert f"lmstudio:p/r/{name}" in told
     assert "adapter" not in told
-    assert "lmstudio:p/r/adapter" not in found()
+    names = [name for name in found() if name.startswith("lmstudio:")]
+    assert names == ["lmstudio:p/r/evil]0;title name", "lmstudio:p/r/good"]
 
 
 def test_a_folder_that_may_not_be_read_is_a_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
