@@ -39,7 +39,6 @@ from typing import Any
 from figures import RESULTS, ROOT, Figures
 
 from recipes.data.check import OUTPUT_CHARS, check
-from recipes.data.journal import default_sessions
 from recipes.data.outputs import agreement, is_traceback
 from recipes.data.rows import write_lines
 from recipes.data.verdict import run_cells
@@ -320,7 +319,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, help="a random sample of so many development rows")
     parser.add_argument("--faults", type=int, default=200, help="0: skip")
     parser.add_argument("--sample", type=int, default=60, help="rows of the comparison with Jupyter; 0: skip")
-    parser.add_argument("--sessions", type=int, default=default_sessions())
+    parser.add_argument("--sessions", type=int, default=None)
     arguments = parser.parse_args()
     path = arguments.data / "mathcodeinstruct_dev.jsonl"
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")]

@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime.files import sha256_file
+from runtime.files import fsync, sha256_file
 
 if TYPE_CHECKING:
     import torch
@@ -50,10 +50,10 @@ def save(
         hashes = {name: sha256_file(temporary / name) for name in (PARAMETERS, OPTIMIZER)}
         (temporary / STATE).write_text(json.dumps({"step": step, "sha256": hashes, **state}), encoding="utf-8")
         for path in [*temporary.iterdir(), temporary]:
-            _fsync(path)
+            fsync(path)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(temporary, final)
-        _fsync(folder)
+        fsync(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in _all(folder)[keep:]:
@@ -122,11 +122,3 @@ def _is_whole(checkpoint: Path) -> bool:
         return all(sha256_file(checkpoint / name) == hashes[name] for name in (PARAMETERS, OPTIMIZER))
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

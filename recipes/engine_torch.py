@@ -15,7 +15,7 @@ import torch
 from qlora.adapter import Adapted, inference
 from qlora.tokens import segment_tokenizer
 from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, TokenSequence
-from runtime.engine.base import BaseDecoder, Opening
+from runtime.engine.protocol import Opening
 from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError
 
@@ -83,7 +83,7 @@ class TorchEngine:
         return logits
 
 
-class TorchDecoder(BaseDecoder):
+class TorchDecoder(Decoder):
     """Some sequences of one engine; see `runtime.engine.protocol.Decoder` for the contract."""
 
     def __init__(self, engine: TorchEngine, slots: int) -> None:

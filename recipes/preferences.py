@@ -7,13 +7,13 @@ file, which wins over the default.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from qlora.settings import Settings
 from recipes.places import settings_file
+from recipes.yaml_text import read_yaml
 from runtime.errors import InputError
 from runtime.text import did_you_mean
 
@@ -77,7 +77,7 @@ def gather() -> tuple[dict[str, Any], dict[str, str]]:
     file = settings_file()
     # Not `Path.is_file`, which raises where a folder above may not be entered.
     if os.path.isfile(file):
-        for key, value in _read(file).items():
+        for key, value in read_yaml(file, "no setting is known", "correct or remove it").items():
             if str(key) not in RETIRED:
                 values[str(key)], origins[str(key)] = value, str(file)
     for key, field in Preferences.model_fields.items():
@@ -86,25 +86,3 @@ def gather() -> tuple[dict[str, Any], dict[str, str]]:
             values[key] = text.split(os.pathsep) if field.annotation == list[str] else text
             origins[key] = PREFIX + key.upper()
     return values, origins
-
-
-def _read(file: Path) -> dict[Any, Any]:
-    import yaml
-
-    from recipes.yaml_text import load_yaml
-
-    try:
-        content = load_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"the settings file {file} cannot be read: {' '.join(str(error).split())}",
-            "no setting is known",
-            "correct or remove it",
-        ) from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise InputError(
-            f"the settings file {file} holds no `key: value` lines", "no setting is known", "correct or remove it"
-        )
-    return content

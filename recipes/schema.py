@@ -29,7 +29,7 @@ from qlora.settings import (
 from recipes.places import RECIPES, built_in
 from recipes.reinforce.settings import ReinforceSettings
 from recipes.smollm2 import NAME as SMOLLM2
-from recipes.yaml_text import load_yaml
+from recipes.yaml_text import load_yaml, read_yaml
 from runtime.errors import InputError, RecipeError
 from runtime.sandbox import Limits
 from runtime.settings import SolverSettings
@@ -186,7 +186,7 @@ def load_recipe(name: str, overrides: Sequence[str] = (), *, data: str | None = 
         RecipeError: the file is not a YAML mapping, or does not validate; every mistake is listed.
     """
     path = recipe_path(name)
-    content = _read_yaml(path)
+    content = read_yaml(path, "nothing was started")
     _resolve_beside(content, path)
     if data is not None:
         section = content.get("data")
@@ -271,17 +271,6 @@ def _short(value: Any) -> str:
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise RecipeError(f"{path} is not valid YAML: {reason}", "nothing was started") from None
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path} holds {type(content).__name__}, not a mapping of settings", "nothing was started")
-    return content
-
-
 def _resolve_beside(content: dict[str, Any], recipe: Path) -> None:
     """Let a recipe name files beside it: such a path wins over one relative to the working folder."""
 
@@ -305,7 +294,7 @@ def _resolve_beside(content: dict[str, Any], recipe: Path) -> None:
 def _override(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise InputError(f"{override!r} is no key=value", "", "write e.g. train.epochs=2")
+        raise InputError(f"{override!r} is not of the form key=value", "", "write e.g. train.epochs=2")
     try:
         value = load_yaml(text)
     except yaml.YAMLError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from runtime.errors import RecipeError
 from runtime.text import well_formed_json
 
 MOST_NODES = 10_000
@@ -45,6 +47,29 @@ def load_yaml(text: str) -> Any:
         raise yaml.YAMLError("it is nested too deeply") from None
     except (TypeError, ValueError) as error:  # a key that is a list, a date that is none
         raise yaml.YAMLError(str(error)) from None
+
+
+def read_yaml(path: Path, consequence: str, remedy: str = "") -> dict[str, Any]:
+    """The settings in a YAML file; none where it is empty.
+
+    Raises:
+        RecipeError: it cannot be read, is not valid YAML, or holds something else than a mapping.
+    """
+    try:
+        content = load_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror or error}", consequence, remedy) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not valid YAML: {' '.join(str(error).split())}", consequence, remedy) from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise RecipeError(
+            f"{path} holds {type(content).__name__}, not a mapping of settings (`key: value` lines)",
+            consequence,
+            remedy,
+        )
+    return content
 
 
 def _size(node: yaml.Node, known: dict[int, int], within: set[int]) -> int:

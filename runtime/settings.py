@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from runtime.errors import InputError
 from runtime.lce import DEFAULT_SYSTEM
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
@@ -27,6 +29,24 @@ VARIED_TEMPERATURE = 0.7
 
 MAX_SEED = 2**32 - 2
 """Largest seed: llama.cpp reads 2**32 - 1 as "draw one from the clock"."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], values: Mapping[str, Any], consequence: str = "", remedy: str = "") -> Model:
+    """`values` as settings of the kind `model`.
+
+    Raises:
+        InputError: with every value that is not valid, followed by `consequence` and `remedy`.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        mistakes = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()
+        ]
+        raise InputError("; ".join(mistakes), consequence, remedy) from None
 
 
 class EngineSettings(BaseModel):

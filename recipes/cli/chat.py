@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipes.cli.command import Parser, positive_int
+from recipes.cli.command import Parser
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ NEWEST = "newest"
 
 def parser() -> Parser:
     """Arguments of `mathcoder chat`."""
-    from recipes.cli.solving import add_model_arguments, add_solver_arguments
+    from recipes.cli.solving import add_session_arguments
     from recipes.places import state_folder, tilde
 
     result = Parser(
@@ -44,9 +44,6 @@ or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept 
         metavar="FILE",
         help="go on with the last conversation, or with a saved one",
     )
-    result.add_argument(
-        "--samples", type=positive_int, metavar="K", help="solutions that vote on each answer (default 1)"
-    )
     result.add_argument("--theme", choices=("auto", "dark", "light"), help="colours for a dark or a light terminal")
     result.add_argument(
         "--images",
@@ -54,21 +51,19 @@ or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept 
         help="how plots are shown (default auto)",
     )
     result.add_argument("--private", action="store_true", help="keep no transcript, no input history and no figures")
-    result.add_argument("--unsafe-exec", action="store_true", help="run code WITHOUT isolation where none works here")
-    add_model_arguments(result)
-    add_solver_arguments(result)
+    add_session_arguments(result)
     return result
 
 
 def run(args: argparse.Namespace) -> int:
     """Hold a conversation."""
     from recipes.cli.models.get import fetch_where_missing
-    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings, warn_unsafe
+    from recipes.cli.solving import load_engine, model_of, read_call, warn_unsafe
     from recipes.models import examples_of, find, name_of, resolve
     from recipes.places import state_folder
 
-    preferences = person(args)
-    settings, limits = solver_settings(args, preferences), cell_limits(preferences)
+    call = read_call(args)
+    preferences = call.preferences
     chats = state_folder() / "chats"
     resume, log = _resumed(args.resume, chats)
     name = args.model or preferences.model or (None if args.endpoint else _choose(resume))
@@ -83,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
     options = ChatOptions(
         model=model,
         load=lambda path: load_engine(args, str(path) if args.endpoint else path, preferences),
-        settings=settings,
-        limits=limits,
+        settings=call.settings,
+        limits=call.limits,
         samples=preferences.samples,
         theme=preferences.theme,
         images=preferences.images,

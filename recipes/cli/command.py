@@ -9,11 +9,14 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
-from typing import IO, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from runtime.errors import InputError
 from runtime.text import did_you_mean, for_screen
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _CODES = {"bold": "1", "red": "31", "dim": "2"}
 
@@ -195,6 +198,20 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not above zero")
     return value
+
+
+def show_facts(facts: Iterable[tuple[str, str]], console: Console, *, title: str | None = None) -> None:
+    """A table of names and what is to be said about each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    heading = None if title is None else Text(title)
+    table = Table(box=None, show_header=False, pad_edge=False, title=heading, title_justify="left")
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, Text(value))
+    console.print(table)
 
 
 def say_weaker_tier() -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recipes.cli.command import Parser, positive_int, require_training, say
+from recipes.cli.command import Parser, positive_int, require_training, say, show_facts
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -178,20 +178,10 @@ def settings_of(args: argparse.Namespace) -> ExportSettings:
 
 def _recipe_section(run: Path) -> dict[str, Any]:
     """The `export` section of the recipe in a run folder; nothing where there is none."""
-    import yaml
-
-    from recipes.yaml_text import load_yaml
+    from recipes.yaml_text import read_yaml
 
     recipe = run / "recipe.yaml"
-    if not recipe.is_file():
-        return {}
-    try:
-        content = load_yaml(recipe.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{recipe} is not valid YAML: {' '.join(str(error).split())}", "nothing was exported"
-        ) from None
-    section = content.get("export") if isinstance(content, dict) else None
+    section = read_yaml(recipe, "nothing was exported").get("export") if recipe.is_file() else None
     return dict(section) if isinstance(section, dict) else {}
 
 
@@ -202,7 +192,7 @@ def _set(values: dict[str, Any], override: str) -> None:
 
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise InputError(f"{override!r} is no key=value", "", "write e.g. certify.rows=32")
+        raise InputError(f"{override!r} is not of the form key=value", "", "write e.g. certify.rows=32")
     *outer, last = key.removeprefix("export.").split(".")
     section = values
     for part in outer:
@@ -222,18 +212,12 @@ def _check(path: Path, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(report.as_dict(), indent=2, default=str))
         return 0 if report.ok else 1
-    from rich.table import Table
     from rich.text import Text
 
     from runtime.show.console import make_console
 
     console = make_console()
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in report.facts.items():
-        table.add_row(name, Text(str(value)))
-    console.print(table)
+    show_facts(((name, str(value)) for name, value in report.facts.items()), console)
     for warning in report.warnings:
         console.print(Text(f"note: {warning}", style="yellow"))
     for problem in report.problems:

@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from recipes.cli.command import Parser, require_training
+from recipes.cli.command import Parser, require_training, show_facts
 from recipes.cli.train import add_recipe_arguments, recipe_of
 from runtime.errors import InputError
 
@@ -108,18 +108,12 @@ def _show(found: Plan, folder: str) -> None:
 
 
 def _print_lines(lines: list[tuple[str, str]], advice: str = "") -> Console:
-    from rich.table import Table
     from rich.text import Text
 
     from runtime.show.console import make_console
 
     console = make_console()
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="note", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in lines:
-        table.add_row(name, Text(value))
-    console.print(table)
+    show_facts(lines, console)
     if advice:
         console.print(Text(advice, style="warning"))
     return console

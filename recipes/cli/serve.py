@@ -42,21 +42,18 @@ can connect, and only with the key, which is printed at the start (or comes from
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
+    from recipes.cli.solving import model_of, read_call
     from recipes.models import name_of
     from runtime.serve import SolverServer
 
-    preferences = person(args)
-    settings, limits = solver_settings(args, preferences), cell_limits(preferences)
-    model = model_of(args, args.model)
-    engine = load_engine(args, model, preferences)
+    call = read_call(args)
     key = os.environ.get("MATHCODER_KEY") or None
-    try:
+    with call.load(args.model) as engine:
         server = SolverServer(
             engine,
-            settings,
-            limits=limits,
-            model_name=name_of(Path(str(model))).removesuffix(".gguf"),
+            call.settings,
+            limits=call.limits,
+            model_name=name_of(Path(str(model_of(args, args.model)))).removesuffix(".gguf"),
             host=args.host,
             port=args.port,
             key=key,
@@ -68,6 +65,4 @@ def run(args: argparse.Namespace) -> int:
         say(f"key: {server.key}" if key is None else "key: from MATHCODER_KEY")
         say("Ctrl-C stops the server")
         server.serve_forever()
-    finally:
-        engine.close()
     return 0

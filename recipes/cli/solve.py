@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from recipes.cli.command import Parser, positive_int, say, say_weaker_tier
 from runtime.errors import InputError, ModelError
+from runtime.text import for_screen
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recipes.preferences import Preferences
+    from recipes.cli.solving import Call
     from runtime.engine import Engine
-    from runtime.sandbox import Limits
-    from runtime.settings import SolverSettings
     from runtime.solver import Solution
 
 
 def parser() -> Parser:
     """Arguments of `mathcoder solve`."""
-    from recipes.cli.solving import add_model_arguments, add_solver_arguments
+    from recipes.cli.solving import add_session_arguments
 
     result = Parser(
         "solve",
@@ -56,28 +55,23 @@ answer, or where an item of a batch ends in an error.""",
     result.add_argument("--questions", metavar="FILE", help="solve every question of a file; - for standard input")
     result.add_argument("--out", type=Path, metavar="FILE", help="with --questions: keep results in this .jsonl file")
     result.add_argument("--fresh", action="store_true", help="with --out: begin again where the file holds results")
-    result.add_argument(
-        "--samples", type=positive_int, metavar="K", help="solutions that vote on an answer (default 1)"
-    )
     result.add_argument("--slots", type=positive_int, default=8, metavar="N", help="sequences decoded together")
     result.add_argument(
         "--to", type=Path, metavar="FILE", help="also write the solution as .md, .html, .ipynb or .json"
     )
     result.add_argument("--json", action="store_true", help="print one JSON object")
     result.add_argument("--answer-only", action="store_true", help="print the answer and nothing else")
-    result.add_argument("--unsafe-exec", action="store_true", help="run code WITHOUT isolation where none works here")
-    add_model_arguments(result)
-    add_solver_arguments(result)
+    add_session_arguments(result)
     return result
 
 
 def run(args: argparse.Namespace) -> int:
     """Solve."""
-    from recipes.cli.solving import cell_limits, load_engine, model_of, person, solver_settings
+    from recipes.cli.solving import model_of, read_call
 
-    preferences = person(args)
-    if args.question is None and args.questions is None and preferences.model and not _is_model(args.model):
-        args.model, args.question = preferences.model, args.model
+    call = read_call(args)
+    if args.question is None and args.questions is None and call.preferences.model and not _is_model(args.model):
+        args.model, args.question = call.preferences.model, args.model
     elif args.question is None and " " in (args.model or "") and not _is_model(args.model):
         raise InputError(
             "no model was named",
@@ -85,27 +79,19 @@ def run(args: argparse.Namespace) -> int:
             'write `mathcoder solve nano "..."`, or set MATHCODER_MODEL',
         )
     _check(args)
-    settings, limits = solver_settings(args, preferences), cell_limits(preferences)
-    model = model_of(args, args.model)
     if args.examples:
-        return _print_examples(model)
+        return _print_examples(model_of(args, args.model))
     if args.questions is not None:
         from recipes.cli.solve_many import read_questions, solve_many
 
+        model_of(args, args.model)
         questions = read_questions(args.questions)
-        engine = load_engine(args, model, preferences)
-        try:
-            return solve_many(args, engine, questions, settings, limits, preferences.samples)
-        finally:
-            engine.close()
+        with call.load(args.model) as engine:
+            return solve_many(call, engine, questions)
+    model_of(args, args.model)
     question = _question(args)
-    engine = load_engine(args, model, preferences)
-    try:
-        if preferences.samples > 1:
-            return _vote(args, engine, question, settings, limits, preferences)
-        return _solve(args, engine, question, settings, limits, preferences)
-    finally:
-        engine.close()
+    with call.load(args.model) as engine:
+        return (_vote if call.preferences.samples > 1 else _solve)(call, engine, question)
 
 
 def _is_model(word: str | None) -> bool:
@@ -168,26 +154,20 @@ def _question(args: argparse.Namespace) -> str:
     return text
 
 
-def _solve(
-    args: argparse.Namespace,
-    engine: Engine,
-    question: str,
-    settings: SolverSettings,
-    limits: Limits,
-    preferences: Preferences,
-) -> int:
+def _solve(call: Call, engine: Engine, question: str) -> int:
     from recipes.cli.solving import warn_unsafe
     from runtime.sandbox import Sandbox
     from runtime.show.console import make_console
     from runtime.show.panels import SolutionView
     from runtime.solver import Solver
 
+    args = call.args
     warn_unsafe(args.unsafe_exec)
     quiet = args.json or args.answer_only
-    console = make_console(theme=preferences.theme, stderr=quiet)
+    console = make_console(theme=call.preferences.theme, stderr=quiet)
     images: dict[int, list[bytes]] = {}
-    with Sandbox(limits, unsafe_exec=args.unsafe_exec) as sandbox:
-        solver = Solver(engine, sandbox, settings)
+    with Sandbox(call.limits, unsafe_exec=args.unsafe_exec) as sandbox:
+        solver = Solver(engine, sandbox, call.settings)
         view = SolutionView(console, quiet=quiet)
         with view:
             solution = solver.solve(question, on_event=_collecting(view.on_event, images), seed=args.seed)
@@ -206,14 +186,7 @@ def _solve(
     return exit_code(solution)
 
 
-def _vote(
-    args: argparse.Namespace,
-    engine: Engine,
-    question: str,
-    settings: SolverSettings,
-    limits: Limits,
-    preferences: Preferences,
-) -> int:
+def _vote(call: Call, engine: Engine, question: str) -> int:
     """Several samples at once, then the vote."""
     from recipes.cli.solving import differing
     from runtime.show.console import make_console
@@ -221,13 +194,14 @@ def _vote(
     from runtime.solver.batch import Item, solve_batch, with_samples
     from runtime.solver.vote import vote
 
+    args = call.args
     if args.unsafe_exec:
         raise InputError("--unsafe-exec and --samples exclude each other")
-    settings = differing(settings, "samples that vote")
-    count = preferences.samples
+    settings = differing(call.settings, "samples that vote")
+    count = call.preferences.samples
     items = with_samples([Item("0", 0, question)], count)
     solved: dict[int, Solution] = {}
-    for item, solution in solve_batch(engine, items, settings, limits=limits, slots=min(args.slots, count)):
+    for item, solution in solve_batch(engine, items, settings, limits=call.limits, slots=min(args.slots, count)):
         solved[item.sample] = solution
         answer = answer_text(solution.answer) if solution.answer is not None else "no answer"
         say(f"sample {len(solved)} of {count}: {answer}")
@@ -248,7 +222,7 @@ def _vote(
     elif args.answer_only:
         _print_answer(chosen)
     else:
-        console = make_console(theme=preferences.theme)
+        console = make_console(theme=call.preferences.theme)
         show_solution(console, chosen.blocks, chosen.answer, chosen.status, chosen.detail)
         console.print(f"{outcome.votes} of {count} solutions agree", style="note")
         if chosen.is_supported is False:
@@ -274,10 +248,10 @@ def exit_code(solution: Solution) -> int:
 
 
 def _print_answer(solution: Solution) -> None:
-    from runtime.show.panels import clean, why
+    from runtime.show.panels import why
 
     if solution.answer is not None:
-        print(clean(solution.answer).replace("\n", " "))
+        print(for_screen(solution.answer).replace("\n", " "))
     else:
         say(why(solution.status, solution.detail), style="red")
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recipes.cli.command import say, say_weaker_tier
+from recipes.cli.solving import Call, differing
 from runtime.errors import DataError, InputError
 from runtime.files import BadLine, json_line, parse_line
+from runtime.text import for_screen
 
 if TYPE_CHECKING:
     from runtime.engine import Engine
     from runtime.evaluate.results_file import ResultsFile
-    from runtime.sandbox import Limits
-    from runtime.settings import SolverSettings
     from runtime.solver import Solution
     from runtime.solver.batch import Item
 
@@ -25,12 +24,11 @@ REPORT_SECONDS = 2.0
 """Between two lines of progress where standard error is no terminal, ten times this."""
 
 
-class Questions:
+class Questions(NamedTuple):
     """The items of a file, and what identifies it."""
 
-    def __init__(self, items: list[Item], facts: dict[str, Any]) -> None:
-        self.items = items
-        self.facts = facts
+    items: list[Item]
+    facts: dict[str, Any]
 
 
 def read_questions(source: str) -> Questions:
@@ -96,18 +94,11 @@ def question_text(data: bytes, source: str) -> str:
     return text
 
 
-def solve_many(
-    args: argparse.Namespace,
-    engine: Engine,
-    questions: Questions,
-    settings: SolverSettings,
-    limits: Limits,
-    samples: int,
-) -> int:
+def solve_many(call: Call, engine: Engine, questions: Questions) -> int:
     """Solve `questions`; exit code 1 where an item ended in an error."""
-    from recipes.cli.solving import differing
     from runtime.solver.batch import solve_batch, with_samples
 
+    args, settings, limits, samples = call.args, call.settings, call.limits, call.preferences.samples
     if samples > 1:
         settings = differing(settings, "samples that vote")
     items = list(with_samples(questions.items, samples))
@@ -182,13 +173,12 @@ class _Answers:
         self.next = 0
 
     def add(self, item: Item, solution: Solution) -> None:
-        from runtime.show.panels import clean
         from runtime.solver.vote import vote
 
         self.waiting[item.index][item.sample] = solution
         while (ready := self.waiting.get(self.next)) is not None and len(ready) == self.samples:
             answer = vote([ready[sample] for sample in sorted(ready)]).answer
-            print(clean(answer).replace("\n", " ") if answer is not None else "", flush=True)
+            print(for_screen(answer).replace("\n", " ") if answer is not None else "", flush=True)
             del self.waiting[self.next]
             self.next += 1
 

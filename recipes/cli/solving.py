@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
 
+SEE_HELP = "see --help for what is allowed"
 _FLAGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "temperature": (float, "T", "how freely tokens are drawn; 0 is greedy and repeatable (default 0)"),
     "seed": (int, "S", "seed of the sampling (default 1)"),
@@ -58,9 +61,50 @@ def add_solver_arguments(parser: Parser) -> None:
     group.add_argument("--memory-mb", type=positive_int, metavar="MB", help="memory the code may use (default 1024)")
 
 
+def add_session_arguments(parser: Parser) -> None:
+    """What `solve` and `chat` have in common."""
+    parser.add_argument(
+        "--samples", type=positive_int, metavar="K", help="solutions that vote on each answer (default 1)"
+    )
+    parser.add_argument("--unsafe-exec", action="store_true", help="run code WITHOUT isolation where none works here")
+    add_model_arguments(parser)
+    add_solver_arguments(parser)
+
+
 def given(args: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Those of `names` that stand on the command line."""
     return {name: value for name in names if (value := getattr(args, name, None)) is not None}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a call that solves says.
+
+    Attributes:
+        args: the command line.
+        preferences: the person's settings, those on the command line included.
+        settings: how a question is solved.
+        limits: of the cells.
+    """
+
+    args: argparse.Namespace
+    preferences: Preferences
+    settings: SolverSettings
+    limits: Limits
+
+    def load(self, name: str | None) -> AbstractContextManager[Engine]:
+        """The model called `name`, loaded; it is freed at the end of the `with` block."""
+        return closing(load_engine(self.args, model_of(self.args, name), self.preferences))
+
+
+def read_call(args: argparse.Namespace) -> Call:
+    """What the command line, the environment and the settings file say together.
+
+    Raises:
+        InputError: an impossible value.
+    """
+    preferences = person(args)
+    return Call(args, preferences, solver_settings(args, preferences), cell_limits(preferences))
 
 
 def load_engine(args: argparse.Namespace, model: Path | str, preferences: Preferences) -> Engine:
@@ -70,10 +114,8 @@ def load_engine(args: argparse.Namespace, model: Path | str, preferences: Prefer
         InputError: the arguments contradict each other or hold impossible values.
         ModelError: the file cannot be used.
     """
-    from pydantic import ValidationError
-
     from runtime.engine import load
-    from runtime.settings import EngineSettings
+    from runtime.settings import EngineSettings, validated
 
     values: dict[str, Any] = {
         "n_ctx": preferences.n_ctx,
@@ -83,10 +125,7 @@ def load_engine(args: argparse.Namespace, model: Path | str, preferences: Prefer
     }
     if args.cache_type is not None:
         values |= {"cache_type_k": args.cache_type, "cache_type_v": args.cache_type}
-    try:
-        settings = EngineSettings.model_validate(values)
-    except ValidationError as error:
-        raise _wrong(error) from None
+    settings = validated(EngineSettings, values, remedy=SEE_HELP)
     return load(model, lora=args.lora or _packaged_adapter(args, model), endpoint=args.endpoint, settings=settings)
 
 
@@ -105,17 +144,12 @@ def solver_settings(args: argparse.Namespace, preferences: Preferences) -> Solve
     Raises:
         InputError: an impossible value.
     """
-    from pydantic import ValidationError
-
-    from runtime.settings import SolverSettings
+    from runtime.settings import SolverSettings, validated
 
     values: dict[str, Any] = {"temperature": preferences.temperature, **given(args, *_FLAGS, "dialect")}
     if args.no_execution:
         values["code_execution"] = False
-    try:
-        return SolverSettings.model_validate(values)
-    except ValidationError as error:
-        raise _wrong(error) from None
+    return validated(SolverSettings, values, remedy=SEE_HELP)
 
 
 def cell_limits(preferences: Preferences) -> Limits:
@@ -124,14 +158,10 @@ def cell_limits(preferences: Preferences) -> Limits:
     Raises:
         InputError: an impossible value.
     """
-    from pydantic import ValidationError
-
     from runtime.sandbox import Limits
+    from runtime.settings import validated
 
-    try:
-        return Limits(**preferences.model_dump(include={"cell_seconds", "memory_mb"}))
-    except ValidationError as error:
-        raise _wrong(error) from None
+    return validated(Limits, preferences.model_dump(include={"cell_seconds", "memory_mb"}), remedy=SEE_HELP)
 
 
 def model_of(args: argparse.Namespace, name: str | None) -> Path | str:
@@ -150,11 +180,6 @@ def person(args: argparse.Namespace) -> Preferences:
     from recipes.preferences import Preferences, preferences
 
     return preferences(**given(args, *Preferences.model_fields.keys() - {"model", "models"}))
-
-
-def _wrong(error: Any) -> InputError:
-    parts = [f"{'.'.join(map(str, item['loc']))}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
-    return InputError("; ".join(parts), "", "see --help for what is allowed")
 
 
 def warn_unsafe(unsafe: bool) -> None:

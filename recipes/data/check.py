@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlora.data import problem_of, question_of
-from recipes.data.journal import default_sessions, journaled
+from recipes.data.journal import journaled
 from recipes.data.rows import beside, files_of, read_lines, sha256_of, solutions_of, write_lines
 from recipes.data.verdict import EQUAL, Verdict, judge
 from runtime.files import Line
@@ -78,7 +78,6 @@ def check(
     sessions: int | None = None,
     first: int | None = None,
     gold: Mapping[str, str] | None = None,
-    journal: Path | None = None,
     fresh: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> CheckReport:
@@ -90,12 +89,11 @@ def check(
         sessions: sandbox sessions at once.
         first: check only this many rows.
         gold: question text to gold answer; rows whose question is in it are also held to that answer.
-        journal: where verdicts are kept while the check runs; by default in the cache, under the source's hash.
         fresh: forget an earlier journal.
         on_progress: called with the number of rows done so far.
 
     Raises:
-        InputError: no such source, or the journal belongs to another check.
+        InputError: no such source, or another process checks it just now.
         DataError: a file that cannot be read to its end.
         SandboxError: code cannot be isolated on this machine.
     """
@@ -121,9 +119,8 @@ def check(
         read_lines(files),
         work,
         facts,
-        sessions=sessions or default_sessions(),
+        sessions=sessions,
         first=first,
-        journal=journal,
         fresh=fresh,
         on_progress=on_progress,
     ) as verdicts:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qlora.data import problem_of
 from recipes.data.formats import Format, detect, read
-from recipes.data.journal import default_sessions, journaled
+from recipes.data.journal import journaled
 from recipes.data.outputs import agreement
 from recipes.data.records import Dialogue, FormatError
 from recipes.data.renumber import with_copies
@@ -73,7 +73,6 @@ def convert(
     copies: int = 0,
     limits: Limits | None = None,
     sessions: int | None = None,
-    journal: Path | None = None,
     fresh: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> ConvertReport:
@@ -90,7 +89,6 @@ def convert(
             how the released rows end and what the solver shows as the answer.
         copies: of each question with an equation, copies with other numbers (`recipes.data.renumber`).
         sessions: sandbox sessions at once.
-        journal: where results are kept while the work goes on; by default in the cache, under the source's hash.
         fresh: forget what an interrupted call has converted.
         on_progress: called with the number of records done so far.
 
@@ -137,8 +135,7 @@ def convert(
         with_copies(read_lines(files), copies),
         work,
         facts,
-        sessions=sessions or default_sessions(),
-        journal=journal,
+        sessions=sessions,
         fresh=fresh,
         on_progress=on_progress,
     ) as results:

@@ -10,23 +10,18 @@ import contextlib
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from runtime.engine.llama.library import usable_processors
 from runtime.files import Line, cache_folder
 
 CHUNK = 16
 """Lines of the source in one line of the journal: one wait for the disk per chunk."""
 
 Chunk = list[tuple[int, Line]]
-
-
-def default_sessions() -> int:
-    """Sessions at once: two a core, since a session waits as long as it computes."""
-    return max(2, 2 * len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else 4
 
 
 @contextlib.contextmanager
@@ -36,9 +31,8 @@ def journaled(
     work: Callable[[int, Line], dict[str, Any]],
     facts: Mapping[str, Any],
     *,
-    sessions: int,
+    sessions: int | None = None,
     first: int | None = None,
-    journal: Path | None = None,
     fresh: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Iterator[dict[str, Any]]]:
@@ -48,23 +42,22 @@ def journaled(
         name: what is done; part of the journal's name.
         work: given index and line, the result as JSON; called in several threads.
         facts: what decides the results: the source and its hash under `data`, limits. Other facts, another journal.
-        sessions: lines in work at once.
+        sessions: lines in work at once; None for two a core, since a session waits as long as it computes.
         first: only so many lines.
-        journal: where results are kept; by default in the cache. A journal that the caller names is not removed.
         fresh: forget an earlier journal.
         on_progress: called with the number of lines done so far.
 
     Raises:
-        InputError: another process does the same, or a named journal belongs to other work.
+        InputError: another process does the same.
         DataError: a journal that is damaged in the middle.
     """
     from runtime.evaluate.results_file import ResultsFile, meta_path
 
-    kept = journal or _path(name, facts)
+    kept = _path(name, facts)
     with ResultsFile(kept, facts, fresh=fresh) as results:
         done = len(results.done) * CHUNK
         pending = ((n, c) for n, c in _chunks(lines, first) if (str(n), 0) not in results.done)
-        for number, rows in _worked(pending, work, sessions, name):
+        for number, rows in _worked(pending, work, sessions or 2 * len(usable_processors()), name):
             results.append({"id": str(number), "sample": 0, "rows": rows})
             done += len(rows)
             if on_progress is not None:
@@ -72,9 +65,8 @@ def journaled(
         with results.reading() as written:
             yield _read(written)
         # Not reached when the caller failed: what it wanted the results for can then be tried again.
-        if journal is None:
-            kept.unlink(missing_ok=True)
-            meta_path(kept).unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
+        meta_path(kept).unlink(missing_ok=True)
 
 
 def _path(name: str, facts: Mapping[str, Any]) -> Path:

@@ -10,14 +10,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-_GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψω",
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi "
-        "omega".split(),
-        strict=True,
-    )
-)
+from runtime.grade.reading.characters import GREEK
+
+_GREEK = {letter: name for letter, name in GREEK.items() if letter.islower()} | {"υ": "upsilon"}
 _GREEK_LETTER = re.compile(f"(?<![α-ω])[{''.join(_GREEK)}](?![α-ω])")
 """One that stands alone, as in a formula; Greek words stay words."""
 _TYPOGRAPHY = str.maketrans(

@@ -12,7 +12,6 @@ from runtime.chat.prompt import LineReader, make_reader
 from runtime.chat.session import Chat, ChatOptions
 from runtime.errors import MathCoderError
 from runtime.sandbox import UNSAFE_WARNING, warm
-from runtime.show.panels import clean
 
 PLAIN_WORDS = {"help": "/help", "?": "/help", "quit": "/quit", "exit": "/quit", "bye": "/quit"}
 """What people type in other programs. None of it is a problem to solve."""
@@ -106,7 +105,7 @@ class ChatLoop:
         if not self.reader.interactive:
             return
         chat = self.chat
-        chat.console.print(Text.assemble(("MathCoder", "bold"), f" with {clean(chat.model_name)}"))
+        chat.console.print(Text.assemble(("MathCoder", "bold"), f" with {chat.model_name}"))
         if chat.options.unsafe_exec:
             self._say_unsafe()
         examples = chat.examples()[:3]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ValidationError
 from rich.table import Table
 from rich.text import Text
 
@@ -15,14 +15,15 @@ from runtime.chat.log import newest, read_log
 from runtime.chat.registry import COMMANDS, GROUPS, command, run_command, unknown
 from runtime.chat.session import show_votes
 from runtime.errors import InputError
-from runtime.show.panels import answer_text, clean, execution_panel, why_table
-from runtime.text import did_you_mean
+from runtime.settings import Model, validated
+from runtime.show.panels import answer_text, execution_panel, why_table
+from runtime.text import did_you_mean, for_screen
 
 if TYPE_CHECKING:
     from runtime.chat.session import Chat
+    from runtime.show.notebook import Turn
 
 Numeric = TypeVar("Numeric", int, float)
-Model = TypeVar("Model", bound=BaseModel)
 
 
 @command("help", "[COMMAND]", "what can be typed here; /help NAME says more", completes="command")
@@ -51,7 +52,7 @@ def _examples(chat: Chat, _: str) -> None:
     problems = chat.examples()
     if not problems:
         raise InputError(
-            f"nothing is known about what {clean(chat.model_name)} solves", "", "type a problem and see; /verify votes"
+            f"nothing is known about what {chat.model_name} solves", "", "type a problem and see; /verify votes"
         )
     for problem in problems:
         chat.console.print(Text(f"  {problem}"))
@@ -120,8 +121,8 @@ def _limits(chat: Chat, rest: str) -> None:
             hint = did_you_mean(key, known) or f"the limits are {', '.join(known)}"
             raise InputError(f"{word} sets no limit", "nothing was changed", hint)
         (settings if key in budgets else limits)[key] = value
-    new_settings = _validated(conversation.settings, settings) if settings else None
-    new_limits = _validated(conversation.limits, limits) if limits else None
+    new_settings = _changed(conversation.settings, settings) if settings else None
+    new_limits = _changed(conversation.limits, limits) if limits else None
     if new_settings is not None:
         conversation.use_settings(new_settings)
     if new_limits is not None:
@@ -137,7 +138,7 @@ def _limits(chat: Chat, rest: str) -> None:
 @command("vars", "", "the variables of the Python session")
 def _vars(chat: Chat, _: str) -> None:
     result = chat.conversation.variables()
-    rows = [line.split("\t", 2) for line in clean(result.output).split("\n") if line.count("\t") >= 2]
+    rows = [line.split("\t", 2) for line in for_screen(result.output).split("\n") if line.count("\t") >= 2]
     if not rows:
         chat.say("no variables yet")
         return
@@ -202,9 +203,7 @@ def _edit(chat: Chat, rest: str) -> None:
         raise InputError(
             f"/edit opens `question` or `code`, not {rest!r}", "nothing was opened", "/help edit explains it"
         )
-    turn = next((turn for turn in reversed(chat.conversation.turns) if turn.question), None)
-    if turn is None:
-        raise InputError("there is nothing to edit yet", "", "ask a question first")
+    turn = _last_question(chat, "edit")
     if rest == "code":
         edit_code(chat)
         return
@@ -218,9 +217,7 @@ def _edit(chat: Chat, rest: str) -> None:
     "At temperature 0 the same solution comes out; set /temperature first.",
 )
 def _retry(chat: Chat, _: str) -> None:
-    turn = next((turn for turn in reversed(chat.conversation.turns) if turn.question), None)
-    if turn is None:
-        raise InputError("there is nothing to retry yet", "", "ask a question first")
+    turn = _last_question(chat, "retry")
     if chat.conversation.settings.temperature == 0 and turn.status == "answered":
         chat.say("temperature is 0, so the same solution is to be expected; /temperature 0.7 gives others")
     forget_through(chat, turn.question)
@@ -300,14 +297,12 @@ def _export(chat: Chat, rest: str) -> None:
 
 @command("stats", "", "tokens, times and cells of this conversation")
 def _stats(chat: Chat, _: str) -> None:
-    for name, value in chat.stats():
-        chat.say(f"{name}: {value}")
+    _say_facts(chat, chat.stats())
 
 
 @command("sandbox", "", "how the code is isolated")
 def _sandbox(chat: Chat, _: str) -> None:
-    for name, value in chat.sandbox_facts():
-        chat.say(f"{name}: {value}")
+    _say_facts(chat, chat.sandbox_facts())
 
 
 @command("why", "", "why the last solution stopped, with its figures")
@@ -322,6 +317,18 @@ def _why(chat: Chat, _: str) -> None:
 @command("quit", "", "leave (also: Ctrl-D)")
 def _quit(chat: Chat, _: str) -> None:
     chat.leaving = True
+
+
+def _say_facts(chat: Chat, facts: Iterable[tuple[str, object]]) -> None:
+    for name, value in facts:
+        chat.say(f"{name}: {value}")
+
+
+def _last_question(chat: Chat, action: str) -> Turn:
+    turn = next((turn for turn in reversed(chat.conversation.turns) if turn.question), None)
+    if turn is None:
+        raise InputError(f"there is nothing to {action} yet", "", "ask a question first")
+    return turn
 
 
 def _title(text: str) -> str:
@@ -339,12 +346,8 @@ def _number(text: str, kind: type[Numeric], *, low: Numeric, high: Numeric, what
     return value
 
 
-def _validated(model: Model, changes: dict[str, str]) -> Model:
-    try:
-        return type(model).model_validate({**model.model_dump(), **changes})
-    except ValidationError as error:
-        mistakes = "; ".join(f"{item['loc'][0]}: {item['msg']} (got {item['input']!r})" for item in error.errors())
-        raise InputError(mistakes, "nothing was changed") from None
+def _changed(settings: Model, changes: dict[str, str]) -> Model:
+    return validated(type(settings), settings.model_dump() | changes, "nothing was changed")
 
 
 __all__ = ["COMMANDS", "run_command"]

@@ -23,7 +23,7 @@ from runtime.sandbox import Limits, Sandbox, weaker_tier
 from runtime.settings import SolverSettings
 from runtime.show.console import can_animate, make_console
 from runtime.show.images import ImageShower, Protocol, protocol_of
-from runtime.show.panels import SolutionView, answer_text, clean, duration
+from runtime.show.panels import SolutionView, answer_text, duration
 from runtime.solver.support import UNSUPPORTED
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Chat:
             self.say(f"the context is full: the model no longer saw {turns}; /clear begins anew")
         if solution.cells and (note := weaker_tier()) and not self._told_of_tier:
             self._told_of_tier = True
-            self.say(f"{clean(note)}; mathcoder doctor says more")
+            self.say(f"{note}; mathcoder doctor says more")
         if solution.cells:
             self.say(f"{duration(solution.seconds)}, {solution.cells} cell{'s' if solution.cells != 1 else ''}")
         else:
@@ -166,7 +166,7 @@ class Chat:
 
     def show_question(self, question: str) -> None:
         """Repeat a question that was not just typed."""
-        self.console.print(Text(f"› {clean(question)}", style="bold"))
+        self.console.print(Text(f"› {question}", style="bold"))
 
     @contextlib.contextmanager
     def working(self, label: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runtime.engine.protocol import Engine
 from runtime.errors import InputError
-from runtime.settings import EngineSettings
+from runtime.settings import EngineSettings, validated
 
 
 def load(
@@ -41,10 +41,7 @@ def load(
     chosen = settings or EngineSettings()
     given = {"n_ctx": n_ctx, "gpu_layers": gpu_layers, "threads": threads}
     changes = {name: value for name, value in given.items() if value is not None}
-    try:
-        chosen = EngineSettings.model_validate({**chosen.model_dump(), **changes})
-    except ValueError as error:
-        raise InputError(f"the engine cannot be set up like this: {error}") from error
+    chosen = validated(EngineSettings, {**chosen.model_dump(), **changes}, "no model was loaded")
     if endpoint is not None:
         if lora is not None:
             raise InputError(

@@ -8,11 +8,12 @@ tokenized again, so the key-value cache stays valid and a control token can neve
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from runtime.errors import EngineError
+from runtime.errors import EngineError, ModelError
 from runtime.lce import Segment
 from runtime.settings import SamplingSettings
 
@@ -116,12 +117,26 @@ class StoppedError(EngineError):
     """The computation was stopped on request; evaluated tokens are as before the call."""
 
 
-class Decoder(Protocol):
-    """A context for some sequences of one engine."""
+class Opening(NamedTuple):
+    """What `Decoder.start` was asked for, prompt aside; see there."""
 
-    n_ctx: int
-    """Most tokens one sequence may hold."""
-    slots: int
+    sampling: SamplingSettings
+    seed: int
+    share: bool = False
+    after: TokenSequence | None = None
+
+
+class Decoder(ABC):
+    """A context for some sequences of one engine: prompts become token ids here, the engine does the rest."""
+
+    def __init__(self, vocabulary: Vocabulary | None, n_ctx: int, slots: int) -> None:
+        """
+        Args:
+            vocabulary: None where only text can be exchanged with the model.
+            n_ctx: most tokens one sequence may hold.
+            slots: most sequences at once.
+        """
+        self.vocabulary, self.n_ctx, self.slots = vocabulary, n_ctx, slots
 
     def start(
         self,
@@ -146,12 +161,34 @@ class Decoder(Protocol):
             EngineError: no slot is free.
             ModelError: a segment names a control token the model lacks.
         """
-        ...
+        if after is None and self.live >= self.slots:
+            raise EngineError(f"all {self.slots} slots are in use", "", "finish a sequence first")
+        return self._open(list(segments), Opening(sampling, seed, share, after))
+
+    def _open(self, prompt: list[Segment], asked: Opening) -> TokenSequence:
+        """`start` for engines that exchange token ids; one that cannot replaces it."""
+        vocabulary = self.vocabulary
+        assert vocabulary is not None
+        bos = [] if vocabulary.bos is None else [vocabulary.bos]
+        return self._begin(bos + encode(vocabulary, prompt), asked)
+
+    @abstractmethod
+    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
+        """A new sequence with these tokens pending."""
+
+    @property
+    @abstractmethod
+    def live(self) -> int:
+        """Sequences that hold a slot."""
 
     def feed(self, sequence: TokenSequence, segments: Iterable[Segment]) -> int:
         """Append content and control tokens that the model did not write; returns how many tokens they are."""
-        ...
+        assert self.vocabulary is not None
+        ids = encode(self.vocabulary, segments)
+        sequence.ids += ids
+        return len(ids)
 
+    @abstractmethod
     def step(self, sequences: Sequence[TokenSequence]) -> list[Drawn]:
         """Advance: one decode of pending tokens, then one drawn token for every sequence with none left.
 
@@ -159,19 +196,18 @@ class Decoder(Protocol):
             ContextFullError: no room; nothing was changed. Park or finish a sequence, then call again.
             StoppedError: `engine.stop_flag` was set.
         """
-        ...
 
+    @abstractmethod
     def park(self, sequence: TokenSequence) -> None:
         """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
-        ...
 
+    @abstractmethod
     def finish(self, sequence: TokenSequence) -> None:
         """Free the slot."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Free everything; further calls are errors."""
-        ...
 
 
 class Engine(Protocol):
@@ -200,3 +236,24 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model."""
         ...
+
+
+def encode(vocabulary: Vocabulary, segments: Iterable[Segment]) -> list[int]:
+    """Token ids of segments: control tokens by name, all else as content.
+
+    Raises:
+        ModelError: the vocabulary has no such control token.
+    """
+    ids: list[int] = []
+    for segment in segments:
+        if not segment.is_control:
+            ids += vocabulary.encode(segment.text)
+        elif (token := vocabulary.control_id(segment.text)) is not None:
+            ids.append(token)
+        else:
+            raise ModelError(
+                f"the vocabulary has no control token {segment.text}",
+                "a prompt in this dialect cannot be built",
+                "use another dialect, or a model that was trained with this one",
+            )
+    return ids

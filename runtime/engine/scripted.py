@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.engine.base import BaseDecoder, Opening, encode
-from runtime.engine.protocol import Drawn, SequenceError, TokenSequence, Vocabulary
+from runtime.engine.protocol import Decoder, Drawn, Opening, SequenceError, TokenSequence, Vocabulary, encode
 from runtime.engine.stopping import StopFlag
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, Block, Segment, assistant_block_segments
 
@@ -114,7 +113,7 @@ class _Scripted(TokenSequence):
     failure: str = ""
 
 
-class ReplayDecoder(BaseDecoder):
+class ReplayDecoder(Decoder):
     """Sequences that draw what the script says; the contract is `protocol.Decoder`."""
 
     def __init__(self, engine: ReplayEngine, slots: int) -> None:

@@ -100,10 +100,10 @@ def _print(attempt: Record, console: Console, position: str) -> None:
     from rich.rule import Rule
     from rich.text import Text
 
-    from runtime.show.panels import block_renderables, clean
+    from runtime.show.panels import block_renderables
 
-    console.print(Rule(Text(clean(f"{position}  {attempt.set}  {attempt.id}  sample {attempt.sample}"))))
-    console.print(Text(clean(attempt.question), style="bold"))
+    console.print(Rule(Text(f"{position}  {attempt.set}  {attempt.id}  sample {attempt.sample}")))
+    console.print(Text(attempt.question, style="bold"))
     for item in block_renderables(attempt.blocks, console):
         console.print(item)
     for line in _verdict(attempt):
@@ -113,13 +113,11 @@ def _print(attempt: Record, console: Console, position: str) -> None:
 def _verdict(attempt: Record) -> Iterator[Any]:
     from rich.text import Text
 
-    from runtime.show.panels import clean
-
     style = "green" if attempt.correct else "red"
     given = "no answer" if attempt.answer is None else f"answer {' '.join(attempt.answer.split())}"
-    yield Text(clean(f"{given}; gold {attempt.gold}"), style=style)
+    yield Text(f"{given}; gold {attempt.gold}", style=style)
     kind = failure(attempt)
     if kind:
         yield Text(FAILURES[kind], style="dim")
     if attempt.strict != attempt.correct:
-        yield Text(clean(f"strict grading differs: {difference(attempt.answer, attempt.gold)}"), style="dim")
+        yield Text(f"strict grading differs: {difference(attempt.answer, attempt.gold)}", style="dim")

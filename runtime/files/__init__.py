@@ -1,6 +1,6 @@
 """The one place that knows how files are kept: atomic writes, caches, locks, and JSON lines with file and line."""
 
-from runtime.files.atomic import atomic_path, sha256_file, write_json, write_text
+from runtime.files.atomic import atomic_path, fsync, sha256_file, write_json, write_text
 from runtime.files.cache import cache_folder, home_folder
 from runtime.files.hub import HubFile, download, fetch, prefer_the_cache_where_the_hub_is_out_of_reach, published
 from runtime.files.jsonl import BadLine, Line, bounded_lines, json_line, parse_line, read_lines, read_objects
@@ -15,6 +15,7 @@ __all__ = [
     "cache_folder",
     "download",
     "fetch",
+    "fsync",
     "home_folder",
     "json_line",
     "lock",

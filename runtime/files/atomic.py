@@ -35,7 +35,7 @@ def atomic_path(target: str | os.PathLike[str], *, mode: int = 0o666) -> Iterato
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())
             os.replace(temporary, target)
-            _fsync_folder(target.parent)
+            fsync(target.parent)  # the rename itself is durable only once the directory entry is on disk
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
@@ -70,9 +70,9 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _fsync_folder(folder: Path) -> None:
-    # The rename itself is durable only once the directory entry is on disk.
-    descriptor = os.open(folder, os.O_RDONLY)
+def fsync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

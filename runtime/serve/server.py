@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from runtime.engine import Engine
-from runtime.engine.base import encode
+from runtime.engine.protocol import encode
 from runtime.errors import EngineError, InputError, MathCoderError
 from runtime.files import BadLine, parse_line
 from runtime.serve.answers import DONE, Markdown, event, facts, finish_reason, frame, usage, whole_answer

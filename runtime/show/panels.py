@@ -26,6 +26,7 @@ from runtime.show.latex import formula, readable
 
 if TYPE_CHECKING:
     from runtime.solver import Event, Solution
+from runtime.text import for_screen
 
 FRAMES_PER_SECOND = 15
 """Redraws while a block is written: enough to look continuous, few enough not to slow decoding."""
@@ -48,13 +49,6 @@ WHY = {
 """Status of a solution in words."""
 
 
-def clean(text: str) -> str:
-    """Untrusted text without anything that could drive a terminal."""
-    from runtime.text import for_screen
-
-    return for_screen(text)
-
-
 # Panels
 
 
@@ -68,7 +62,7 @@ def code_panel(content: str, console: Console) -> RenderableType:
     from rich.syntax import Syntax
 
     theme = getattr(console, "code_theme", "ansi_dark")
-    body = Syntax(clean(content).rstrip("\n"), "python", theme=theme, word_wrap=True, background_color="default")
+    body = Syntax(for_screen(content).rstrip("\n"), "python", theme=theme, word_wrap=True, background_color="default")
     return Panel(body, border_style="code.border", title="code", title_align="left")
 
 
@@ -82,7 +76,7 @@ def execution_panel(output: str, status: str = "ok", seconds: float | None = Non
     note = "" if seconds is None else f" · {duration(seconds)}"
     label = {"timeout": "time-out", "killed": "killed", "error": "error", "imagined": "imagined"}.get(status, "")
     title = f"execution{note}" + (f" · {label}" if label else "")
-    body = Text("(no output)", style="note") if output == EMPTY_EXECUTION else Text(shortened(clean(output)))
+    body = Text("(no output)", style="note") if output == EMPTY_EXECUTION else Text(shortened(for_screen(output)))
     border = "execution.failed" if failed else "execution.border"
     return Panel(body, border_style=border, title=title, title_align="left")
 
@@ -96,7 +90,7 @@ def answer_panel(answer: str) -> RenderableType:
 
 def answer_text(answer: str) -> str:
     """An answer as one readable piece of text."""
-    shown = clean(answer)
+    shown = for_screen(answer)
     return readable(shown) if "$" in shown or "\\(" in shown else formula(shown) if "\\" in shown else shown
 
 
@@ -120,7 +114,7 @@ def duration(seconds: float) -> str:
 def _markdown(content: str) -> RenderableType:
     from rich.markdown import Markdown
 
-    prepared = readable(clean(content), markdown=True)
+    prepared = readable(for_screen(content), markdown=True)
     return Markdown(prepared, hyperlinks=False, code_theme="ansi_dark")
 
 
@@ -162,7 +156,7 @@ def show_end(console: Console, answer: str | None, status: str, detail: str = ""
 def why(status: str, detail: str = "") -> str:
     """One sentence on how a solution ended."""
     sentence = WHY.get(status, status)
-    return f"{sentence} ({clean(detail)})" if detail and status not in ("answered", "interrupted") else sentence
+    return f"{sentence} ({for_screen(detail)})" if detail and status not in ("answered", "interrupted") else sentence
 
 
 def why_table(solution: Solution) -> Table:
@@ -302,10 +296,10 @@ class SolutionView:
     def _print_plain(self, block: Block) -> None:
         """Blocks without frames, for pipes and for terminals that are no more than paper."""
         if block.type == "text":
-            self.console.print(Text(readable(clean(block.content)).strip()))
+            self.console.print(Text(readable(for_screen(block.content)).strip()))
         else:
             mark = ">>> " if block.type == "code" else ""
-            body = clean(block.content) if block.type == "code" else shortened(clean(block.content))
+            body = for_screen(block.content) if block.type == "code" else shortened(for_screen(block.content))
             self.console.print(Text("\n".join(mark + line for line in body.strip("\n").split("\n"))))
 
     def _draw(self) -> None:

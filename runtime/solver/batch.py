@@ -8,7 +8,6 @@ given up and read again later, and nothing else changes for it.
 
 from __future__ import annotations
 
-import os
 import queue
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
+from runtime.engine.llama.library import usable_processors
 from runtime.engine.stopping import stop_on_sigint
 from runtime.engine.trajectory import Trajectory
 from runtime.errors import MathCoderError
@@ -73,7 +73,7 @@ def solve_batch(
 
 def _processors() -> int:
     """Cells that run at once: more than there are processors would only eat into each other's time limit."""
-    return max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+    return max(2, len(usable_processors()))
 
 
 class Batch:

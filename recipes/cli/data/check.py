@@ -48,23 +48,18 @@ anything is wrong.""",
 
 def run(args: argparse.Namespace) -> int:
     """Check the rows and show what is wrong; write repaired rows and a report where asked for."""
-    from pydantic import ValidationError
-
     from recipes.data.check import OUTPUT_CHARS, check, repair
     from recipes.data.rows import Refused, read_questions, write_lines
     from runtime.errors import InputError
     from runtime.sandbox import Limits
+    from runtime.settings import validated
 
-    try:
-        limits = Limits(cell_seconds=args.cell_seconds, memory_mb=args.memory_mb, output_chars=OUTPUT_CHARS)
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = f"--{str(first['loc'][0]).replace('_', '-')}"
-        raise InputError(
-            f"{flag}: {first['msg']} (got {first['input']!r})",
-            "nothing was checked",
-            "see `mathcoder data check --help`",
-        ) from None
+    limits = validated(
+        Limits,
+        {"cell_seconds": args.cell_seconds, "memory_mb": args.memory_mb, "output_chars": OUTPUT_CHARS},
+        "nothing was checked",
+        "see `mathcoder data check --help`",
+    )
     gold = None
     if args.gold is not None:
         refused = Refused()

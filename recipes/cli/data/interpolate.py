@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ from recipes.cli.data.shared import show_counts, show_lines, show_refused
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from recipes.cli.solving import Call
     from recipes.data.ask import Asker
     from recipes.data.rows import QuestionLine
-    from recipes.preferences import Preferences
     from runtime.engine import Engine
 
 
@@ -59,7 +60,7 @@ interface (key in OPENAI_API_KEY). OUT is a question file for `data solve`. A ki
 
 def run(args: argparse.Namespace) -> int:
     """Draw pairs, let the model write, and report."""
-    from recipes.cli.solving import person
+    from recipes.cli.solving import read_call
     from recipes.data.interpolate import draw_pairs, interpolate
     from recipes.data.rows import Refused, files_of, read_questions, sha256_of
 
@@ -72,12 +73,11 @@ def run(args: argparse.Namespace) -> int:
     show_refused(refused, "the problem files")
     seed = args.seed or 1
     pairs = draw_pairs(easy, hard, args.pairs, seed)
-    preferences = person(args)
+    call = read_call(args)
     tick = Ticker("replies")
-    engines: list[Engine] = []
-    try:
-        writer, judge = _askers(args, preferences, engines)
-        solvable = _solvable_with(args, preferences, engines) if args.solve else None
+    with ExitStack() as engines:
+        writer, judge, own = _askers(call, engines)
+        solvable = _solvable_with(call, own, engines) if args.solve else None
         report = interpolate(
             pairs,
             writer,
@@ -92,19 +92,16 @@ def run(args: argparse.Namespace) -> int:
             solvable=solvable,
             on_reply=lambda stage, done, of: tick(done, of),
         )
-    finally:
-        for engine in engines:
-            engine.close()
     _show_interpolated(args, report.as_dict())
     return 0 if report.kept else 1
 
 
-def _askers(args: argparse.Namespace, preferences: Preferences, engines: list[Engine]) -> tuple[Asker, Asker]:
-    """The writer, and the judge, which is the same model drawing greedily."""
-    from recipes.cli.solving import load_engine, model_of, solver_settings
+def _askers(call: Call, engines: ExitStack) -> tuple[Asker, Asker, Engine | None]:
+    """The writer, the judge, which is the same model drawing greedily, and their engine where it is here."""
     from recipes.data.ask import ChatAsker, LocalAsker
     from runtime.settings import VARIED_TEMPERATURE
 
+    args = call.args
     if args.endpoint:
         key = os.environ.get("OPENAI_API_KEY")
         warm = VARIED_TEMPERATURE if args.temperature is None else args.temperature
@@ -112,27 +109,26 @@ def _askers(args: argparse.Namespace, preferences: Preferences, engines: list[En
         return (
             ChatAsker(args.endpoint, args.model, temperature=warm, **common),
             ChatAsker(args.endpoint, args.model, temperature=0.0, max_tokens=256, **common),
+            None,
         )
-    settings = solver_settings(args, preferences)
-    engine = load_engine(args, model_of(args, args.model), preferences)
-    engines.append(engine)
-    warm_settings = settings.that_differ()
-    greedy = settings.model_copy(update={"temperature": 0.0})
-    return LocalAsker(engine, warm_settings, args.slots), LocalAsker(engine, greedy, args.slots)
+    engine = engines.enter_context(call.load(args.model))
+    greedy = call.settings.model_copy(update={"temperature": 0.0})
+    return (
+        LocalAsker(engine, call.settings.that_differ(), args.slots),
+        LocalAsker(engine, greedy, args.slots),
+        engine,
+    )
 
 
 def _solvable_with(
-    args: argparse.Namespace, preferences: Preferences, engines: list[Engine]
+    call: Call, own: Engine | None, engines: ExitStack
 ) -> Callable[[Sequence[QuestionLine]], Mapping[str, str | None]]:
     """The paper's own filter as a test of solvability: an answer where all K samples agree."""
-    from recipes.cli.solving import cell_limits, load_engine, model_of, solver_settings
-
-    settings, limits = solver_settings(args, preferences).that_differ(), cell_limits(preferences)
-    if args.solver is None and not args.endpoint:
-        engine = engines[0]
+    args = call.args
+    if own is None or args.solver is not None:
+        engine = engines.enter_context(call.load(args.solver or args.model))
     else:
-        engine = load_engine(args, model_of(args, args.solver or args.model), preferences)
-        engines.append(engine)
+        engine = own
 
     def answers(questions: Sequence[QuestionLine]) -> dict[str, str | None]:
         import hashlib
@@ -144,10 +140,10 @@ def _solvable_with(
             engine,
             questions,
             args.out,
-            settings=settings,
+            settings=call.settings.that_differ(),
             samples=args.solve,
             source={"source": "interpolated", "sha256": digest},
-            limits=limits,
+            limits=call.limits,
             slots=args.slots,
         )
         return agreed_answers(samples_path(args.out))

@@ -55,12 +55,11 @@ def show_counts(title: str, counts: Mapping[str, int]) -> None:
     from rich.text import Text
 
     from runtime.show.console import make_console
-    from runtime.show.panels import clean
 
     console = make_console()
-    console.print(Text(clean(title if counts or not title.endswith(":") else f"{title} none")))
+    console.print(Text(title if counts or not title.endswith(":") else f"{title} none"))
     for name, count in counts.items():
-        console.print(Text(clean(f"  {count:>9,}  {name}")))
+        console.print(Text(f"  {count:>9,}  {name}"))
 
 
 def show_lines(lines: list[str], limit: int) -> None:
@@ -68,11 +67,10 @@ def show_lines(lines: list[str], limit: int) -> None:
     from rich.text import Text
 
     from runtime.show.console import make_console
-    from runtime.show.panels import clean
 
     console = make_console()
     for line in lines[:limit]:
-        console.print(Text(clean(line[:300]), style="warning"))
+        console.print(Text(line[:300], style="warning"))
     if len(lines) > limit > 0:
         console.print(Text(f"and {len(lines) - limit:,} more", style="warning"))
 

@@ -58,7 +58,7 @@ merge` puts their files together. With --endpoint a server draws the tokens; cod
 
 def run(args: argparse.Namespace) -> int:
     """Sample, and select the solutions that become rows."""
-    from recipes.cli.solving import cell_limits, differing, load_engine, model_of, person, solver_settings
+    from recipes.cli.solving import differing, read_call
     from recipes.data.rows import Refused, files_of, read_questions, sha256_of
     from recipes.data.solve import Shard, sample, samples_path, select
 
@@ -72,13 +72,10 @@ def run(args: argparse.Namespace) -> int:
     questions = read_questions(args.questions, refused, need_gold=args.keep == "gold")
     show_refused(refused, args.questions)
     args.samples = None
-    preferences = person(args)
-    settings, limits = solver_settings(args, preferences), cell_limits(preferences)
-    if samples > 1:
-        settings = differing(settings, "several samples")
-    engine = load_engine(args, model_of(args, args.model), preferences)
+    call = read_call(args)
+    settings = differing(call.settings, "several samples") if samples > 1 else call.settings
     tick = Ticker("samples")
-    try:
+    with call.load(args.model) as engine:
         report = sample(
             engine,
             questions,
@@ -87,13 +84,11 @@ def run(args: argparse.Namespace) -> int:
             samples=samples,
             # The name alone: a run may go on from another folder, and the hash tells files apart.
             source={"source": Path(args.questions).name, "sha256": sha256_of(files_of(args.questions))},
-            limits=limits,
+            limits=call.limits,
             slots=args.slots,
             shard=shard,
             on_sample=lambda done, of, _: tick(done, of),
         )
-    finally:
-        engine.close()
     if report.already:
         say(f"{report.already:,} of {report.asked:,} samples stood in {samples_path(args.out)} already")
     for reason, count in report.failed.most_common(5):

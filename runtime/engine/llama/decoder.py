@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from runtime.engine.base import BaseDecoder, Opening
 from runtime.engine.llama.library import abort_callback, captured_log, last_errors
 from runtime.engine.llama.model import LlamaModel
-from runtime.engine.protocol import ContextFullError, Drawn, StoppedError, TokenSequence
+from runtime.engine.protocol import ContextFullError, Decoder, Drawn, Opening, StoppedError, TokenSequence
 from runtime.engine.trajectory import log_probability
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.settings import SamplingSettings
@@ -20,7 +19,7 @@ _FILLER = 0
 """Any token of the vocabulary."""
 
 
-class LlamaDecoder(BaseDecoder):
+class LlamaDecoder(Decoder):
     """One `llama_context`; see `runtime.engine.protocol.Decoder` for the contract.
 
     Its key-value cache comes in two shapes. In streams, each sequence has cells of its own, and a step attends to the

@@ -138,11 +138,15 @@ def abort_callback() -> Any:
     return bindings().ggml_abort_callback(address)
 
 
+def usable_processors() -> set[int]:
+    """Numbers of the processors this process may run on."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
 def usable_cores() -> int:
     """Physical cores this process may run on: hyper-threads share one core's arithmetic units and gain nothing."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     siblings = set()
-    for cpu in allowed:
+    for cpu in usable_processors():
         path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
         try:
             siblings.add(path.read_text().strip())

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from runtime.engine.base import BaseDecoder, Opening
 from runtime.engine.protocol import (
     ENDED,
     TEXT_ONLY,
+    Decoder,
     Drawn,
+    Opening,
     SequenceError,
     StoppedError,
     TokenSequence,
@@ -173,7 +174,7 @@ class _Remote(TokenSequence):
     arrived: queue.SimpleQueue[tuple[int, bytes] | EngineError | None] = field(default_factory=queue.SimpleQueue)
 
 
-class EndpointDecoder(BaseDecoder):
+class EndpointDecoder(Decoder):
     """Sequences of one server, each with a request of its own under way; the contract is `protocol.Decoder`."""
 
     def __init__(self, engine: EndpointEngine, slots: int) -> None:

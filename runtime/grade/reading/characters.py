@@ -23,7 +23,7 @@ _CHARACTERS = {
     "∜": r"\sqrt[4]", "、": ",", "\u2009": r"\,", "\u202f": r"\,", "\u00a0": "~", "\u066c": ",",
     "₹": r"\inr ", "¥": r"\jpy ",
 }  # fmt: skip
-_GREEK = dict(
+GREEK = dict(
     zip(
         "αβγδεζηθικλμνξπρστφχψωΓΔΘΛΞΠΣΦΨΩϕ",
         "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega "
@@ -60,8 +60,8 @@ def _one(character: str) -> str:
     if category == "Nd":
         return str(unicodedata.decimal(character))
     flat = unicodedata.normalize("NFKC", character)
-    if flat in _GREEK:
-        return rf"\{_GREEK[flat]} "
+    if flat in GREEK:
+        return rf"\{GREEK[flat]} "
     if flat.isspace():
         return " "
     if "⁄" in flat:

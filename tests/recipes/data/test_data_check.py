@@ -131,28 +131,31 @@ def test_a_killed_check_goes_on_where_it_stopped_and_reports_the_same(
     values = [good_row(n, 5) for n in range(2, 8)]
     values[3] = faulty("changed number")
     source = write(tmp_path / "rows.jsonl", values)
-    journal = tmp_path / "journal.jsonl"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def kill(done: int) -> None:
         raise KeyboardInterrupt(done)
 
     with pytest.raises(KeyboardInterrupt):
-        checked(source, journal=journal, on_progress=kill)
+        checked(source, on_progress=kill)
+    (journal,) = (tmp_path / "cache").rglob("check-*.jsonl")
     written = len(read(journal))
     assert 0 < written < 3
     seen: list[int] = []
-    report = checked(source, journal=journal, on_progress=seen.append)
+    report = checked(source, on_progress=seen.append)
     assert len(seen) == 3 - written
     assert (report.rows, [verdict.index for verdict in report.flagged]) == (6, [3])
+    assert not journal.exists(), "it bridges interruptions and nothing else"
 
 
-def test_a_fresh_start_takes_no_journal_from_a_process_that_is_still_writing_it(tmp_path: Path) -> None:
+def test_a_fresh_start_takes_no_journal_from_a_process_that_is_still_writing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
     def numbers(facts: dict[str, Any], *, fresh: bool = False) -> Any:
         lines: Any = range(40)
-        journal = tmp_path / "journal.jsonl"
-        return journal_module.journaled(
-            "x", lines, lambda n, _: {"n": n}, facts, sessions=1, journal=journal, fresh=fresh
-        )
+        return journal_module.journaled("x", lines, lambda n, _: {"n": n}, facts, sessions=1, fresh=fresh)
 
     with numbers({"data": 1}) as first:
         with pytest.raises(InputError, match="another process"), numbers({"data": 1}, fresh=True):

@@ -16,8 +16,8 @@ import pytest
 from gguf_factory import write_model
 
 from runtime.engine import load
-from runtime.engine.base import Opening
 from runtime.engine.llama.engine import LlamaEngine
+from runtime.engine.protocol import Opening
 from runtime.engine.scripted import script_tokens
 from runtime.engine.server.address import read_address
 from runtime.engine.server.engine import _SPELLING, EndpointEngine

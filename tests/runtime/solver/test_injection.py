@@ -11,8 +11,8 @@ import pytest
 from gguf_factory import write_model
 
 from runtime.engine import Vocabulary
-from runtime.engine.base import encode
 from runtime.engine.llama.engine import LlamaEngine
+from runtime.engine.protocol import encode
 from runtime.engine.scripted import ReplayEngine
 from runtime.lce import CONTROL_TOKENS, END_OF_BLOCK, END_OF_MESSAGE, EXECUTION, Block, Segment
 from runtime.sandbox import Limits, Sandbox
