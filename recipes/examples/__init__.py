@@ -1,0 +1,1 @@
+"""Pages to read: what the toolkit does, without what makes it safe to leave alone."""
