@@ -37,7 +37,11 @@ OUT appears when everything is done. A call that was interrupted goes on where i
     result.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .jsonl file to write")
     result.add_argument("--to", choices=TARGETS, default="lce", help="format to write")
     result.add_argument(
-        "--from", dest="declared", choices=FORMATS, help="format of all records (default: what each looks like)"
+        "--from",
+        dest="declared",
+        choices=FORMATS,
+        metavar="FORMAT",
+        help=f"format of all records: {', '.join(FORMATS)} (default: what each looks like)",
     )
     result.add_argument("--keep-executions", action="store_true", help="do not run code; keep what is recorded")
     result.add_argument(
