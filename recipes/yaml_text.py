@@ -65,7 +65,7 @@ def read_yaml(path: Path, consequence: str, remedy: str = "") -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise RecipeError(
-            f"{path} holds {type(content).__name__}, not a mapping of settings (`key: value` lines)",
+            f"{path} holds {type(content).__name__}, not a mapping of settings: no `key: value` lines",
             consequence,
             remedy,
         )

@@ -25,7 +25,7 @@ from recipes.reinforce.policy import Policy
 from recipes.reinforce.sample import Sampled, Sampler
 from recipes.reinforce.swap import SwapCheck
 from recipes.reinforce.view import View, evaluation_line
-from runtime.engine.base import encode
+from runtime.engine.protocol import encode
 from runtime.lce import conversation, segments
 from runtime.settings import EngineSettings
 

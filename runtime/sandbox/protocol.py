@@ -45,7 +45,7 @@ HEADER_SIZE = _HEADER.size
 
 
 class ProtocolError(Exception):
-    """The other side sent something that is no frame."""
+    """The other side sent something that is not a frame."""
 
 
 def pack(message: dict[str, Any]) -> bytes:
@@ -88,9 +88,9 @@ class FrameReader:
         try:
             message = json.loads(body, parse_int=_integer)
         except (ValueError, RecursionError) as error:
-            raise ProtocolError(f"a frame that is no JSON: {error}") from None
+            raise ProtocolError(f"a frame that is not valid JSON: {error}") from None
         if not isinstance(message, dict):
-            raise ProtocolError("a frame that is no object")
+            raise ProtocolError("a frame that is not an object")
         return message
 
 

@@ -31,11 +31,11 @@ def test_five_steps_and_five_more_are_ten_with_bitsandbytes_optimizers(
 
     def stop(snapshot: Snapshot) -> dict[str, float]:
         if snapshot.step == 7:
-            raise StoppedError
+            raise StoppedError("by the test")
         return {}
 
     run(settings, tmp_path / "whole", on_sample=lambda _snapshot: {})
-    with pytest.raises(StoppedError):
+    with pytest.raises(StoppedError, match="by the test"):
         run(settings, tmp_path / "halves", on_sample=stop)
     state = torch.load(tmp_path / "halves" / "checkpoints" / "step-5" / checkpoint.OPTIMIZER, weights_only=True)
     kinds = {tensor.dtype for tensor in tensors(state) if tensor.dim() == 2 and tensor.numel() >= 4096}

@@ -136,10 +136,10 @@ def test_a_run_in_float16_that_was_stopped_goes_on_with_its_scale_and_ends_in_th
 
     def stop(snapshot: Snapshot) -> dict[str, float]:
         if snapshot.step == 6:
-            raise StoppedError
+            raise StoppedError("by the test")
         return {}
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(StoppedError, match="by the test"):
         run(settings, tmp_path, on_sample=stop)
     state = json.loads((tmp_path / "checkpoints" / "step-5" / "state.json").read_text())
     assert state["loss_scale"] == {"value": 2.0**14, "steps": 2}

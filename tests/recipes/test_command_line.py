@@ -140,7 +140,7 @@ def test_debug_shows_the_traceback() -> None:
         (["models", "--jsn"], "Did you mean --json?"),
         (["train", "nao"], "did you mean nano?"),
         (["train"], "required: RECIPE"),
-        (["train", "nano", "epochs"], "no key=value"),
+        (["train", "nano", "epochs"], "not of the form key=value"),
         (["train", "nano", "train.epohcs=2"], "did you mean train.epochs?"),
         (["data", "shwo", "x"], "Did you mean show?"),
         (["solve", "nano", "q", "--samples", "0"], "not above zero"),

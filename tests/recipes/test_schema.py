@@ -112,7 +112,7 @@ def test_a_path_into_the_source_tree_works_from_elsewhere(tmp_path: Path, monkey
         ("a: [", "not valid YAML"),
         ("- a\n- b\n", "holds list"),
         ("name: a\nname: b\n", "stands twice"),
-        ("", "holds NoneType"),
+        ("", "name: this key is required and missing"),
         ("name: a\n", "base: this key is required and missing"),
     ],
 )

@@ -32,8 +32,12 @@ def test_aliases_within_reason_are_read_and_those_without_end_are_refused_at_onc
 
 
 def test_what_is_nested_too_deep_or_has_odd_keys_is_not_yaml() -> None:
-    for text in ("[" * 5000, "{[1]: 2}", "2026-99-99"):
-        with pytest.raises(yaml.YAMLError):
+    for text, reason in (
+        ("[" * 5000, "nested too deeply"),
+        ("{[1]: 2}", "unhashable"),
+        ("2026-99-99", "month must be"),
+    ):
+        with pytest.raises(yaml.YAMLError, match=reason):
             load_yaml(text)
 
 

@@ -130,12 +130,12 @@ def test_a_killed_merge_goes_on_and_ends_with_the_same_bytes(plain: Path, tmp_pa
     def kill_at(share: float) -> Any:
         def progress(_name: str, done: float) -> None:
             if done > share:
-                raise KilledError
+                raise KilledError("by the test")
 
         return progress
 
     for share in (0.1, 0.5, 0.9):
-        with pytest.raises(KilledError):
+        with pytest.raises(KilledError, match="by the test"):
             merged_folder(plain / "run", tmp_path / "killed", shard_bytes=20_000, progress=kill_at(share))
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("*.safetensors")}
     assert kept

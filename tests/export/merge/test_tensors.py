@@ -66,7 +66,7 @@ def test_pieces_cover_every_row_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 100, b'\x10\0\0\0\0\0\0\0{"a": 1}        '])
 def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match="is not a whole safetensors file"):
         TensorFolder(tmp_path)
 
 

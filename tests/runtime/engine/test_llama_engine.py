@@ -221,7 +221,7 @@ def test_a_full_context_is_an_error_that_changes_nothing(model: Path) -> None:
         before = sequence.length
         decoder.feed(sequence, [Segment("text", "x" * 300, False)])
         assert decoder.step([sequence]) == [], "the first 256 tokens fit"
-        with pytest.raises(ContextFullError):
+        with pytest.raises(ContextFullError, match="the context is full"):
             decoder.step([sequence])
         del sequence.ids[before:]
         decoder.park(sequence)
@@ -313,7 +313,7 @@ def test_a_parked_sequence_in_a_gap_and_a_stopped_step_leave_nothing_behind(
         decoder.step([first])
         decoder.step([last])
         engine.stop_flag.set()
-        with pytest.raises(StoppedError):
+        with pytest.raises(StoppedError, match="the computation was stopped"):
             decoder.step([first, last])
         assert decoder._batch.n_tokens == 3
         engine.stop_flag.clear()
@@ -447,7 +447,7 @@ def test_a_stop_request_ends_a_long_prefill_and_leaves_the_sequence_usable(model
         del sequence.ids[-1]
         threading.Timer(whole / 10, engine.stop_flag.set).start()
         begun = time.monotonic()
-        with pytest.raises(StoppedError):
+        with pytest.raises(StoppedError, match="the computation was stopped"):
             decoder.step([sequence])
         assert time.monotonic() - begun < whole * 0.7
         engine.stop_flag.clear()
@@ -474,7 +474,7 @@ def test_what_a_stopped_computation_had_stored_is_forgotten(model: Path) -> None
         past, library = sequence.past, decoder._lib
         decoder.feed(sequence, prompt("four"))
         decoder._lib = Stopped(library)
-        with pytest.raises(StoppedError):
+        with pytest.raises(StoppedError, match="the computation was stopped"):
             decoder.step([sequence])
         assert sequence.past == past
         assert library.llama_memory_seq_pos_max(decoder._memory, sequence.slot) == past - 1

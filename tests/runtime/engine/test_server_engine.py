@@ -549,7 +549,11 @@ def test_user_and_password_of_a_url_are_sent_and_never_shown() -> None:
         assert solution.blocks
         assert server.headers[-1]["Authorization"] == "Basic YW5uOnNAY3JldA=="
         assert engine.facts()["endpoint"] == server.url
-    for wrong in (url.replace("http", "ftp"), url.replace("127.0.0.1", "[127"), url):
-        with pytest.raises((InputError, EngineError)) as caught:
+    for wrong, reason in (
+        (url.replace("http", "ftp"), "is not an http URL"),
+        (url.replace("127.0.0.1", "[127"), "is not an http URL"),
+        (url, "does not answer"),
+    ):
+        with pytest.raises((InputError, EngineError), match=reason) as caught:
             load("m", endpoint=wrong)
         assert not {"cret", "hidden", "ann"} & set(re.findall("cret|hidden|ann", str(caught.value)))

@@ -12,7 +12,6 @@ import pytest
 
 from runtime.evaluate.records import grade_file, read_records, strict_differences
 from runtime.grade import equivalent, last_boxed
-from runtime.grade.compare import _equivalent
 
 STRICT = {
     "L-7b-GSM8K": 64.22,
@@ -57,7 +56,6 @@ def test_the_default_grader_stays_within_a_point_of_the_paper(name: str, shared_
 
 def test_grading_the_traces_is_fast_and_no_pair_is_slow(shared_data: Path) -> None:
     attempts = read_records(shared_data / "traces" / "CL-7b-mathematics.jsonl")
-    _equivalent.cache_clear()
     worst = 0.0
     before = time.process_time()
     for attempt in attempts:

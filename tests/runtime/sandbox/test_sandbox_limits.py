@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_limits_are_frozen_and_refuse_unknown_keys() -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Limits(cell_second=3)  # type: ignore[call-arg]
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="Instance is frozen"):
         Limits().cell_seconds = 3  # type: ignore[misc]
     assert Limits().model_dump() == {
         "cell_seconds": 6.0, "memory_mb": 1024, "output_chars": 4096, "disk_mb": 64, "processes": 64,

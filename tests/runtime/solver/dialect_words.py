@@ -9,7 +9,7 @@ from typing import Any
 from gguf_factory import write_model
 
 from runtime.engine import Vocabulary
-from runtime.engine.base import encode
+from runtime.engine.protocol import encode
 from runtime.engine.scripted import ReplayEngine
 from runtime.lce import DEFAULT_SYSTEM, Block, Segment
 from runtime.settings import SolverSettings

@@ -263,11 +263,13 @@ def test_a_question_that_does_not_fit_is_context_full_with_the_numbers() -> None
     assert "256" in solution.detail
 
 
-@pytest.mark.parametrize("question", ["", " \n\t", "x" * 100_001])
-def test_a_question_that_cannot_be_asked_is_a_wrong_call(question: str) -> None:
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("question", "reason"), [("", "is empty"), (" \n\t", "is empty"), ("x" * 100_001, "100,001 characters")]
+)
+def test_a_question_that_cannot_be_asked_is_a_wrong_call(question: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
         check_question(question)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=reason):
         solve(scripted([LAST]), question=question)
 
 

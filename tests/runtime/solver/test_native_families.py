@@ -21,9 +21,9 @@ from dialect_words import (
     write_vocabulary,
 )
 
-from runtime.engine.base import encode
 from runtime.engine.llama.engine import LlamaEngine
 from runtime.engine.llama.vocabulary import LlamaVocabulary
+from runtime.engine.protocol import encode
 from runtime.lce import Block, Segment
 from runtime.settings import EngineSettings
 from runtime.solver.dialects import DIALECTS

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bubblewrap_here import OLDEST_THAT_RUNS_OUR_HALF, why_not
 
 from runtime.errors import SandboxError
 from runtime.sandbox import Sandbox
@@ -32,6 +33,13 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         return program
 
     return install
+
+
+@pytest.mark.skipif(bool(why_not()), reason=f"no test of the sandbox runs in its tier: {why_not()}")
+def test_the_installed_one_runs_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bubblewrap, "OLDEST", OLDEST_THAT_RUNS_OUR_HALF)
+    with Sandbox(tier="bubblewrap") as sandbox:
+        assert sandbox.run("6 * 7").output == "42"
 
 
 @pytest.mark.parametrize("version", ["0.8.0", "0.11.1", "0.2"])
@@ -65,7 +73,7 @@ def test_where_there_is_none_the_reason_says_so(tmp_path: Path, monkeypatch: pyt
 
 def test_one_that_fails_is_a_tier_that_does_not_work(install: Install) -> None:
     install('[ "$1" = --version ] && echo bubblewrap 9.9 || exit 1')
-    with pytest.raises(launchers.TierError):
+    with pytest.raises(launchers.TierError, match="bubblewrap"):
         launchers.start("bubblewrap")
 
 
