@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recipes.cli import VERBS, main, overview, verb_module
+from recipes.cli import VERBS, main, models, overview, verb_module
 from recipes.cli.command import filled, help_width
 from recipes.cli.completion import SHELLS, options_of
 from recipes.cli.data import ACTIONS, action_module
@@ -95,6 +95,7 @@ def test_help_is_never_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COLUMNS", "80")
     texts = [overview(), *(verb_module(verb).parser().format_help() for verb in VERBS)]
     texts += [action_module(name).parser().format_help() for name in ACTIONS]
+    texts += [models.action_module(name).parser().format_help() for name in models.ACTIONS]
     assert [line for text in texts for line in text.split("\n") if len(line) > 80] == []
 
 
