@@ -8,9 +8,11 @@ import json
 import sys
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 from recipes.cli.command import Parser, positive_int
 from runtime.errors import InputError
+from runtime.evaluate.sheets import FORMATS, Sheet, written
 
 
 def parser() -> Parser:
@@ -46,12 +48,14 @@ Modes:
             ("mathcoder eval smollm2 --data all-short --out runs/tour", "20 questions of each set at hand"),
             ("mathcoder eval --grade answers.jsonl --json", "grade answers that exist"),
             ("mathcoder eval --compare a/results.jsonl b/results.jsonl", "the paired difference and its interval"),
+            ("mathcoder eval --results runs/eval/results.jsonl --report latex", "the tables of a run, to paste"),
             ("mathcoder eval --inspect runs/eval/results.jsonl", "walk through the wrong ones"),
         ],
         see_also=["solve", "export"],
         usage="mathcoder eval MODEL --data A,B --out DIR [options]\n"
         "       mathcoder eval --grade FILE ... [--strict] [--json]\n"
         "       mathcoder eval --compare FILE FILE ... [--strict] [--json]\n"
+        "       mathcoder eval --results FILE [--report FORMAT] [--json]\n"
         "       mathcoder eval --inspect FILE [--show KIND] [--limit N] [--json]",
     )
     result.add_argument("model", nargs="?", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
@@ -63,7 +67,14 @@ Modes:
     result.add_argument("--mode", choices=tuple(MODES), default="full", help="the full loop or a baseline")
     result.add_argument("--slots", type=positive_int, default=8, metavar="N", help="solutions written together")
     result.add_argument("--fresh", action="store_true", help="begin again where DIR holds a run")
-    result.add_argument("--no-plots", action="store_true", help="write no PNG plots")
+    result.add_argument("--no-plots", action="store_true", help="write no plots")
+    result.add_argument(
+        "--plots", default="png", metavar="A,B", help="formats of the plots: png, svg, or both (default png)"
+    )
+    result.add_argument(
+        "--report", choices=FORMATS, metavar="FORMAT", help=f"print the tables to paste: {', '.join(FORMATS)}"
+    )
+    result.add_argument("--results", type=Path, metavar="FILE", help="report on a results file that exists")
     result.add_argument("--grade", type=Path, nargs="+", metavar="FILE", help="grade the answers in .jsonl files")
     result.add_argument("--strict", action="store_true", help="grade plain numbers only, within 1e-6")
     result.add_argument("--compare", type=Path, nargs="+", metavar="FILE", help="results files side by side")
@@ -79,10 +90,12 @@ Modes:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, grade, compare or inspect."""
-    chosen = [name for name in ("grade", "compare", "inspect") if getattr(args, name) is not None]
+    chosen = [name for name in ("grade", "compare", "inspect", "results") if getattr(args, name) is not None]
     if len(chosen) + (args.model is not None) != 1:
         raise InputError(
-            "give either a MODEL or one of --grade, --compare, --inspect", "nothing was evaluated", "see --help"
+            "give either a MODEL or one of --grade, --compare, --inspect, --results",
+            "nothing was evaluated",
+            "see --help",
         )
     if args.grade is not None:
         return _grade(args)
@@ -90,7 +103,45 @@ def run(args: argparse.Namespace) -> int:
         return _compare(args)
     if args.inspect is not None:
         return _inspect(args)
+    if args.results is not None:
+        return _report(args)
     return _evaluate(args)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from runtime.evaluate.run import report_file
+    from runtime.show.console import make_console
+
+    shown = not (args.json or args.report)
+    outcome = report_file(args.results, console=make_console() if shown else None, plots=_plots(args))
+    _told(args, outcome)
+    return 1 if outcome["errors"] else 0
+
+
+def _told(args: argparse.Namespace, outcome: dict[str, Any]) -> None:
+    """A report on standard output, as JSON or in a format to paste."""
+    from runtime.evaluate.report import as_sheets
+
+    if args.json:
+        print(json.dumps({"report": outcome["report"], "facts": outcome["facts"]}, indent=2, default=str))
+    elif args.report:
+        print(written(as_sheets(outcome["report"]), args.report), end="")
+
+
+def _plots(args: argparse.Namespace) -> bool | list[str]:
+    """The formats of the plots; False for none.
+
+    Raises:
+        InputError: a format that is not written.
+    """
+    from runtime.evaluate.plots import FORMATS as PLOTS
+
+    chosen = [name.strip().lower() for name in args.plots.split(",") if name.strip()]
+    if unknown := [name for name in chosen if name not in PLOTS]:
+        raise InputError(
+            f"plots are not written as {', '.join(unknown)}", "nothing was done", f"choose {', '.join(PLOTS)}"
+        )
+    return False if args.no_plots else chosen
 
 
 def _evaluate(args: argparse.Namespace) -> int:
@@ -122,14 +173,13 @@ def _evaluate(args: argparse.Namespace) -> int:
             seed=args.seed if args.seed is not None else 1,
             slots=args.slots,
             fresh=args.fresh,
-            plots=not args.no_plots,
-            console=make_console(theme=preferences.theme, stderr=args.json),
+            plots=_plots(args),
+            console=make_console(theme=preferences.theme, stderr=bool(args.json or args.report)),
             questions=args.questions,
         )
     finally:
         engine.close()
-    if args.json:
-        print(json.dumps({"report": outcome["report"], "facts": outcome["facts"]}, indent=2, default=str))
+    _told(args, outcome)
     return 1 if outcome["errors"] else 0
 
 
@@ -140,19 +190,17 @@ def _grade(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(table, indent=2))
         return 0
-    from rich.table import Table
-
     from runtime.show.console import make_console
 
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("set")
-    for heading in ("n", "correct", "accuracy"):
-        shown.add_column(heading, justify="right")
-    for name, row in table.items():
-        shown.add_row(
-            name, str(row["n"]), str(row["correct"]), "-" if row["accuracy"] is None else f"{row['accuracy']:.2f}"
-        )
-    make_console().print(shown)
+    body = [
+        [name, str(row["n"]), str(row["correct"]), "-" if row["accuracy"] is None else f"{row['accuracy']:.2f}"]
+        for name, row in table.items()
+    ]
+    shown = Sheet("Accuracy" if args.report else "", ["set", "n", "correct", "accuracy"], body)
+    if args.report:
+        print(written([shown], args.report), end="")
+    else:
+        make_console().print(shown.rich())
     return 0
 
 
@@ -160,9 +208,14 @@ def _compare(args: argparse.Namespace) -> int:
     from runtime.evaluate.run import compare_files
     from runtime.show.console import make_console
 
-    outcome = compare_files(args.compare, strict=args.strict, console=None if args.json else make_console())
+    console = None if args.json or args.report else make_console()
+    outcome = compare_files(args.compare, strict=args.strict, console=console)
     if args.json:
         print(json.dumps(outcome, indent=2, default=str))
+    elif args.report:
+        from runtime.evaluate.compare import as_sheets
+
+        print(written(as_sheets(outcome), args.report), end="")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.errors import InputError
 from runtime.evaluate.records import Record, read_records
 from runtime.evaluate.report import by_question
+from runtime.evaluate.sheets import Sheet
 from runtime.evaluate.stats import clustered, paired_difference
 
 if TYPE_CHECKING:
@@ -88,6 +89,23 @@ def _labels(paths: Sequence[str | Path]) -> list[str]:
     if len(set(names)) < len(names):
         names = [str(Path(path).parent.name or ".") + "/" + Path(path).name for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def as_sheets(report: Mapping[str, Any]) -> list[Sheet]:
+    """A comparison (what `compare_files` returns) as a table that can be pasted."""
+    header = ["set", "file", "n", "pass@1 % [95 %]", "minus the first [95 %]", "only it", "only the first", "p"]
+    body = []
+    for name, part in report.items():
+        for index, entry in enumerate(part["files"]):
+            share = entry["pass@1"]
+            cells = [name, entry["file"], str(part["n"])]
+            cells.append(f"{100 * share['value']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]")
+            if index:
+                d = part["differences"][index - 1]
+                cells.append(f"{100 * d['difference']:+.1f} [{100 * d['low']:+.1f}, {100 * d['high']:+.1f}]")
+                cells += [str(d["only_second"]), str(d["only_first"]), f"{d['p_value']:.2g}"]
+            body.append(cells + [""] * (len(header) - len(cells)))
+    return [Sheet("Same questions, paired", header, body, left=2, note="p: McNemar's exact test")]
 
 
 def _show(report: dict[str, Any], labels: Sequence[str], console: Console) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,12 @@ from runtime.errors import InputError
 from runtime.evaluate.report import FAILURES
 from runtime.files import atomic_path
 
-_INK, _SECOND, _THIRD = "#1f4e79", "#c55a11", "#7f7f7f"
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+"""Colours that colour-blind readers tell apart (M. Okabe and K. Ito, 2008), the two that differ most first."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""Shapes beside the colours, for whoever sees none."""
+FORMATS = ("png", "svg")
+_INK, _SECOND, _THIRD = PALETTE[0], PALETTE[1], PALETTE[7]
 
 
 def available() -> bool:
@@ -20,8 +25,22 @@ def available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def save(report: Mapping[str, dict[str, Any]], folder: str | Path) -> list[Path]:
-    """Write `accuracy.png`, `code_blocks.png` and `failures.png` into `folder`, each where there is something to show.
+def save(report: Mapping[str, dict[str, Any]], folder: str | Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Write `accuracy`, `code_blocks` and `failures` into `folder` in `formats`, where there is something to show.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    written: list[Path] = []
+    for name, draw in (("accuracy", _accuracy), ("code_blocks", _code_blocks), ("failures", _failures)):
+        picture = figure(7, 4)
+        if draw(picture.subplots(), report):
+            written += write_figure(picture, Path(folder) / name, formats)
+    return written
+
+
+def figure(width: float, height: float) -> Any:
+    """An empty matplotlib figure of `width` by `height` inches.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -29,15 +48,22 @@ def save(report: Mapping[str, dict[str, Any]], folder: str | Path) -> list[Path]
     if not available():
         raise InputError("matplotlib is not installed", "no plots were made", "pip install matplotlib")
     # A bare Figure needs no display and leaves pyplot's state, which belongs to the caller, alone.
-    figure_class = importlib.import_module("matplotlib.figure").Figure
+    return importlib.import_module("matplotlib.figure").Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def write_figure(picture: Any, stem: Path, formats: Sequence[str]) -> list[Path]:
+    """`stem` with each format's suffix; text in SVG stays text, and equal pictures are equal files."""
+    matplotlib = importlib.import_module("matplotlib")
     written = []
-    for name, draw in (("accuracy", _accuracy), ("code_blocks", _code_blocks), ("failures", _failures)):
-        figure = figure_class(figsize=(7, 4), dpi=120, layout="constrained")
-        if draw(figure.subplots(), report):
-            path = Path(folder) / f"{name}.png"
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary, format="png")
-            written.append(path)
+    for form in formats:
+        path = stem.with_name(f"{stem.name}.{form}")
+        metadata = {"Date": None} if form == "svg" else {}
+        with (
+            matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mathcoder"}),
+            atomic_path(path) as temporary,
+        ):
+            picture.savefig(temporary, format=form, metadata=metadata)
+        written.append(path)
     return written
 
 
@@ -64,12 +90,14 @@ def _accuracy(axes: Any, report: Mapping[str, dict[str, Any]]) -> bool:
 
 
 def _code_blocks(axes: Any, report: Mapping[str, dict[str, Any]]) -> bool:
-    drawn = False
+    drawn, drawn_sets = False, 0
     for name, summary in report.items():
         parts = summary["by_code_blocks"]
         if parts:
             shares = [100 * value["value"] for value in parts.values()]
-            axes.plot(list(parts), shares, marker="o", label=name)
+            style = drawn_sets % len(PALETTE)
+            axes.plot(list(parts), shares, marker=MARKERS[style], color=PALETTE[style], label=name)
+            drawn_sets += 1
             for label, value in parts.items():
                 axes.annotate(
                     f"{value['n']}",
@@ -88,7 +116,7 @@ def _code_blocks(axes: Any, report: Mapping[str, dict[str, Any]]) -> bool:
 def _failures(axes: Any, report: Mapping[str, dict[str, Any]]) -> bool:
     names = list(report)
     left = [0.0] * len(names)
-    colours = [_THIRD, "#a23b3b", _SECOND, "#d8a657", "#5b8db8", _INK]
+    colours = [_THIRD, PALETTE[3], _SECOND, PALETTE[4], PALETTE[5], _INK]
     drawn = False
     for mode, colour in zip(FAILURES, colours, strict=True):
         widths = [100 * report[name]["failures"].get(mode, 0) / report[name]["attempts"] for name in names]

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from runtime.evaluate.records import Record
+from runtime.evaluate.sheets import Sheet
 from runtime.evaluate.stats import Proportion, clustered, wilson
 from runtime.grade.rules import accepts, is_readable
 
@@ -294,6 +295,13 @@ def _details(report: Mapping[str, dict[str, Any]]) -> list[tuple[str, list[list[
     if len(lines) > 1:
         found.append(("failures", lines))
     return found
+
+
+def as_sheets(report: Mapping[str, dict[str, Any]]) -> list[Sheet]:
+    """The report as tables that can be pasted: accuracy, then breakdowns, costs and failures."""
+    header, body = rows(report)
+    sheets = [Sheet("Accuracy", header, body)]
+    return sheets + [Sheet(title.capitalize(), lines[0], lines[1:], left=2) for title, lines in _details(report)]
 
 
 def as_markdown(report: Mapping[str, dict[str, Any]], facts: Mapping[str, Any] | None = None) -> str:

@@ -111,7 +111,7 @@ def run_eval(
     seed: int = 1,
     slots: int = 8,
     fresh: bool = False,
-    plots: bool = True,
+    plots: bool | Sequence[str] = True,
     console: Console | None = None,
     solve: SolveBatch | None = None,
     questions: Path | None = None,
@@ -130,7 +130,7 @@ def run_eval(
         seed: base seed of sampling and of `limit`.
         slots: solutions written together. Recorded, since the batch's shape changes rounding.
         fresh: begin again: results of an earlier run in `out` are replaced.
-        plots: also write PNG plots, where matplotlib is installed.
+        plots: also write plots, where matplotlib is installed: PNG, or the formats named (`png`, `svg`).
         console: where the live table and the report are shown; None shows nothing.
         solve: stands in for `runtime.solver.batch.solve_batch`.
         questions: folder of NAME.jsonl files in which named sets are looked for before the hub.
@@ -340,7 +340,9 @@ def _sort(path: Path, names: Sequence[str]) -> None:
     write_text(path, "".join(map(json_line, lines)))
 
 
-def report_file(path: str | Path, *, plots: bool = False, console: Console | None = None) -> dict[str, Any]:
+def report_file(
+    path: str | Path, *, plots: bool | Sequence[str] = False, console: Console | None = None
+) -> dict[str, Any]:
     """Report on a results file (any format of `read_records`), with verdicts of the grader as it is now.
 
     Writes `report.json`, `report.md` and, where asked for and possible, plots beside a results file of a run; other
@@ -361,7 +363,7 @@ def report_file(path: str | Path, *, plots: bool = False, console: Console | Non
             from runtime.evaluate import plots as pictures
 
             if pictures.available():
-                files += pictures.save(report, path.parent)
+                files += pictures.save(report, path.parent, ("png",) if plots is True else tuple(plots))
             elif console is not None:
                 console.print("[dim]no plots: matplotlib is not installed[/dim]")
     if console is not None:
