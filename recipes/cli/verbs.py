@@ -14,6 +14,7 @@ VERBS: dict[str, str] = {
     "data": "look at, check, clean, convert, grow and count training rows",
     "plan": "what a training run will need, before it is started",
     "train": "fine-tune a base model with QLoRA by a recipe",
+    "ablate": "train and evaluate variants of a recipe, each with one part taken away",
     "reinforce": "let a fine-tuned model learn from its own executed solutions",
     "export": "merge a finished run, convert it to GGUF, quantize and certify it",
     "solve": "solve one question, or a file of them",

@@ -121,6 +121,50 @@ def paired_difference(first: Sequence[bool], second: Sequence[bool], z: float = 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class MeanDifference:
+    """A mean of paired differences and its 95 % interval.
+
+    Attributes:
+        n: questions.
+        runs: pairs of runs (seeds).
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    runs: int
+
+
+def clustered_difference(differences: Sequence[Sequence[float]], z: float = Z95) -> MeanDifference:
+    """Mean of paired differences over several pairs of runs (seeds) on the same questions, clustered both ways.
+
+    Outcomes of one question are alike in all runs, and outcomes of one run share its training. The variance of the mean
+    is that of the question clusters plus that of the run clusters minus that of single outcomes (A. C. Cameron,
+    J. B. Gelbach and D. L. Miller, JBES 29, 2011), with the factor G/(G-1) for each kind of cluster, and never less
+    than that of the question clusters. With one run it says nothing of training's own scatter.
+
+    Args:
+        differences: one sequence a run, each with one difference a question, in one order.
+    """
+    runs, n = len(differences), len(differences[0]) if differences else 0
+    if any(len(row) != n for row in differences):
+        raise ValueError("the runs have different numbers of questions")
+    if n == 0:
+        return MeanDifference(0.0, -1.0, 1.0, 0, runs)
+    mean = math.fsum(map(math.fsum, differences)) / (runs * n)
+    errors = [[value - mean for value in row] for row in differences]
+    by_question = math.fsum(math.fsum(column) ** 2 for column in zip(*errors, strict=True)) * (n / max(1, n - 1))
+    variance = by_question
+    if runs > 1:
+        by_run = math.fsum(math.fsum(row) ** 2 for row in errors) * runs / (runs - 1)
+        single = math.fsum(value * value for row in errors for value in row)
+        variance = max(by_question, by_question + by_run - single)
+    half = z * math.sqrt(variance) / (runs * n)
+    return MeanDifference(mean, max(-1.0, mean - half), min(1.0, mean + half), n, runs)
+
+
 def _phi(both: int, only_first: int, only_second: int, neither: int) -> float:
     """Correlation of the pairs, with Newcombe's continuity correction where it is positive."""
     margins = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
