@@ -158,7 +158,7 @@ def recipe_path(name: str) -> Path:
         InputError: neither.
     """
     packaged = RECIPES / f"{name}.yaml"
-    if "/" not in name and not name.endswith((".yaml", ".yml")) and packaged.is_file():
+    if "/" not in name.removeprefix("paper/") and not name.endswith((".yaml", ".yml")) and packaged.is_file():
         return packaged
     path = Path(name).expanduser()
     if path.is_file():

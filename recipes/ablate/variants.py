@@ -102,7 +102,7 @@ def variant_of(name: str) -> Variant:
         f"unknown variant {name!r}",
         "nothing was started",
         did_you_mean(name, NAMED, "did you mean {}? ")
-        + f"the variants are {', '.join(NAMED)}, rows-N (percent, 1 to 99) and rank-N (1 to 1024)",
+        + f"The variants are {', '.join(NAMED)}, rows-N (percent, 1 to 99) and rank-N (1 to 1024)",
     )
 
 

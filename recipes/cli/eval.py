@@ -8,11 +8,19 @@ import json
 import sys
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recipes.cli.command import Parser, positive_int
 from runtime.errors import InputError
 from runtime.evaluate.sheets import FORMATS, Sheet, written
+
+if TYPE_CHECKING:
+    from runtime.engine import Engine
+    from runtime.sandbox import Limits
+    from runtime.settings import SolverSettings
+
+EFFICIENCY_QUESTIONS, EFFICIENCY_SAMPLES = 50, 5
+"""Questions of each set, and votes of self-consistency, where --efficiency is not told otherwise."""
 
 
 def parser() -> Parser:
@@ -46,6 +54,7 @@ Modes:
             ("mathcoder eval model.gguf --data gsm8k,svamp --out runs/eval", "two sets, pass@1 with intervals"),
             ("mathcoder eval nano --data mine.jsonl --out e --samples 8 --temperature 0.7", "maj@8 too"),
             ("mathcoder eval smollm2 --data all-short --out runs/tour", "20 questions of each set at hand"),
+            ("mathcoder eval nano --efficiency --data mine.jsonl --out e", "what running the code costs, and gives"),
             ("mathcoder eval --grade answers.jsonl --json", "grade answers that exist"),
             ("mathcoder eval --compare a/results.jsonl b/results.jsonl", "the paired difference and its interval"),
             ("mathcoder eval --results runs/eval/results.jsonl --report latex", "the tables of a run, to paste"),
@@ -74,6 +83,10 @@ Modes:
     result.add_argument(
         "--report", choices=FORMATS, metavar="FORMAT", help=f"print the tables to paste: {', '.join(FORMATS)}"
     )
+    result.add_argument(
+        "--efficiency", action="store_true",
+        help="where time and tokens go, against other methods at equal accuracy and tokens",
+    )  # fmt: skip
     result.add_argument("--results", type=Path, metavar="FILE", help="report on a results file that exists")
     result.add_argument("--grade", type=Path, nargs="+", metavar="FILE", help="grade the answers in .jsonl files")
     result.add_argument("--strict", action="store_true", help="grade plain numbers only, within 1e-6")
@@ -160,6 +173,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     preferences = person(args)
     settings = solver_settings(args, preferences)
     engine = load_engine(args, model_of(args, args.model), preferences)
+    if args.efficiency:
+        return _efficiency(args, engine, settings, cell_limits(preferences))
     try:
         outcome = run_eval(
             engine,
@@ -181,6 +196,30 @@ def _evaluate(args: argparse.Namespace) -> int:
         engine.close()
     _told(args, outcome)
     return 1 if outcome["errors"] else 0
+
+
+def _efficiency(args: argparse.Namespace, engine: Engine, settings: SolverSettings, limits: Limits) -> int:
+    """Every method on the same questions, one solution at a time."""
+    from runtime.evaluate.efficiency import measure, sheets
+    from runtime.evaluate.question_sets import load_sets
+    from runtime.show.console import make_console
+
+    seed = args.seed if args.seed is not None else 1
+    names = [name.strip() for name in args.data.split(",") if name.strip()]
+    sets, _ = load_sets(names, limit=args.limit or EFFICIENCY_QUESTIONS, seed=seed, folder=args.questions)
+    try:
+        told = measure(
+            engine, sets, args.out, settings=settings, limits=limits, samples=args.samples or EFFICIENCY_SAMPLES,
+            seed=seed, fresh=args.fresh, console=make_console(stderr=bool(args.json or args.report)),
+            formats=_plots(args) or (),
+        )  # fmt: skip
+    finally:
+        engine.close()
+    if args.json:
+        print(json.dumps(told, indent=2))
+    elif args.report:
+        print(written(sheets(told), args.report), end="")
+    return 0
 
 
 def _grade(args: argparse.Namespace) -> int:

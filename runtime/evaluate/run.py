@@ -174,7 +174,7 @@ def run_eval(
 
         engine = load(model)
     try:
-        facts = _facts(engine, loaded, settings, limits, samples, limit, seed, slots)
+        facts = run_facts(engine, loaded, settings, limits, samples, limit, seed, slots)
         facts |= {"not_at_hand": absent} if absent else {}
         results = Path(out) / RESULTS
         _solve_sets(results, facts, engine, loaded, settings, limits, samples, slots, console, solve, fresh=fresh)
@@ -201,7 +201,7 @@ def tell_of_sets(sets: Sequence[QuestionSet], absent: dict[str, str], console: C
             )  # fmt: skip
 
 
-def _facts(
+def run_facts(
     engine: Any,
     sets: Sequence[QuestionSet],
     settings: SolverSettings,
@@ -211,6 +211,11 @@ def _facts(
     seed: int,
     slots: int,
 ) -> dict[str, Any]:
+    """What a record of a run needs: model, dialect, settings, limits, data, grader and versions.
+
+    Raises:
+        ModelError: the model cannot be talked to in this dialect.
+    """
     from runtime.sandbox import Limits
     from runtime.solver.dialects import choose
 

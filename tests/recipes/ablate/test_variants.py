@@ -112,7 +112,7 @@ def test_variants_that_train_alike_are_trained_once() -> None:
 
 @pytest.mark.parametrize("name", ["rows-0", "rows-100", "rank-0", "rank-5000", "texts-only", ""])
 def test_an_unknown_variant_is_refused_with_the_names(name: str) -> None:
-    with pytest.raises(InputError, match="the variants are lce, execution-loss"):
+    with pytest.raises(InputError, match="The variants are lce, execution-loss"):
         variant_of(name)
 
 
@@ -145,6 +145,6 @@ def test_what_cannot_be_measured_is_one_sentence_before_anything_is_trained(
     out = tmp_path / "out"
     assert main(["ablate", "nano", "--out", str(out), "data.held_out_percent=0", *given]) != 0
     error = capsys.readouterr().err
-    assert told in " ".join(error.split())
+    assert told.lower() in " ".join(error.split()).lower()
     assert "Traceback" not in error
     assert not out.exists()
