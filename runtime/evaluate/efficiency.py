@@ -264,18 +264,20 @@ def _compared(told: Mapping[str, Any]) -> dict[str, Any]:
 
 def sheets(told: Mapping[str, Any]) -> list[Sheet]:
     """Where time goes, and the methods at equal accuracy and equal tokens."""
-    header = ["method", "n", "accuracy % [95 %]", "s a question", *(f"{part} s" for part in PARTS)]
-    header += ["tokens written", "tokens read", "cells", "joules"]
-    body = []
+    cost, where = [], []
     for method, row in told["methods"].items():
         share, tokens = row["accuracy"], row["tokens"]
         name = method if method != VOTES else f"{method}@{row['samples']}"
+        where.append([name, *(f"{row['seconds'][part]:.3f}" for part in PARTS), f"{row['wall']:.3f}"])
         line = [name, str(row["questions"])]
         line += [f"{100 * share['value']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"]
-        line += [f"{row['wall']:.3f}", *(f"{row['seconds'][part]:.3f}" for part in PARTS)]
-        line += [f"{tokens['generated']:.1f}", f"{tokens['prompt'] + tokens['execution']:.1f}", f"{row['cells']:.2f}"]
-        body.append([*line, "-" if row["joules"] is None else f"{row['joules']:.1f}"])
-    tables = [Sheet("Where a question's time goes", header, body)]
+        line += [f"{row['wall']:.3f}", f"{tokens['generated']:.1f}", f"{tokens['prompt'] + tokens['execution']:.1f}"]
+        cost.append([*line, f"{row['cells']:.2f}", "-" if row["joules"] is None else f"{row['joules']:.1f}"])
+    header = ["method", "n", "accuracy % [95 %]", "seconds", "written", "read", "cells", "joules"]
+    tables = [
+        Sheet("What a question costs", header, cost, note="written, read: tokens"),
+        Sheet("Where a question's seconds go", ["method", *PARTS, "all"], where),
+    ]
     if compared := told["compared"]:
         first = next(iter(compared.values()))
         accuracy = 100 * told["methods"]["full"]["accuracy"]["value"]

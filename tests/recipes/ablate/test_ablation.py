@@ -145,15 +145,15 @@ def test_a_study_killed_ten_times_at_random_ends_with_the_same_table(tmp_path: P
             start_new_session=True,
         )
         try:
-            # Long enough to get somewhere beyond loading, short enough not to get to the end at once.
-            process.wait(timeout=rng.uniform(0.2, 0.6) * length)
+            # From the imports to well into a stage; never long enough for the whole study.
+            process.wait(timeout=rng.uniform(0.05, 0.4) * length)
             break
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             kills += 1
     killed = finish(tmp_path, str(tmp_path / "killed"))
-    assert kills >= 3, "the study must not end before it was killed a few times"
+    assert kills >= 5, "the study must not end before it was killed a few times"
     assert killed == whole
     for name in ("table.md", "table.tex", "table.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -74,7 +74,7 @@ def test_methods_are_compared_at_the_accuracy_all_reach_and_at_the_full_loops_to
     assert compared["chain-of-thought"]["seconds_at_shared_accuracy"] == 0.5
     assert compared["chain-of-thought"]["seconds_at_full_accuracy"] is None
     assert compared[VOTES]["accuracy_at_full_tokens"] == 1.0
-    assert sheets(told)[1].rows[1] == ["chain-of-thought", "0.500", "never", "50.0"]
+    assert sheets(told)[2].rows[1] == ["chain-of-thought", "0.500", "never", "50.0"]
     assert json.loads((tmp_path / "efficiency.json").read_text(encoding="utf-8"))["methods"]
     assert "never" in (tmp_path / "efficiency.md").read_text(encoding="utf-8")
 
@@ -128,8 +128,9 @@ def test_the_nano_model_is_measured_by_every_method_and_a_second_call_measures_n
     words += ["--max-tokens", "60", "--threads", "1", "--plots", "svg"]
     assert main(words) == 0
     shown = capsys.readouterr().out
-    assert "Where a question's time goes" in shown
-    assert "s a question" in shown
+    assert "What a question costs" in shown
+    assert "Where a question's seconds go" in shown
+    assert "self-consistency@2" in shown
     lines = (tmp_path / "e" / "results.jsonl").read_bytes()
     assert len(lines.splitlines()) == 5
     for line in map(json.loads, lines.splitlines()):
@@ -138,5 +139,5 @@ def test_the_nano_model_is_measured_by_every_method_and_a_second_call_measures_n
         assert line["ms"]["prompt"] > 0
         assert line["ms"]["decode"] > 0
     assert main([*words, "--report", "csv"]) == 0
-    assert "Where a question's time goes,full,1," in capsys.readouterr().out
+    assert "What a question costs,full,1," in capsys.readouterr().out
     assert (tmp_path / "e" / "results.jsonl").read_bytes() == lines
