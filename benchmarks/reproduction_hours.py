@@ -60,7 +60,8 @@ def main() -> int:
         hours = flops / (args.peak * 1e12 * args.utilization) / 3600
         fitting = next((size for size in CARDS if plan_for_card(settings, size * 10**9).fits), None)
         body.append([name, recipe.base, f"{fitting} GB" if fitting else "several", f"{hours:.0f}"])
-    note = f"{ROWS:,} rows of {statistics.fmean(lengths):.0f} tokens, 3 epochs; {args.utilization:.0%} of {args.peak:g} TFLOP/s"
+    mean = statistics.fmean(lengths)
+    note = f"{ROWS:,} rows of {mean:.0f} tokens, 3 epochs; {args.utilization:.0%} of {args.peak:g} TFLOP/s"
     print(Sheet("GPU hours of the paper's runs", ["recipe", "base", "smallest GPU", "hours"], body, 3, note).markdown())
     return 0
 
