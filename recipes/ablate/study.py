@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qlora.data import Row, rows_to_jsonl
 from qlora.packing import RowOrder
-from qlora.settings import QloraSettings
+from qlora.settings import LAYOUT_KEYS, QloraSettings
 from recipes.ablate.variants import LCE, Variant, derive
 from recipes.schema import Recipe
 from runtime.errors import InputError
@@ -188,7 +188,7 @@ def design(
             study.counts[variant.training] = Counts(table.supervised_per_row(kinds)[fits], table.lengths[fits])
     study.cells = list(_cells(study, list(dict.fromkeys(variants)), seeds, budgets))
     study.facts = {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": _deciding(recipe),
         "base_sha256": base.sha256(),
         "rows_sha256": prepared.source.sha256,
         "variants": [variant.name for variant in dict.fromkeys(variants)],
@@ -198,6 +198,13 @@ def design(
         "originals": [sha256_file(path) for path in originals],
     }
     return study
+
+
+def _deciding(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without what changes how a training goes and not what it computes."""
+    told = recipe.model_dump(mode="json")
+    told["train"] = {key: value for key, value in told["train"].items() if key not in LAYOUT_KEYS}
+    return told
 
 
 def _cells(study: Study, variants: Sequence[Variant], seeds: int, budgets: Sequence[Budget]) -> Iterator[Cell]:

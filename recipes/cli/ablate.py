@@ -80,7 +80,10 @@ def run(args: argparse.Namespace) -> int:
     screen = make_console(stderr=True)
     study = _study(args, recipe)
     from recipes.ablate.plan import estimate, lines_of, refuse_small_disk
+    from recipes.ablate.variants import LCE
 
+    if all(cell.variant != LCE for cell in study.cells):
+        screen.print(f"{LCE.name} is not among the variants, so that no differences to it are shown")
     found = estimate(study, keep=args.keep, measure=args.plan)
     if args.plan:
         if args.json:
