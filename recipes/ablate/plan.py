@@ -126,7 +126,7 @@ def _disk(study: Study, trainings: list[Training], *, keep: bool) -> int:
     total, largest = 0, 0
     for training in trainings:
         settings = study.settings(training)
-        adapter = KEPT * (shape.lora_parameters(settings.lora) + shape.token_parameters)
+        adapter = KEPT * (shape.lora_parameters(settings.lora) + shape.token_parameters(settings.lora))
         model = adapter if is_adapter_alone(study) else int(weights * (BITS.get(quant, 16.0) + 2.0) / 8)
         exporting = 0 if is_adapter_alone(study) else 2 * 2 * weights  # the merged folder and the F16 file
         passing = disk_of(shape, settings) + exporting + model
