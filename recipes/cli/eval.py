@@ -141,8 +141,8 @@ def _told(args: argparse.Namespace, outcome: dict[str, Any]) -> None:
         print(written(as_sheets(outcome["report"]), args.report), end="")
 
 
-def _plots(args: argparse.Namespace) -> bool | list[str]:
-    """The formats of the plots; False for none.
+def _plots(args: argparse.Namespace) -> list[str]:
+    """The formats of the plots; empty for none.
 
     Raises:
         InputError: a format that is not written.
@@ -154,7 +154,7 @@ def _plots(args: argparse.Namespace) -> bool | list[str]:
         raise InputError(
             f"plots are not written as {', '.join(unknown)}", "nothing was done", f"choose {', '.join(PLOTS)}"
         )
-    return False if args.no_plots else chosen
+    return [] if args.no_plots else chosen
 
 
 def _evaluate(args: argparse.Namespace) -> int:
@@ -211,7 +211,7 @@ def _efficiency(args: argparse.Namespace, engine: Engine, settings: SolverSettin
         told = measure(
             engine, sets, args.out, settings=settings, limits=limits, samples=args.samples or EFFICIENCY_SAMPLES,
             seed=seed, fresh=args.fresh, console=make_console(stderr=bool(args.json or args.report)),
-            formats=_plots(args) or (),
+            formats=_plots(args),
         )  # fmt: skip
     finally:
         engine.close()
