@@ -154,13 +154,13 @@ def _near(value: Fraction, target: Fraction) -> bool:
 
 def python_of(text: str) -> str | None:
     """The left side of a mark as a Python expression of numbers and operators, None where it is none."""
-    text = text.strip().strip("=").replace("\\times", "*")
+    text = " ".join(text.split()).strip("=").replace("\\times", "*")
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text).replace("$", "").replace("¢", "")
     text = re.sub(r"(?<=[\d.)%\s])[xX×](?=[\s\d.(-])", "*", text).replace("÷", "/").replace("–", "-").replace("−", "-")
     text = text.translate(str.maketrans("[]{}", "()()")).replace("^", "**")
     # A mixed number: 1 1/2 is one and a half.
     text = re.sub(r"(?<![\d./])(\d+)\s+(\d+/\d+)(?![\d.])", r"(\1 + \2)", text)
-    text = re.sub(r"(\d+(?:\.\d*)?|\.\d+)\s*%", r"(\1 / 100)", text)
+    text = re.sub(r"(?<!\d)(\d+(?:\.\d*)?|\.\d+)\s*%", r"(\1 / 100)", text)
     text = re.sub(r"(?<![\d.])0+(?=\d)", "", text)
     text = re.sub(r"\)\s*(?=[\d(])", ")*", text)
     text = re.sub(r"(?<=\d)\s*(?=\()", "*", text)

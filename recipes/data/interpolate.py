@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from recipes.data.ask import Asker
 from recipes.data.rows import QuestionLine, beside, write_lines
-from recipes.data.words import grams, key, words
+from recipes.data.words import grams, key, pairs, words
 from runtime.errors import InputError
 
 PAPER_HARDER, PAPER_EASIER = 83.2, 95.6
@@ -139,13 +139,13 @@ def draw_pairs(easy: Sequence[QuestionLine], hard: Sequence[QuestionLine], n: in
     return [Pair(number, easy[c // len(hard)], hard[c % len(hard)]) for number, c in enumerate(chosen)]
 
 
-_TAGGED = re.compile(r"<problem>(.*?)</problem>", re.S | re.I)
+_TAG = re.compile(r"<(/?)problem>", re.I)
 _LABEL = re.compile(r"^\s*(?:#+\s*)?(?:\*\*)?(?:new )?problem\s*:?(?:\*\*)?\s*:?\s*", re.I)
 
 
 def problem_in(reply: str) -> tuple[str, str]:
     """The problem a reply holds, and why it holds none."""
-    tagged = _TAGGED.findall(reply)
+    tagged = [reply[opening.end() : closing.start()] for opening, closing in pairs(_TAG.finditer(reply))]
     if len(tagged) > 1:
         return "", "more than one problem"
     text = _LABEL.sub("", tagged[0] if tagged else reply).strip()

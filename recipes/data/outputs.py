@@ -17,10 +17,10 @@ from recipes.data.rewordings import change_between
 Agreement = Literal["equal", "rounded", "set order", "other address", "same exception", "differs"]
 
 _COLOUR = re.compile(r"\x1b?\[[0-9;]+m")
-_NUMBER = re.compile(r"\d+\.\d+(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"(?<!\d)\d+\.\d+(?:[eE][-+]?\d+)?")
 _PLACES = 6
 """Decimals that the released data keeps."""
-_INSTALLED = re.compile(r"/\S*?/lib/python3\.\d+/|(?<=\.)cpython-\d+-[\w-]+(?=\.so)")
+_INSTALLED = re.compile(r"/\S{0,200}?/lib/python3\.\d+/|(?<=\.)cpython-\d+-[\w-]+(?=\.so)")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _FRAME = re.compile(r"(?=\bCell In\[\d+\], line \d+|\bFile \S+)")
 _COUNTER = re.compile(r"(?<=Cell In\[)\d+")

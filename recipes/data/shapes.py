@@ -79,5 +79,5 @@ def _fenced(text: str) -> str:
     """`text` with OpenMathInstruct's tags as Markdown's fences."""
     for tag, language in _TAGS:
         text = re.sub(rf"<{tag}>[ \t]*\n?", f"```{language}\n", text)
-        text = re.sub(rf"\n?[ \t]*</{tag}>", "\n```", text)
+        text = re.sub(rf"(?:\n|(?<![ \t]))[ \t]*</{tag}>", "\n```", text)
     return text

@@ -54,7 +54,7 @@ _HYPHEN = re.compile(r"(?<=[^\W\d_]{2})\s*-+\s*(?=[^\W\d_]{2})")
 _EXCLAMATION = re.compile(r"(?<![\d)])(?<!\b[^\W\d_])!(?!=)")
 """After a word; after a number, a letter or a bracket it is a factorial."""
 _TOKEN = re.compile(r"(?:(?<![\w.])\.)?\d+(?:[.,]\d+)*|[^\W\d_]+|[-+*/^=<>%!|]")
-_DRAWING = re.compile(r"\[asy\].*?\[/asy\]", re.S | re.I)
+_DRAWING = re.compile(r"\[(/?)asy\]", re.I)
 
 
 def tokens(text: str) -> list[str]:
@@ -105,7 +105,20 @@ def key(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Words and numbers, without operators and without drawings, whose code many problems share."""
-    return [token for token in tokens(_DRAWING.sub(" ", text)) if token[0].isalnum()]
+    for opening, closing in reversed(list(pairs(_DRAWING.finditer(text)))):
+        text = f"{text[: opening.start()]} {text[closing.end() :]}"
+    return [token for token in tokens(text) if token[0].isalnum()]
+
+
+def pairs(marks: Iterable[re.Match[str]]) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
+    """Each opening mark with the first closing one behind it, which is told by its group 1, in one pass."""
+    opening = None
+    for mark in marks:
+        if not mark[1]:
+            opening = opening or mark
+        elif opening is not None:
+            yield opening, mark
+            opening = None
 
 
 def grams(sequence: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:

@@ -16,6 +16,12 @@ from .confine import DEVICES
 from .reduced import NOBODY
 
 OLDEST = (0, 12)
+PYTHON = "python"
+"""The interpreter's name within: who lists the machine's processes is not told where it lies."""
+INNER = (
+    "import json, sys; root, options = json.load(open({told})); sys.path.insert(0, root); "
+    "from runtime.sandbox.inside.launcher import serve; sys.path.pop(0); serve(options)"
+)
 
 
 def find() -> str:
@@ -42,10 +48,9 @@ def find() -> str:
     return program
 
 
-def command(options: dict[str, Any]) -> list[str]:
-    """The command line that runs the launcher's inner half within bubblewrap."""
-    root = str(Path(__file__).resolve().parents[3])
-    line = [options["bwrap"], "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"]
+def arguments(options: dict[str, Any]) -> list[str]:
+    """What bubblewrap is asked for, but for the program it runs, the launcher's inner half."""
+    line = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"]
     line += ["--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "sandbox"]
     line += ["--proc", "/proc", "--dir", "/dev"]
     for name in DEVICES:
@@ -58,10 +63,9 @@ def command(options: dict[str, Any]) -> list[str]:
         line += _shown(path)
     for folder in options["hidden"]:
         line += ["--remount-ro", folder]
+    line += ["--symlink", sys.executable, f"/{PYTHON}", "--setenv", "PATH", "/"]
     line += ["--perms", "0700", "--size", str(1 << 30), "--tmpfs", options["scratch"], "--remount-ro", "/"]
-    line += ["--chdir", options["scratch"]]
-    inner = {**options, "inner": True, "scratch_root": options["scratch"]}
-    return [*line, "--", sys.executable, "-s", "-P", "-B", "-c", options["entry"], json.dumps(inner), root]
+    return [*line, "--chdir", options["scratch"]]
 
 
 def _shown(path: str) -> list[str]:
@@ -91,6 +95,19 @@ def give_up_root(options: dict[str, Any]) -> None:
 def become(options: dict[str, Any]) -> None:
     """Replace this process with bubblewrap; the socket to the app stays its standard input."""
     give_up_root(options)
-    arguments = command(options)
+    inner = {**options, "inner": True, "scratch_root": options["scratch"], "PATH": os.environ["PATH"]}
+    root = str(Path(__file__).resolve().parents[3])
+    asked = _in_memory("\0".join(arguments(options)))
+    told = _in_memory(json.dumps([root, inner]))
     os.set_inheritable(0, True)
-    os.execv(arguments[0], arguments)
+    # Its command line stays readable to every user of the machine for as long as the sandbox lives.
+    python = [PYTHON, "-s", "-P", "-B", "-c", INNER.format(told=told)]
+    os.execv(options["bwrap"], ["bwrap", "--args", str(asked), "--", *python])
+
+
+def _in_memory(text: str) -> int:
+    """An inheritable descriptor from which `text` can be read once."""
+    descriptor = os.memfd_create("mathcoder-sandbox", 0)
+    os.write(descriptor, os.fsencode(text))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor

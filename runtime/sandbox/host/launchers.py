@@ -188,7 +188,6 @@ def start(tier: str) -> Host:
         "hidden": paths.hidden(path),
         "files": files,
         "scratch": scratch,
-        "entry": _ENTRY,
         "nice": NICE,
         "debug": bool(os.environ.get("MATHCODER_SANDBOX_DEBUG")),
     }

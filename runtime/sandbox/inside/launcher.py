@@ -21,7 +21,11 @@ CONTROL = 0
 
 def main() -> None:
     """Set up the tier named in the first argument and serve; never returns."""
-    options: dict[str, Any] = json.loads(sys.argv[1])
+    serve(json.loads(sys.argv[1]))
+
+
+def serve(options: dict[str, Any]) -> None:
+    """Set up the tier that `options` name, or its inner half, and serve; never returns."""
     _hide_command_line()
     control = socket.socket(fileno=CONTROL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -64,7 +68,8 @@ def _set_up(options: dict[str, Any], control: socket.socket) -> None:
     app = int(options["app"])
     tier = options["tier"]
     if options.get("inner"):
-        # Within bubblewrap, whose own parent does the watching.
+        # Within bubblewrap, whose own parent does the watching, and which found Python on a path of its own.
+        os.environ["PATH"] = options["PATH"]
         zygote.serve(control, options)
     watch.check_parent(app)
     options["tasks"] = reduced.count_tasks()

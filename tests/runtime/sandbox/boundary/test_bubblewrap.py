@@ -81,23 +81,15 @@ def test_all_it_shows_is_what_python_needs_and_nothing_of_it_can_be_written() ->
     bound = paths.trees(paths.code_path())
     files = paths.own_files()
     scratch = paths.scratch_path([*bound, *files])
-    options = {
-        "bwrap": "/usr/bin/bwrap",
-        "trees": bound,
-        "hidden": [],
-        "files": files,
-        "scratch": scratch,
-        "entry": "pass",
-    }
-    line = bubblewrap.command(options)
+    line = bubblewrap.arguments({"trees": bound, "hidden": [], "files": files, "scratch": scratch})
     shown = [line[at + 2] for at, word in enumerate(line) if word in ("--ro-bind", "--symlink", "--dev-bind")]
-    assert set(shown) == {*bound, *files, *confine.DEVICES}
+    assert set(shown) == {*bound, *files, *confine.DEVICES, "/python"}
+    assert line[line.index("/python") - 1] == sys.executable
     assert "--bind" not in line
     assert line[line.index("--tmpfs") + 1] == scratch
     # The folder of the session hides nothing that the inner half reads.
     assert not any(path.startswith(scratch + os.sep) for path in shown)
     assert line.index("--remount-ro") > max(at for at, word in enumerate(line) if word in ("--ro-bind", "--tmpfs"))
-    assert line[line.index("--") + 1] == sys.executable
     for option in ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"):
         assert option in line
     assert line[line.index("--cap-drop") + 1] == "ALL"
