@@ -156,7 +156,7 @@ def _held_out(file: Path, count: int) -> Path:
 
 
 def _solved(results: Path) -> tuple[int, int]:
-    lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines() if line]
+    lines = [json.loads(line) for line in results.read_text(encoding="utf-8").split("\n") if line]
     if not lines:
         raise InputError(f"{results} holds no result", "there is nothing to compare", "remove its folder and try again")
     return sum(bool(line["correct"]) for line in lines), len(lines)

@@ -138,8 +138,8 @@ def read_log(path: Path) -> Recorded:
             told = told or "stopped" in event
             open_blocks += _blocks([event.get("block")])
         elif kind == "undo" and result.turns:
-            removed = cells_of(result.turns.pop())
-            result.cells = result.cells[: len(result.cells) - len(removed)]
+            kept = len(result.cells) - len(cells_of(result.turns.pop()))
+            del result.cells[kept:]
         elif kind == "clear":
             result.turns = []
         elif kind == "reset":
@@ -216,7 +216,7 @@ def _blocks(value: Any) -> list[Block]:
 
 
 def _events(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

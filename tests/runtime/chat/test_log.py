@@ -30,6 +30,16 @@ def test_turns_come_back_as_they_were(tmp_path: Path) -> None:
     assert (found.cells, found.model, found.lost) == (["x = 1"], "m.gguf", None)
 
 
+def test_text_with_any_separator_of_lines_comes_back_whole(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    strange = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\r\nh\ud83d"
+    log = ChatLog(path, pytest.fail)
+    log.turn(Turn(strange, [Block("execution", strange)], "1"))
+    found = read_log(path)
+    assert found.lost is None
+    assert [turn.blocks for turn in found.turns] == [[Block("execution", strange)]]
+
+
 def test_a_transcript_is_private_and_an_empty_chat_leaves_none(tmp_path: Path) -> None:
     path = tmp_path / "chat.jsonl"
     log = ChatLog(path, pytest.fail)

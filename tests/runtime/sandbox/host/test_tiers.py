@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runtime.sandbox import host
+from runtime.sandbox.boundary import bubblewrap
 from runtime.sandbox.host import launchers, paths
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -100,7 +101,9 @@ def test_a_virtual_environment_behind_symbolic_links_works_in_every_tier(tier: s
     (tmp_path / "other").symlink_to(tmp_path / "project")
     (tmp_path / "project" / ".venv").symlink_to(sys.prefix)
     python = tmp_path / "other" / ".venv" / "bin" / Path(sys.executable).name
-    assert output(str(python), "-c", PROGRAM, tier) == f"{tier} 42"
+    older = f"from runtime.sandbox.boundary import bubblewrap; bubblewrap.OLDEST = {bubblewrap.OLDEST}"
+    program = PROGRAM.replace("tier = sys", f"{older}\ntier = sys", 1)
+    assert output(str(python), "-c", program, tier) == f"{tier} 42"
 
 
 def test_links_in_any_part_of_a_path_are_shown_beside_what_they_lead_to(tmp_path: Path) -> None:
