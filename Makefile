@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
 	$(if $(LLAMA_INDEX),--extra-index-url $(LLAMA_INDEX))
-CONSTRAINTS := -c constraints/runtime.txt -c constraints/train.txt -c constraints/gpu.txt -c constraints/dev.txt
+CONSTRAINTS := -c constraints/runtime.txt -c constraints/plots.txt -c constraints/train.txt -c constraints/gpu.txt -c constraints/dev.txt
 # With an NVIDIA GPU the gpu extra brings unsloth with all it needs; the stamps are apart, so that adding a GPU reinstalls.
 GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes)
 # Another index is another torch: it has stamps of its own, so that naming it reinstalls.

@@ -172,8 +172,7 @@ def _solve(call: Call, engine: Engine, question: str) -> int:
         with view:
             solution = solver.solve(question, on_event=_collecting(view.on_event, images), seed=args.seed)
             view.finish(solution)
-        if solution.is_supported is False:
-            _mark(console, quiet=args.json)
+        _mark(console, solution, quiet=args.json)
         solver.close()
     say_weaker_tier()
     if args.json:
@@ -225,19 +224,25 @@ def _vote(call: Call, engine: Engine, question: str) -> int:
         console = make_console(theme=call.preferences.theme)
         show_solution(console, chosen.blocks, chosen.answer, chosen.status, chosen.detail)
         console.print(f"{outcome.votes} of {count} solutions agree", style="note")
-        if chosen.is_supported is False:
-            _mark(console)
+        _mark(console, chosen)
     if args.to is not None:
         _export(args, question, chosen, {})
     return exit_code(chosen)
 
 
-def _mark(console: Console, *, quiet: bool = False) -> None:
-    """Say that nothing computed shows the answer; a program reads it from `supported`."""
+def _mark(console: Console, solution: Solution, *, quiet: bool = False) -> None:
+    """Say that nothing computed shows the answer (a program reads it from `supported`), and which library lacked."""
+    from rich.text import Text
+
+    from runtime.solver.libraries import absent
     from runtime.solver.support import UNSUPPORTED
 
-    if not quiet:
+    if quiet:
+        return
+    if solution.is_supported is False:
         console.print(UNSUPPORTED, style="note")
+    if lack := absent(block.content for block in solution.blocks if block.type == "execution"):
+        console.print(Text(lack, style="note"))
 
 
 def exit_code(solution: Solution) -> int:

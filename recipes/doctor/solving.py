@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from recipes.doctor.finding import KNOWN_GOOD, Finding, package
+from runtime.solver.libraries import OPTIONAL, PLOTS
 
 RUNTIME = ("llama-cpp-python", "pydantic", "rich", "prompt_toolkit", "ipython", "sympy")
 
@@ -17,6 +18,7 @@ def solving() -> Iterator[Finding]:
     area = "solving"
     for name in RUNTIME:
         yield package(area, name, needed=True, extra="")
+    yield plots()
     if find_spec("llama_cpp") is not None:
         yield from _llama()
     from recipes.places import PACKAGED_MODEL
@@ -25,6 +27,15 @@ def solving() -> Iterator[Finding]:
         yield Finding(area, "nano model", "ok", f"packaged, {PACKAGED_MODEL.stat().st_size / 1e6:.1f} MB")
     else:
         yield Finding(area, "nano model", "note", "not in this installation", "`mathcoder demo` makes one.")
+
+
+def plots() -> Finding:
+    """What cells can import beyond numpy and sympy."""
+    absent = [name for name in OPTIONAL if find_spec(name) is None]
+    if not absent:
+        return Finding("solving", "figures, tables", "ok", f"{', '.join(OPTIONAL)} can be imported by cells")
+    detail = f"{', '.join(absent)} not installed: code of the model that imports it fails"
+    return Finding("solving", "figures, tables", "note", detail, f"pip install '{PLOTS}'")
 
 
 def _llama() -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from runtime.chat.session import show_votes
 from runtime.errors import InputError
 from runtime.settings import Model, validated
 from runtime.show.panels import answer_text, execution_panel, why_table
+from runtime.solver.libraries import absent
 from runtime.text import did_you_mean, for_screen
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ def _run(chat: Chat, rest: str) -> None:
     chat.console.print(execution_panel(result.output, result.status, result.seconds))
     for data in result.images:
         chat.images(data)
+    if lack := absent([result.output]):
+        chat.say(lack)
 
 
 @command(

@@ -24,6 +24,7 @@ from runtime.settings import SolverSettings
 from runtime.show.console import can_animate, make_console
 from runtime.show.images import ImageShower, Protocol, protocol_of
 from runtime.show.panels import SolutionView, answer_text, duration
+from runtime.solver.libraries import absent
 from runtime.solver.support import UNSUPPORTED
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ class Chat:
     def _after(self, solution: Solution) -> None:
         if solution.is_supported is False:
             self.say(UNSUPPORTED)
+        if lack := absent(block.content for block in solution.blocks if block.type == "execution"):
+            self.say(lack)
         dropped = self.conversation.dropped
         if dropped:
             turns = "1 older turn" if dropped == 1 else f"{dropped} older turns"
