@@ -345,7 +345,7 @@ def _number(text: str, kind: type[Numeric], *, low: Numeric, high: Numeric, what
     except ValueError:
         value = None
     if value is None or not low <= value <= high:
-        raise InputError(f"{what} takes a number from {low} to {high}, not {text!r}", "nothing was changed")
+        raise InputError(f"{what} takes a number from {low} to {high}, not {_title(text)!r}", "nothing was changed")
     return value
 
 

@@ -63,7 +63,8 @@ def command(
 def unknown(name: str) -> InputError:
     """What to raise for a command that does not exist."""
     hint = did_you_mean(name, COMMANDS, "Did you mean /{}?") or "/help lists the commands"
-    return InputError(f"there is no command /{name}", "", hint)
+    shown = name if len(name) <= 60 else f"{name[:57]}..."
+    return InputError(f"there is no command /{shown}", "", hint)
 
 
 def run_command(chat: Chat, line: str) -> None:

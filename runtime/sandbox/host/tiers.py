@@ -27,16 +27,21 @@ _SIGNALLING = (
     "signalling: record locks and futexes on the libraries' files carry bits between sessions, and to programs outside "
     "that watch for them"
 )
+_MEMORY = (
+    "memory of a session's processes together between two looks of the supervisor, ten a second: several may touch "
+    "more than memory_mb in that time, though one alone cannot; no memory cgroup is used"
+)
 _EVERYWHERE = (
     "faults of the kernel itself, as in every sandbox without a virtual machine",
     "timing: code can measure how busy the processor is",
     "what a cell reports about itself: it can lie about its own result, never about another session's",
 )
 NOT_BLOCKED = {
-    "namespaces": (*_EVERYWHERE, _SIGNALLING),
+    "namespaces": (*_EVERYWHERE, _SIGNALLING, _MEMORY),
     "bubblewrap": (
         *_EVERYWHERE,
         _SIGNALLING,
+        _MEMORY,
         "sessions of one program share a process table and a scratch file system of 1 GiB; Landlock and seccomp keep "
         "them apart",
         "disk use between two looks of the supervisor, ten a second, is bounded by those 1 GiB alone",
@@ -44,6 +49,7 @@ NOT_BLOCKED = {
     "reduced": (
         *_EVERYWHERE,
         _SIGNALLING,
+        _MEMORY,
         "whether a file exists, its size and times, where a link leads: Landlock does not govern stat and readlink",
         "changing into folders of the user, without seeing what is in them",
         "disk use between two looks of the supervisor, ten a second, is bounded by the file size limit alone",
