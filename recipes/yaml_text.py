@@ -42,11 +42,15 @@ def load_yaml(text: str) -> Any:
         YAMLError: it is not YAML, gives a key twice, is nested too deeply, or stands for more than MOST_NODES values.
     """
     try:
-        return well_formed_json(yaml.load(text, Loader=_Loader))
+        value = well_formed_json(yaml.load(text, Loader=_Loader))
+        repr(value)  # raises where a hexadecimal number is too long to be written in a message
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
     except (TypeError, ValueError) as error:  # a key that is a list, a date that is none
         raise yaml.YAMLError(str(error)) from None
+    except (AttributeError, LookupError, ArithmeticError):  # what PyYAML raises of `!!bool 5` and its like
+        raise yaml.YAMLError("a value does not fit the tag (!!...) before it") from None
+    return value
 
 
 def read_yaml(path: Path, consequence: str, remedy: str = "") -> dict[str, Any]:

@@ -6,6 +6,7 @@ What is read: replies of models, rows and answers that others wrote, recorded ou
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import random
 import struct
@@ -31,9 +32,13 @@ from runtime.evaluate.question_sets import subject_in
 from runtime.evaluate.report import failed_execution
 from runtime.files import parse_line
 from runtime.grade import equivalent, final_answer, last_boxed, strict_equal
-from runtime.lce import parse
+from runtime.lce import Block, parse
 from runtime.serve.requests import RefusedError, read_request
 from runtime.settings import SolverSettings
+from runtime.show.console import make_console
+from runtime.show.notebook import Turn
+from runtime.show.notebook_page import page
+from runtime.show.panels import code_panel
 from runtime.text import for_model, for_screen, indented
 
 LENGTH = 6_000
@@ -42,6 +47,7 @@ SHORT_ENOUGH = 0.06
 PIECES = [
     "<problem>", "<problem></problem>", "problem ", "A ", "answer : ", "0", "1.", "1,", "1,000", "1+", "((1+", "1*",
     "1/", "1 1/1 ", "1%", "% ", "- ", "a-", "a ", "a", "x ", " ", "\t", "\n", "  \n", " |", "\t|", "$", "$1 ", "\\[",
+    "\n    ",
     "\\(", "\\frac", "\\boxed{", "\\color{", "{", "{,", "{a,", "}", "[", "\u001b[", "[asy]", "[asy]|", "#", "####",
     "#### ", "####\n", "<<", "<<1", "<<1+1=2>>", "=", "`", "```", "```\n", "```python\n", "```output\n",
     "<llm-code>\n", "</llm-code>", "<llm-code> ", "Traceback ", "Traceback (most recent call last)",
@@ -60,6 +66,15 @@ def copies(text: str) -> object:
 
 def said(role: str, text: str) -> dict[str, str]:
     return {"role": role, "content": text}
+
+
+def drawn(code: str) -> None:
+    console = make_console(file=io.StringIO())
+    console.print(code_panel(code, console))
+
+
+def exported(code: str) -> None:
+    assert len(page([Turn("q", [Block("code", code)], "1", "answered")])) > len(code)
 
 
 def refused_or_read(text: str) -> object:
@@ -132,6 +147,12 @@ def test_reading_takes_time_in_proportion_to_the_text(name: str) -> None:
     for piece in PIECES:
         text = piece * (4 * LENGTH // len(piece))
         hold(READERS[name], text[:LENGTH], text, repr(piece))
+
+
+@pytest.mark.parametrize("show", [drawn, exported], ids=["a panel", "a page"])
+def test_code_that_pygments_colours_slowly_is_shown_in_bounded_time(show: Callable[[str], object]) -> None:
+    hostile = "\n    " * 10_000
+    assert seconds(show, hostile, 1) < 3
 
 
 def gguf(pairs: int) -> bytes:

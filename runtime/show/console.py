@@ -26,6 +26,8 @@ STYLES = {
     "markdown.code": "cyan",
 }
 """Names of the styles our panels use, for a console of another make."""
+LONGEST_COLOURED = 10_000
+"""Characters of code that get syntax colours: on some texts Pygments takes time with the square of their length."""
 
 
 class SafeConsole(Console):

@@ -12,6 +12,7 @@ from typing import Any
 from runtime.errors import InputError
 from runtime.files import write_text
 from runtime.lce import EMPTY_EXECUTION, Block
+from runtime.show.console import LONGEST_COLOURED
 from runtime.show.latex import readable
 from runtime.show.notebook import Turn, dollars, notebook_text
 
@@ -183,6 +184,8 @@ def _execution(block: Block, images: list[bytes]) -> list[str]:
 
 
 def _highlighted(code: str) -> str:
+    if len(code) > LONGEST_COLOURED:
+        return f'<pre class="code">{html.escape(code)}</pre>'
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer

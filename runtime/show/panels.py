@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runtime.lce import EMPTY_EXECUTION, Block
-from runtime.show.console import can_animate
+from runtime.show.console import LONGEST_COLOURED, can_animate
 from runtime.show.latex import formula, readable
 
 if TYPE_CHECKING:
@@ -58,11 +58,12 @@ def text_panel(content: str, *, open_: bool = False) -> RenderableType:
 
 
 def code_panel(content: str, console: Console) -> RenderableType:
-    """A code block with syntax colours."""
+    """A code block with syntax colours, plain where it is longer than `LONGEST_COLOURED`."""
     from rich.syntax import Syntax
 
     theme = getattr(console, "code_theme", "ansi_dark")
-    body = Syntax(for_screen(content).rstrip("\n"), "python", theme=theme, word_wrap=True, background_color="default")
+    language = "python" if len(content) <= LONGEST_COLOURED else "text"
+    body = Syntax(for_screen(content).rstrip("\n"), language, theme=theme, word_wrap=True, background_color="default")
     return Panel(body, border_style="code.border", title="code", title_align="left")
 
 

@@ -36,6 +36,10 @@ def test_what_is_nested_too_deep_or_has_odd_keys_is_not_yaml() -> None:
         ("[" * 5000, "nested too deeply"),
         ("{[1]: 2}", "unhashable"),
         ("2026-99-99", "month must be"),
+        ("!!timestamp x", "does not fit the tag"),
+        ("!!bool 5", "does not fit the tag"),
+        ("!!int ''", "does not fit the tag"),
+        (f"0x{'f' * 9000}", "integer string conversion"),
     ):
         with pytest.raises(yaml.YAMLError, match=reason):
             load_yaml(text)
