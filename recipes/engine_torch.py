@@ -15,7 +15,7 @@ import torch
 from qlora.adapter import Adapted, inference
 from qlora.tokens import segment_tokenizer
 from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, TokenSequence
-from runtime.engine.protocol import Opening
+from runtime.engine.protocol import About, Opening
 from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError
 
@@ -36,6 +36,7 @@ class TorchEngine:
         self.vocabulary = segment_tokenizer(tokenizer).vocabulary
         self.n_ctx = n_ctx
         self.stop_flag = StopFlag()
+        self.about = About()
         self.chat_template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
         # Unsloth's own forward pass takes no cache of transformers; there everything is read again each time.
         self.cached = not adapted.by_unsloth

@@ -58,6 +58,15 @@ class Block:
     thinking: bool = False
     """Of a text block: whether it is what a reasoning model thinks to itself, which never answers anything."""
 
+    @classmethod
+    def of(cls, made: Mapping[str, Any]) -> Block:
+        """The block that `as_dict` made `made` of.
+
+        Raises:
+            KeyError, TypeError: it is not one.
+        """
+        return cls(made["type"], str(made["content"]), bool(made.get("thinking")) and made["type"] == "text")
+
     def as_dict(self) -> dict[str, Any]:
         """The block in the hub schema; only thinking is marked."""
         made: dict[str, Any] = {"type": self.type, "content": self.content}

@@ -55,7 +55,8 @@ class EngineSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     n_ctx: int | None = Field(default=None, ge=16)
-    """Tokens one solution may hold; None takes what the model was trained with, at most 4096."""
+    """Tokens one solution may hold; None takes what the model was trained with, at most 4096 in the block format, and
+    for other models at most 32768 and a quarter of the free memory."""
     gpu_layers: int = Field(default=0, ge=-1)
     """Layers kept on the GPU; -1 for all of them."""
     threads: int | None = Field(default=None, ge=1)
@@ -94,9 +95,9 @@ class SolverSettings(SamplingSettings):
     """What one solution may cost, and how it is asked for."""
 
     system: str = DEFAULT_SYSTEM
-    """System text of the block format; fenced dialects bring their own where this is left as it is."""
+    """System text of the block format; other dialects bring their own where this is left as it is."""
     dialect: str = "auto"
-    """auto: the block format where the model has its tokens, else the fenced dialect its chat template fits."""
+    """auto: the one that the model's file speaks for (its tokens, architecture, name, chat template)."""
     mode: Mode = "full"
     """The full loop or a baseline, see `runtime.solver.modes`."""
     code_execution: bool = True

@@ -90,6 +90,37 @@ def llamacpp_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="session")
+def llama_cpp_models() -> Path:
+    """llama.cpp's `models` folder: vocabularies without weights, and `templates/*.jinja`.
+
+    They are in llama-cpp-python's source distribution, which is fetched once and kept in the cache; nothing of them is
+    part of this project. Tests skip, saying so, where it cannot be had.
+    """
+    import tarfile
+    import tempfile
+
+    from export.gguf.llamacpp import download, installed_version
+    from runtime.errors import MathCoderError
+    from runtime.files import cache_folder
+
+    folder = cache_folder() / f"llama.cpp-{installed_version()}-models"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".models-") as scratch:
+            try:
+                archive = download(Path(scratch), installed_version())
+            except MathCoderError as error:
+                pytest.skip(f"llama.cpp's templates and vocabularies cannot be fetched: {error.cause}")
+            with tarfile.open(archive) as members:
+                for member in members:
+                    member.name = member.name.partition("/vendor/llama.cpp/models/")[2]
+                    if member.name and member.isfile():
+                        members.extract(member, Path(scratch) / "models", filter="data")
+            (Path(scratch) / "models").rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def nano_base() -> Path:
     """Folder of the embedded nano base."""
     return ROOT / "recipes" / "nano" / "base"

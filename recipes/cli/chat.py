@@ -58,7 +58,7 @@ or a cell and keeps the conversation; Ctrl-D leaves. Every conversation is kept 
 def run(args: argparse.Namespace) -> int:
     """Hold a conversation."""
     from recipes.cli.models.get import fetch_where_missing
-    from recipes.cli.solving import load_engine, model_of, read_call, warn_unsafe
+    from recipes.cli.solving import follow_verdict, load_engine, model_of, read_call, warn_unsafe
     from recipes.models import examples_of, find, name_of, resolve
     from recipes.places import state_folder
 
@@ -72,13 +72,14 @@ def run(args: argparse.Namespace) -> int:
     if name is not None and not args.endpoint:
         fetch_where_missing(name)
     model = Path(model_of(args, name))
+    settings = follow_verdict(args, model, call.settings)
     warn_unsafe(args.unsafe_exec)
     from runtime.chat.app import ChatOptions, chat
 
     options = ChatOptions(
         model=model,
         load=lambda path: load_engine(args, str(path) if args.endpoint else path, preferences),
-        settings=call.settings,
+        settings=settings,
         limits=call.limits,
         samples=preferences.samples,
         theme=preferences.theme,

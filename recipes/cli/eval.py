@@ -6,21 +6,29 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from recipes.cli.command import Parser, positive_int
+from recipes.places import tilde
 from runtime.errors import InputError
 from runtime.evaluate.sheets import FORMATS, Sheet, written
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from runtime.engine import Engine
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
 
 EFFICIENCY_QUESTIONS, EFFICIENCY_SAMPLES = 50, 5
 """Questions of each set, and votes of self-consistency, where --efficiency is not told otherwise."""
+
+WITH_AND_WITHOUT = {"without": "chain-of-thought", "with": "full"}
+"""Folder of a run to its mode; the first is what the second is compared with."""
 
 
 def parser() -> Parser:
@@ -55,6 +63,7 @@ Modes:
             ("mathcoder eval nano --data mine.jsonl --out e --samples 8 --temperature 0.7", "maj@8 too"),
             ("mathcoder eval smollm2 --data all-short --out runs/tour", "20 questions of each set at hand"),
             ("mathcoder eval nano --efficiency --data mine.jsonl --out e", "what running the code costs, and gives"),
+            ("mathcoder eval model.gguf --data svamp --limit 200 --with-and-without --out e", "does code help it?"),
             ("mathcoder eval --grade answers.jsonl --json", "grade answers that exist"),
             ("mathcoder eval --compare a/results.jsonl b/results.jsonl", "the paired difference and its interval"),
             ("mathcoder eval --results runs/eval/results.jsonl --report latex", "the tables of a run, to paste"),
@@ -74,6 +83,11 @@ Modes:
     result.add_argument("--samples", type=positive_int, metavar="K", help="solutions to each question (default 1)")
     result.add_argument("--limit", type=positive_int, metavar="N", help="questions of each set, drawn by --seed")
     result.add_argument("--mode", choices=tuple(MODES), default="full", help="the full loop or a baseline")
+    result.add_argument(
+        "--with-and-without",
+        action="store_true",
+        help="run full and chain-of-thought on the same questions, and keep the verdict on this model",
+    )
     result.add_argument("--slots", type=positive_int, default=8, metavar="N", help="solutions written together")
     result.add_argument("--fresh", action="store_true", help="begin again where DIR holds a run")
     result.add_argument("--no-plots", action="store_true", help="write no plots")
@@ -170,28 +184,42 @@ def _evaluate(args: argparse.Namespace) -> int:
         )
     if args.no_execution and args.mode not in ("full", "no-execution"):
         raise InputError(f"--no-execution and --mode {args.mode} exclude each other", "nothing was evaluated")
+    if args.with_and_without and (args.no_execution or args.mode != "full" or args.endpoint or args.lora):
+        raise InputError(
+            "--with-and-without runs a file in the modes full and chain-of-thought",
+            "nothing was evaluated",
+            "leave --mode, --no-execution, --endpoint and --lora away",
+        )
     preferences = person(args)
     settings = solver_settings(args, preferences)
-    engine = load_engine(args, model_of(args, args.model), preferences)
+    model = model_of(args, args.model)
+    engine = load_engine(args, model, preferences)
     if args.efficiency:
         return _efficiency(args, engine, settings, cell_limits(preferences))
-    try:
-        outcome = run_eval(
+    console = make_console(theme=preferences.theme, stderr=bool(args.json or args.report))
+
+    def evaluated(mode: str, out: Path) -> dict[str, Any]:
+        return run_eval(
             engine,
             [name.strip() for name in args.data.split(",") if name.strip()],
-            args.out,
+            out,
             settings=settings,
             limits=cell_limits(preferences),
-            mode="no-execution" if args.no_execution else args.mode,
+            mode=mode,
             samples=preferences.samples,
             limit=args.limit,
             seed=args.seed if args.seed is not None else 1,
             slots=args.slots,
             fresh=args.fresh,
             plots=_plots(args),
-            console=make_console(theme=preferences.theme, stderr=bool(args.json or args.report)),
+            console=console,
             questions=args.questions,
         )
+
+    try:
+        if args.with_and_without:
+            return _with_and_without(args, Path(model), engine, evaluated, console)
+        outcome = evaluated("no-execution" if args.no_execution else args.mode, args.out)
     finally:
         engine.close()
     _told(args, outcome)
@@ -220,6 +248,32 @@ def _efficiency(args: argparse.Namespace, engine: Engine, settings: SolverSettin
     elif args.report:
         print(written(sheets(told), args.report), end="")
     return 0
+
+
+def _with_and_without(
+    args: argparse.Namespace,
+    model: Path,
+    engine: Engine,
+    evaluated: Callable[[str, Path], dict[str, Any]],
+    console: Console,
+) -> int:
+    """Both modes on the same questions, the paired difference, and the verdict that `chat` and `solve` follow."""
+    from recipes.cli.command import say
+    from recipes.verdicts import remember, verdict_from
+    from runtime.evaluate.compare import pooled_difference
+    from runtime.evaluate.run import compare_files
+    from runtime.solver.dialects import choose
+
+    runs = {name: evaluated(mode, args.out / name) for name, mode in WITH_AND_WITHOUT.items()}
+    files = [args.out / name / "results.jsonl" for name in WITH_AND_WITHOUT]
+    compared = compare_files(files, console=None if args.json else console)
+    dialect = choose(args.dialect or "auto", engine).name
+    verdict = verdict_from(model, dialect, pooled_difference(*files))
+    kept = remember(verdict)
+    say(f"{verdict.told}; kept in {tilde(kept)}")
+    if args.json:
+        print(json.dumps({"verdict": asdict(verdict), "finding": verdict.finding, "sets": compared}, indent=2))
+    return 1 if any(outcome["errors"] for outcome in runs.values()) else 0
 
 
 def _grade(args: argparse.Namespace) -> int:

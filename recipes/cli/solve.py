@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ answer, or where an item of a batch ends in an error.""",
 
 def run(args: argparse.Namespace) -> int:
     """Solve."""
-    from recipes.cli.solving import model_of, read_call
+    from recipes.cli.solving import follow_verdict, model_of, read_call
 
     call = read_call(args)
     if args.question is None and args.questions is None and call.preferences.model and not _is_model(args.model):
@@ -84,12 +85,13 @@ def run(args: argparse.Namespace) -> int:
     if args.questions is not None:
         from recipes.cli.solve_many import read_questions, solve_many
 
-        model_of(args, args.model)
+        call = replace(call, settings=follow_verdict(args, model_of(args, args.model), call.settings))
         questions = read_questions(args.questions)
         with call.load(args.model) as engine:
             return solve_many(call, engine, questions)
-    model_of(args, args.model)
+    model = model_of(args, args.model)
     question = _question(args)
+    call = replace(call, settings=follow_verdict(args, model, call.settings))
     with call.load(args.model) as engine:
         return (_vote if call.preferences.samples > 1 else _solve)(call, engine, question)
 

@@ -114,12 +114,13 @@ def solve_many(call: Call, engine: Engine, questions: Questions) -> int:
         say_weaker_tier()
         return progress.finish()
     from runtime.evaluate.results_file import ResultsFile
-    from runtime.solver.dialects import choose
+    from runtime.solver.dialects import choose, within_limits
 
+    dialect = choose(settings.dialect, engine, settings.mode)
     facts = {
         **engine.facts(),
-        "dialect": choose(settings.dialect, engine, settings.mode).name,
-        "settings": settings.model_dump(mode="json"),
+        "dialect": dialect.name,
+        "settings": within_limits(settings, dialect).model_dump(mode="json"),
         "limits": limits.model_dump(mode="json"),
         "data": questions.facts,
         "samples": samples,

@@ -32,7 +32,10 @@ def add_model_arguments(parser: Parser) -> None:
     """`--n-ctx`, `--threads` and what else belongs to loading a model."""
     group = parser.add_argument_group("the model")
     group.add_argument(
-        "--n-ctx", type=positive_int, metavar="N", help="tokens of context (default: the model's, up to 4096)"
+        "--n-ctx",
+        type=positive_int,
+        metavar="N",
+        help="tokens of context (default: 4096; models of other dialects: by memory)",
     )
     group.add_argument(
         "--threads", type=positive_int, metavar="N", help="threads for decoding (default: physical cores)"
@@ -45,7 +48,9 @@ def add_model_arguments(parser: Parser) -> None:
     group.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA adapter in GGUF form on top of the model")
     group.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server that holds the model")
     group.add_argument(
-        "--dialect", metavar="NAME", help="how the model is talked to (default: what it was trained with)"
+        "--dialect",
+        metavar="NAME",
+        help="how the model is talked to (default: what its file speaks for)",
     )
 
 
@@ -126,7 +131,23 @@ def load_engine(args: argparse.Namespace, model: Path | str, preferences: Prefer
     if args.cache_type is not None:
         values |= {"cache_type_k": args.cache_type, "cache_type_v": args.cache_type}
     settings = validated(EngineSettings, values, remedy=SEE_HELP)
-    return load(model, lora=args.lora or _packaged_adapter(args, model), endpoint=args.endpoint, settings=settings)
+    lora = args.lora or _packaged_adapter(args, model)
+    engine = load(model, lora=lora, endpoint=args.endpoint, settings=settings)
+    try:
+        _tell_dialect(engine, getattr(args, "dialect", None) or "auto")
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def _tell_dialect(engine: Engine, name: str) -> None:
+    """Say how the model is spoken to, and why, where that is another way than the block format."""
+    from runtime.solver.dialects import choose, line_about
+
+    dialect = choose(name, engine)
+    if dialect.name != "lce":
+        say(line_about(dialect))
 
 
 def _packaged_adapter(args: argparse.Namespace, model: Path | str) -> Path | None:
@@ -146,10 +167,31 @@ def solver_settings(args: argparse.Namespace, preferences: Preferences) -> Solve
     """
     from runtime.settings import SolverSettings, validated
 
-    values: dict[str, Any] = {"temperature": preferences.temperature, **given(args, *_FLAGS, "dialect")}
+    values: dict[str, Any] = given(args, *_FLAGS, "dialect")
+    if preferences.temperature:  # Where nobody set one, a model whose makers recommend one is drawn from with that.
+        values.setdefault("temperature", preferences.temperature)
     if args.no_execution:
         values["code_execution"] = False
     return validated(SolverSettings, values, remedy=SEE_HELP)
+
+
+def follow_verdict(args: argparse.Namespace, model: Path | str, settings: SolverSettings) -> SolverSettings:
+    """`settings` without code where it was measured that code makes this model worse; a line says so.
+
+    A dialect that is named on the command line, and `--no-execution`, are followed whatever was measured.
+    """
+    from recipes.verdicts import verdict_of
+
+    if args.endpoint or args.no_execution or getattr(args, "dialect", None) or getattr(args, "lora", None):
+        return settings
+    verdict = verdict_of(Path(model))
+    if verdict is None:
+        return settings
+    if verdict.finding != "hurts":
+        say(verdict.told)
+        return settings
+    say(f"{verdict.told}; so it answers without code. --dialect {verdict.dialect} runs code even so.")
+    return settings.model_copy(update={"mode": "chain-of-thought"})
 
 
 def cell_limits(preferences: Preferences) -> Limits:

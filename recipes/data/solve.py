@@ -192,7 +192,7 @@ def select(
             report.kept_questions += 1
             for line in _different(teachable)[:limit]:
                 provenance.append(_provenance(len(provenance), line, meta, keep, votes))
-                blocks = [Block(block["type"], block["content"]) for block in line["blocks"]]
+                blocks = [block for block in map(Block.of, line["blocks"]) if not block.thinking]
                 yield {"messages": conversation(line["question"], blocks, system=meta["settings"]["system"])}
 
     report.rows = write_lines(out, rows())

@@ -209,7 +209,7 @@ def newest(folder: Path) -> Path | None:
 def _blocks(value: Any) -> list[Block]:
     items = value if isinstance(value, list) else []
     return [
-        Block(item["type"], item["content"])
+        Block.of(item)
         for item in items
         if isinstance(item, dict) and item.get("type") in BLOCK_TYPES and isinstance(item.get("content"), str)
     ]

@@ -4,6 +4,7 @@ from runtime.engine.load import load
 from runtime.engine.protocol import (
     ENDED,
     TEXT_ONLY,
+    About,
     ContextFullError,
     Decoder,
     Drawn,
@@ -17,6 +18,7 @@ from runtime.engine.protocol import (
 __all__ = [
     "ENDED",
     "TEXT_ONLY",
+    "About",
     "ContextFullError",
     "Decoder",
     "Drawn",

@@ -210,6 +210,18 @@ class Decoder(ABC):
         """Free everything; further calls are errors."""
 
 
+class About(NamedTuple):
+    """What a model's file says of itself, as far as it says anything."""
+
+    architecture: str = ""
+    names: str = ""
+    """Its own name and those of the models it was made of, one a line."""
+    bos: str = ""
+    """Spelling of the token that begins a text, whether or not a prompt is begun with it."""
+    eos: str = ""
+    """Spelling of the token that ends one."""
+
+
 class Engine(Protocol):
     """A model that can be solved with."""
 
@@ -217,6 +229,7 @@ class Engine(Protocol):
     stop_flag: StopFlag
     chat_template: str
     """The model's own chat template, empty where it has none."""
+    about: About
     why_text_only: str
     """Why `vocabulary` is None, for the message that refuses the block format."""
 

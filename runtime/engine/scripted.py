@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime.engine.protocol import Decoder, Drawn, Opening, SequenceError, TokenSequence, Vocabulary, encode
+from runtime.engine.protocol import About, Decoder, Drawn, Opening, SequenceError, TokenSequence, Vocabulary, encode
 from runtime.engine.stopping import StopFlag
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, Block, Segment, assistant_block_segments
 
@@ -75,6 +75,7 @@ class ReplayEngine:
     """
 
     chat_template = ""
+    about = About()
     why_text_only = ""
 
     def __init__(

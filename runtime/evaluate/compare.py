@@ -11,7 +11,7 @@ from runtime.errors import InputError
 from runtime.evaluate.records import Record, read_records
 from runtime.evaluate.report import by_question
 from runtime.evaluate.sheets import Sheet
-from runtime.evaluate.stats import clustered, paired_difference
+from runtime.evaluate.stats import PairedDifference, clustered, paired_difference
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +66,13 @@ def compare_files(
     if console is not None:
         _show(report, labels, console)
     return report
+
+
+def pooled_difference(first: str | Path, second: str | Path) -> PairedDifference:
+    """The paired difference, second minus first, over the questions of all sets that both files answer."""
+    one, two = (_verdicts([a for a in read_records(path) if a.is_graded], False) for path in (first, second))
+    common = [key for key in one if key in two]
+    return paired_difference([one[key] for key in common], [two[key] for key in common])
 
 
 _Key = tuple[str, str, str]

@@ -131,7 +131,7 @@ def _blocks(value: Any, number: int, path: Path) -> list[Block]:
     if not value:
         return []
     try:
-        return [Block(block["type"], str(block["content"])) for block in value]
+        return [Block.of(block) for block in value]
     except (TypeError, KeyError) as error:
         raise DataError(
             f"line {number} of {path} has `blocks` that are no list of type and content",

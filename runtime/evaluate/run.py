@@ -72,7 +72,7 @@ def settings_for_mode(settings: SolverSettings, mode: str) -> SolverSettings:
         raise InputError(f"unknown mode {mode!r}", "nothing was evaluated", f"the modes are {', '.join(MODES)}")
     changes = {"mode": "full", "code_execution": False} if mode == "no-execution" else {"mode": mode}
     try:
-        return type(settings).model_validate({**settings.model_dump(), **changes})
+        return type(settings).model_validate({**settings.model_dump(exclude_unset=True), **changes})
     except ValueError as error:
         raise InputError(
             f"mode {mode} does not go with these settings: {error}", "nothing was evaluated", "leave code_execution on"
@@ -217,13 +217,15 @@ def run_facts(
         ModelError: the model cannot be talked to in this dialect.
     """
     from runtime.sandbox import Limits
-    from runtime.solver.dialects import choose
+    from runtime.solver.dialects import choose, within_limits
 
     facts = dict(engine.facts())
+    # Before anything is written, so that a model which cannot be talked to leaves no file behind.
+    dialect = choose(settings.dialect, engine, settings.mode)
+    settings = within_limits(settings, dialect)
     return {
         **facts,
-        # Before anything is written, so that a model which cannot be talked to leaves no file behind.
-        "dialect": choose(settings.dialect, engine, settings.mode).name,
+        "dialect": dialect.name,
         "mode": mode_of(settings),
         "samples": samples,
         "seed": seed,

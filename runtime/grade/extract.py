@@ -24,7 +24,7 @@ def final_answer(solution: str | Sequence[Block]) -> str | None:
     The last block must be text. Its last box (`\boxed{}`, `\fbox{}`) is the answer; without one, what follows `####`,
     or the value of a closing sentence that states it (`The total cost is $391.`); else the whole block up to 60
     characters, as 97.5 % of the released solutions end. Text that is cut off or broken (`So we7`) answers nothing, and
-    what stands only in an execution is never an answer: the model has to say it.
+    what stands only in an execution or in thinking is never an answer: the model has to say it.
 
     Args:
         solution: blocks, a rendered solution (control tokens included), or the plain text of a last block.
@@ -40,6 +40,7 @@ def final_answer(solution: str | Sequence[Block]) -> str | None:
             solution = parse(solution)
         except ValueError:
             return None
+    solution = [block for block in solution if not block.thinking]
     if not solution or solution[-1].type != "text":
         return None
     return _answer_of_text(solution[-1].content)

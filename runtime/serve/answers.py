@@ -20,7 +20,9 @@ def frame(kind: str, model: str) -> dict[str, Any]:
 
 def whole_answer(solution: Solution, model: str) -> dict[str, Any]:
     """A `chat.completion` object."""
-    message = {"role": "assistant", "content": fenced(solution.blocks)}
+    message = {"role": "assistant", "content": fenced(block for block in solution.blocks if not block.thinking)}
+    if thought := "\n".join(block.content for block in solution.blocks if block.thinking):
+        message["reasoning_content"] = thought
     choice = {"index": 0, "message": message, "finish_reason": finish_reason(solution)}
     told = {"choices": [choice], "usage": usage(solution), "mathcoder": facts(solution)}
     return {**frame("chat.completion", model), **told}
@@ -40,9 +42,14 @@ class Markdown:
 
     def __init__(self) -> None:
         self._first = True
+        self._thinking = False
 
     def pieces(self, event: Event) -> Iterator[str]:
-        """The text that one event adds."""
+        """The text that one event adds; thinking adds none."""
+        if isinstance(event, BlockStarted):
+            self._thinking = event.thinking
+        if self._thinking:
+            return
         match event:
             case BlockStarted(type=kind):
                 language = {"code": "```python\n", "execution": "```output\n"}.get(kind, "")

@@ -82,7 +82,7 @@ def read_request(request: Any, settings: SolverSettings, name: str) -> Item:
         changes["seed"] = seed % MAX_SEED + 1
     question = turns[-1][1]
     try:
-        chosen = SolverSettings.model_validate({**settings.model_dump(), **changes})
+        chosen = SolverSettings.model_validate({**settings.model_dump(exclude_unset=True), **changes})
         check_question(question)
     except ValidationError as error:
         wrong = "; ".join(f"{item['loc'][0]}: {item['msg']}" for item in error.errors())

@@ -35,7 +35,7 @@ from runtime.serve.solving import SolveRequest, SolvingThread, Told
 from runtime.settings import SolverSettings
 from runtime.solver import Solution
 from runtime.solver.attempt import check_room
-from runtime.solver.dialects import choose
+from runtime.solver.dialects import choose, within_limits
 from runtime.solver.item import Item
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ class SolverServer:
         self.allow_remote = allow_remote
         self.started = int(time.time())
         self._dialect = choose(self.settings.dialect, engine, self.settings.mode)
+        self.settings = within_limits(self.settings, self._dialect)
         self._numbers = itertools.count()
         self._socket = _listening(host.strip("[]"), port)
         self.port: int = self._socket.getsockname()[1]

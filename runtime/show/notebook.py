@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import base64
 import hashlib
+import html
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -54,7 +55,9 @@ def notebook(turns: Iterable[Turn], *, title: str = "MathCoder", model: str = ""
         cells.append(_markdown("\n".join(f"> {line}" for line in dollars(turn.question).split("\n"))))
         executions = -1
         for position, block in enumerate(turn.blocks):
-            if block.type == "text":
+            if block.thinking:
+                cells.append(_markdown(thought(block.content)))
+            elif block.type == "text":
                 if block.content.strip():
                     cells.append(_markdown(dollars(block.content)))
             elif block.type == "code":
@@ -105,6 +108,12 @@ def dollars(text: str) -> str:
         else:
             pieces.append(source)
     return "".join([*pieces, text[position:]])
+
+
+def thought(content: str) -> str:
+    """Thinking, folded: Markdown and notebooks take this much HTML."""
+    inside = html.escape(content.strip())
+    return f"<details><summary>thinking</summary>\n\n<pre>{inside}</pre>\n\n</details>"
 
 
 def _as_math(answer: str) -> str:

@@ -14,7 +14,7 @@ from runtime.files import write_text
 from runtime.lce import EMPTY_EXECUTION, Block
 from runtime.show.console import LONGEST_COLOURED
 from runtime.show.latex import readable
-from runtime.show.notebook import Turn, dollars, notebook_text
+from runtime.show.notebook import Turn, dollars, notebook_text, thought
 
 SUFFIXES = (".md", ".html", ".ipynb", ".json")
 
@@ -75,7 +75,9 @@ def markdown(turns: Iterable[Turn], *, title: str = "MathCoder", model: str = ""
         parts.append("\n".join(f"> {line}".rstrip() for line in dollars(turn.question).split("\n")))
         executions = -1
         for block in turn.blocks:
-            if block.type == "text":
+            if block.thinking:
+                parts.append(thought(block.content))
+            elif block.type == "text":
                 parts.append(dollars(block.content).strip())
             elif block.type == "code":
                 parts.append(_fenced(block.content, "python"))
@@ -148,6 +150,8 @@ def page(turns: Iterable[Turn], *, title: str = "MathCoder", model: str = "") ->
                 body += _execution(block, turn.images.get(executions, []))
             elif block.type == "code":
                 body.append(_highlighted(block.content))
+            elif block.thinking:
+                body.append(thought(block.content))
             elif block.content.strip():
                 body.append(renderer.render(readable(block.content, markdown=True)))
         if turn.answer is not None:

@@ -23,13 +23,14 @@ from rich.text import Text
 from runtime.lce import EMPTY_EXECUTION, Block
 from runtime.show.console import LONGEST_COLOURED, can_animate
 from runtime.show.latex import formula, readable
+from runtime.show.thinking import thinking_panel
 
 if TYPE_CHECKING:
     from runtime.solver import Event, Solution
 from runtime.text import for_screen
 
 FRAMES_PER_SECOND = 15
-"""Redraws while a block is written: enough to look continuous, few enough not to slow decoding."""
+"""Redraws while a block is written: looks continuous and does not slow decoding."""
 SHOWN_LINES = 40
 """Longest execution result on the screen; the whole of it is kept and exported."""
 ANSWER_CHARS = 60
@@ -127,6 +128,8 @@ def block_renderables(blocks: Sequence[Block], console: Console, answer: str | N
             shown.append(code_panel(block.content, console))
         elif block.type == "execution":
             shown.append(execution_panel(block.content))
+        elif block.thinking:
+            shown.append(thinking_panel(block.content))
         elif not (position == len(blocks) - 1 and is_bare_answer(block.content, answer)):
             shown.append(text_panel(block.content))
     return shown
@@ -235,7 +238,7 @@ class SolutionView:
             self._text.append(event.text)
             self._draw()
         elif isinstance(event, BlockStarted):
-            self._started(event.type)
+            self._started(event.type, event.thinking)
         elif isinstance(event, Execution):
             self._execution = (event.status, event.seconds)
             self._images = event.images
@@ -249,22 +252,23 @@ class SolutionView:
         if held is not None and not is_bare_answer(held, solution.answer):
             self._print_text(held)
         if self._text:  # cut in the middle of a block, by a limit or by Ctrl-C
-            self._print_block(Block("code" if self._type == "code" else "text", "".join(self._text)))
+            content, thinking = "".join(self._text), self._type == "thinking"
+            self._print_block(Block("code" if self._type == "code" else "text", content, thinking))
             self._text = []
         if not self.quiet:
             show_end(self.console, solution.answer, solution.status, solution.detail)
 
-    def _started(self, block_type: str) -> None:
+    def _started(self, block_type: str, thinking: bool = False) -> None:
         if self._held is not None:
             self._print_text(self._held)
             self._held = None
-        self._type, self._text, self._drawn = block_type, [], 0.0
+        self._type, self._text, self._drawn = "thinking" if thinking else block_type, [], 0.0
         if block_type == "execution" and self.animated:
             self._show(Spinner("dots", _Elapsed("running the code")))
 
     def _ended(self, block: Block) -> None:
         self._text = []
-        if block.type == "text" and len(block.content) <= ANSWER_CHARS:
+        if block.type == "text" and not block.thinking and len(block.content) <= ANSWER_CHARS:
             self._held = block.content  # maybe the bare answer; the next event tells
             return
         self._print_block(block)
@@ -291,12 +295,16 @@ class SolutionView:
         elif block.type == "execution":
             status, seconds = self._execution or ("ok", None)
             self.console.print(execution_panel(block.content, status, seconds))
+        elif block.thinking:
+            self.console.print(thinking_panel(block.content))
         else:
             self.console.print(text_panel(block.content))
 
     def _print_plain(self, block: Block) -> None:
         """Blocks without frames, for pipes and for terminals that are no more than paper."""
-        if block.type == "text":
+        if block.thinking:
+            self.console.print(Text(f"(thinking, {len(block.content.split()):,} words)", style="note"))
+        elif block.type == "text":
             self.console.print(Text(readable(for_screen(block.content)).strip()))
         else:
             mark = ">>> " if block.type == "code" else ""
@@ -313,6 +321,8 @@ class SolutionView:
         if self._type == "code":
             # The tail: what is being written stays in sight, the whole is printed when the block is complete.
             self._show(code_panel("\n".join(content.split("\n")[-lines:]), self.console))
+        elif self._type == "thinking":
+            self._show(thinking_panel(content[-lines * self.console.width :], open_=True))
         else:
             self._show(text_panel(content[-lines * self.console.width :], open_=True))
         self.first_shown = self.first_shown or now

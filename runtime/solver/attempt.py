@@ -6,6 +6,7 @@ terminal's solver and the batch drive it through the same methods.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Literal
 from runtime.engine import ENDED, TokenSequence, Vocabulary
 from runtime.errors import InputError
 from runtime.grade import last_boxed
-from runtime.lce import EMPTY_EXECUTION, Block, BlockType, Segment
+from runtime.lce import Block, BlockType, Segment
 from runtime.settings import SolverSettings
 from runtime.solver.dialects import Dialect, Exchange, Signal
+from runtime.solver.outputs import cleaned, shortened
 from runtime.solver.solution import (
     BlockEnded,
     BlockStarted,
@@ -27,7 +29,7 @@ from runtime.solver.solution import (
     SolutionStatus,
     TextPiece,
 )
-from runtime.text import for_model, is_well_formed
+from runtime.text import is_well_formed
 
 if TYPE_CHECKING:
     from runtime.sandbox import CellResult
@@ -36,6 +38,9 @@ Action = Literal["go", "execute", "put", "stop"]
 """What the driver does next: draw a token, run `code`, put the segments `put` into the sequence, or end."""
 EXECUTION_DISABLED = "<execution disabled>"
 """What an execution block holds where `code_execution` is off."""
+_NEAR = 5
+"""A budget of which less than a fifth is left nears its end."""
+_FEW_CALLS = 3
 LONGEST_QUESTION = 100_000
 """Characters; far beyond any context, and a bound on what tokenizing may cost."""
 
@@ -101,6 +106,9 @@ class Attempt:
         self._stopped: list[int] = []
         self._failures: dict[tuple[str, str], int] = {}
         self._unreadable = 0
+        self._is_forced = False
+        self._told: set[str] = set()
+        self._ran: list[str] = []
         # Where the dialect can be answered for, some tokens are kept for that.
         kept = min(settings.answer_tokens, settings.max_tokens // 4) if dialect.notices is not None else 0
         self._last_token = settings.max_tokens - kept
@@ -182,13 +190,27 @@ class Attempt:
     def _out_of_tokens(self) -> Action:
         settings = self.settings
         if self._last_token < settings.max_tokens and (segments := self._reader.force_answer()):
-            self._last_token = settings.max_tokens
+            self._last_token, self._is_forced = settings.max_tokens, True
             return self._put(segments)
         return self.stop("token_limit", f"the model wrote {settings.max_tokens} tokens and did not finish")
 
     def _ended(self) -> Literal["stop"]:
+        if self._is_forced:
+            return self.stop("token_limit", f"its answer was begun for it after {self.settings.max_tokens} tokens")
         answer = self._dialect.answer(self._reader.blocks)
         return self.stop("answered" if answer is not None else "no_answer")
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the cell is run in a session of its own."""
+        return self._dialect.state != "kernel" and self._cells > 0
+
+    @property
+    def cell(self) -> str:
+        """What is run for `code`: itself, or after the earlier cells without their prints where these are replayed."""
+        if self._dialect.state != "replay":
+            return self.code
+        return "\n".join([*(_PRINTS.sub(r"\1pass", code) for code in self._ran), self.code])
 
     def execution_started(self) -> None:
         """The cell begins to run."""
@@ -209,10 +231,17 @@ class Attempt:
         status = "disabled" if result is None else result.status
         if result is not None:
             self._cells += 1
+            self._ran += [self.code] if status == "ok" else []
             self._failed += status != "ok"
+        if result is not None:
+            output = self._dialect.shaped(output, status)
         if self._on_execution is not None:
             output = self._on_execution(self.code, output)
-        output = self._shortened(output)
+        output = shortened(output, self.settings.max_execution_tokens, self._vocabulary)
+        failure = (self.code.strip(), output)
+        notice, is_outside = self._notice()
+        if notice and not is_outside:
+            output = f"{output}\n{notice}"
         block = Block("execution", output)
         if result is not None and result.notices:
             self._notices[len(self._reader.blocks)] = list(result.notices)
@@ -225,17 +254,38 @@ class Attempt:
             self._emit(Execution(self.code, output, status, seconds, images, is_stopped))
             self._emit(BlockEnded(block))
         if status not in ("ok", "disabled"):
-            key = (self.code.strip(), output)
-            self._failures[key] = self._failures.get(key, 0) + 1
-            if self._failures[key] >= self.settings.max_repeated_errors:
-                self.stop("repeated_error", f"the same cell failed in the same way {self._failures[key]} times")
+            times = self._failures[failure] = self._failures.get(failure, 0) + 1
+            if times >= self.settings.max_repeated_errors:
+                self.stop("repeated_error", f"the same cell failed in the same way {times} times")
                 return None
         if not self._in_time() or self._status is not None:
             return None
         if self.settings.mode == "program-of-thought":
             self._stop_with_program(status)
             return None
-        return self._reader.execution(output)
+        return self._reader.execution(output, notice if is_outside else "")
+
+    def _notice(self) -> tuple[str, bool]:
+        """What the model is told of its budgets with a result, in its dialect's words, and whether that stands behind
+        the result's frame. Each budget that nears its end is told once."""
+        told, settings = self._dialect.notices, self.settings
+        if told is None:
+            return "", False
+        left = settings.max_calls - self._cells
+        if told.calls and left <= _FEW_CALLS:
+            return told.calls.replace("{left}", str(left)), told.outside
+        tokens = settings.max_tokens - self._generated
+        seconds = int(self._deadline - time.monotonic())
+        budgets = (
+            (left <= 1 and not told.calls, left, "more calls"),
+            (tokens * _NEAR < settings.max_tokens, tokens, "tokens"),
+            (seconds * _NEAR < settings.max_seconds, seconds, "seconds"),
+        )
+        for is_near, amount, what in budgets:
+            if is_near and what not in self._told:
+                self._told.add(what)
+                return told.nearing.format(left=amount, what=what), told.outside
+        return "", False
 
     def _in_time(self) -> bool:
         if time.monotonic() < self._deadline:
@@ -248,25 +298,6 @@ class Attempt:
             self.stop("no_answer", f"the program ended with status {status}")
         else:
             self._ended()
-
-    def _shortened(self, output: str) -> str:
-        """Cut the middle out of an output of too many tokens."""
-        limit = self.settings.max_execution_tokens
-        if self._vocabulary is None:
-            # Four characters a token is the usual density.
-            return output if len(output) <= 4 * limit else _cut_middle(output, 4 * limit)
-        # Content has at most one token a byte, so most outputs need no counting.
-        if len(output) * 4 <= limit:
-            return output
-        shown, keep = output, len(output)
-        while (count := len(self._vocabulary.encode(shown))) > limit:
-            # Digits are one token each: the density of this very text decides how much is kept. It
-            # shrinks every time, so that this ends.
-            keep = min(keep - 1, keep * limit * 9 // (count * 10))
-            if keep < 2:
-                return "[...]"
-            shown = _cut_middle(output, keep)
-        return shown
 
     def fed(self, count: int) -> None:
         """`count` tokens of an execution block were put into the sequence."""
@@ -318,6 +349,9 @@ class Attempt:
         )
 
 
+_PRINTS = re.compile(r"^([ \t]*)print\(.*\)[ \t]*$", re.MULTILINE)
+
+
 def _last_box(blocks: list[Block]) -> str | None:
     said = (block.content for block in reversed(blocks) if block.type == "text" and not block.thinking)
     return next((answer for content in said if (answer := last_boxed(content))), None)
@@ -350,15 +384,3 @@ def check_room(prompt_tokens: int, n_ctx: int) -> str:
     if prompt_tokens + 16 <= n_ctx:
         return ""
     return f"the question takes {prompt_tokens:,} tokens and the context holds {n_ctx:,}; ask for a larger n_ctx"
-
-
-def cleaned(output: str) -> str:
-    """An execution result as the model reads it: without characters it has never seen and that can hide text from a
-    reader of the transcript (NUL, zero-width, bidirectional controls); never empty."""
-    output = for_model(output, len(output))
-    return output if output.strip() else EMPTY_EXECUTION
-
-
-def _cut_middle(text: str, keep: int) -> str:
-    half = max(1, keep // 2)
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"

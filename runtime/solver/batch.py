@@ -23,7 +23,7 @@ from runtime.lce import Segment
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solver.attempt import Action, Attempt, check_room
 from runtime.solver.cells import Cells, Lane
-from runtime.solver.dialects import choose
+from runtime.solver.dialects import choose, within_limits
 from runtime.solver.item import Item, with_samples
 from runtime.solver.solution import Event, OnExecution, Solution, failed
 
@@ -100,6 +100,7 @@ class Batch:
         self.trajectories = trajectories
         self.engine, self.settings, self.slots = engine, settings, slots
         self.dialect = choose(settings.dialect, engine, settings.mode)
+        self.settings = within_limits(settings, self.dialect)
         self.on_event, self.on_execution = on_event, on_execution
         self.decoder: Decoder = engine.open(slots)
         self.cells = Cells(limits, threads=min(slots, _processors()))
@@ -170,7 +171,7 @@ class Batch:
 
     def add(self, item: Item) -> None:
         """Begin an item. One that cannot begin is among the finished of the next turn, with status `error`."""
-        settings = item.settings or self.settings
+        settings = within_limits(item.settings, self.dialect) if item.settings else self.settings
         seed = item.seed or derived_seed(settings.seed, item.index, item.sample)
         on_event = self.on_event
         try:
@@ -292,7 +293,8 @@ class Batch:
             self._finish(lane)
 
     def _feed(self, lane: Lane, segments: list[Segment]) -> None:
-        lane.attempt.fed(self.decoder.feed(lane.sequence, segments))
+        if segments:
+            lane.attempt.fed(self.decoder.feed(lane.sequence, segments))
         if lane.sequence.length + 1 >= self.decoder.n_ctx:
             lane.attempt.stop("context_full", f"the context of {self.decoder.n_ctx:,} tokens is full")
             self._finish(lane)

@@ -64,7 +64,9 @@ class Cells:
                     from runtime.sandbox import Sandbox
 
                     lane.sandbox = Sandbox(self._limits)
-                result, error = lane.sandbox.run(lane.attempt.code), None
+                if lane.attempt.is_fresh:
+                    lane.sandbox.reset()
+                result, error = lane.sandbox.run(lane.attempt.cell), None
                 break
             except SandboxError as caught:
                 # The cell was not run: its session's processes were killed while they started, say, and the next try

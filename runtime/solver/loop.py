@@ -16,7 +16,7 @@ from runtime.errors import CellNotRunError, InputError
 from runtime.lce import Segment
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solver.attempt import Action, Attempt, check_room
-from runtime.solver.dialects import Exchange, choose
+from runtime.solver.dialects import Exchange, choose, within_limits
 from runtime.solver.solution import (
     OnEvent,
     OnExecution,
@@ -52,6 +52,7 @@ class Solver:
         self.sandbox = sandbox
         self.settings = settings or SolverSettings()
         self.dialect = choose(self.settings.dialect, engine, self.settings.mode)
+        self.settings = within_limits(self.settings, self.dialect)
         self._on_execution = on_execution
         self._decoder: Decoder | None = None
         self._kept: TokenSequence | None = None
@@ -160,7 +161,8 @@ class Solver:
         appended = self._execute(attempt) if action == "execute" else attempt.put
         if appended is None:
             return "stop"
-        attempt.fed(decoder.feed(sequence, appended))
+        if appended:
+            attempt.fed(decoder.feed(sequence, appended))
         if sequence.length + 1 >= decoder.n_ctx:
             return attempt.stop("context_full", f"the context of {decoder.n_ctx:,} tokens is full")
         return attempt.resume()
@@ -172,7 +174,9 @@ class Solver:
         if self.settings.runs_cells and self.sandbox is not None:
             self._dirty = self._in_cell = True
             try:
-                result = self.sandbox.run(attempt.code)
+                if attempt.is_fresh:
+                    self.sandbox.reset()
+                result = self.sandbox.run(attempt.cell)
             except CellNotRunError as error:
                 attempt.stop("error", error.for_people())
                 return None

@@ -22,6 +22,7 @@ from runtime.text import did_you_mean
 ACTIONS = {
     "get": "fetch a model: smollm2, or hf:ORG/REPO[:QUANT] from the Hugging Face hub",
     "rm": "delete a model that was fetched",
+    "dialect": "show how a model is asked, how it calls Python and how it is answered",
 }
 """Action to the one line that `mathcoder models --help` says about it."""
 

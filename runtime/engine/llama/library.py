@@ -20,6 +20,8 @@ _LOG: deque[str] = deque(maxlen=200)
 _WARN, _ERROR, _CONTINUE = 3, 4, 5
 """GGML_LOG_LEVEL_* of ggml.h (1 debug, 2 info); the comment in llama-cpp-python's _logger.py has an older order."""
 
+_ASSUMED_MEMORY = 4 * 1024**3
+
 
 @cache
 def library() -> Any:
@@ -141,6 +143,15 @@ def abort_callback() -> Any:
 def usable_processors() -> set[int]:
     """Numbers of the processors this process may run on."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+def free_memory() -> int:
+    """Bytes that can be had without swapping; where the system does not say, 4 GB."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return _ASSUMED_MEMORY
 
 
 def usable_cores() -> int:

@@ -7,15 +7,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from runtime.engine.llama.library import captured_log, last_errors, library, usable_cores
+from runtime.engine.llama.library import captured_log, free_memory, last_errors, library, usable_cores
 from runtime.engine.llama.vocabulary import LlamaVocabulary
+from runtime.engine.protocol import About
 from runtime.engine.stopping import StopFlag
 from runtime.errors import InputError, ModelError
 from runtime.files import sha256_file
-from runtime.lce import BASE_FILE_KEY, BASE_KEY, ROLE_KEY, ROLES
+from runtime.lce import BASE_FILE_KEY, BASE_KEY, END_OF_BLOCK, ROLE_KEY, ROLES
 from runtime.settings import EngineSettings
 
 _DEFAULT_N_CTX = 4096
+_LARGEST_N_CTX = 32768
 _CACHE_BUDGET = 2 * 1024**3
 """Bytes of key-value cache a batch may take before slots share it (sequences are parked when it is full)."""
 _SMALL = 20_000_000
@@ -102,9 +104,10 @@ class LlamaModel:
         handle = lib.llama_model_get_vocab(model)
         self.chat_template = self.meta("tokenizer.chat_template")
         self.vocabulary = LlamaVocabulary(handle, space_prefix=space_prefix, roles=roles, template=self.chat_template)
+        self.about = self._about()
         self.n_ctx_train: int = int(lib.llama_model_n_ctx_train(model))
         wanted = self.settings.n_ctx
-        self.n_ctx: int = wanted if wanted is not None else min(self.n_ctx_train or _DEFAULT_N_CTX, _DEFAULT_N_CTX)
+        self.n_ctx: int = wanted if wanted is not None else self._roomy_context(vocab_only)
         small = not vocab_only and lib.llama_model_n_params(model) < _SMALL
         self.threads: int = self.settings.threads or (1 if small else usable_cores())
         flash = self.settings.flash_attention
@@ -118,6 +121,14 @@ class LlamaModel:
             )
         if not vocab_only and not lib.llama_model_has_decoder(model):
             raise ModelError(f"{self.path} holds a model that generates no text", "", "give a decoder model")
+
+    def _about(self) -> About:
+        named = ("general.name", "general.basename", "general.base_model.0.name", "general.finetune")
+        lib, vocabulary = self.lib, self.lib.llama_model_get_vocab(self.handle)
+        ids = (lib.llama_vocab_bos(vocabulary), lib.llama_vocab_eos(vocabulary))
+        bos, eos = (self.vocabulary.name(token) if token >= 0 else "" for token in ids)
+        names = "\n".join(name for key in named if (name := self.meta(key)))
+        return About(self.meta("general.architecture"), names, bos, eos)
 
     def _load_adapter(self, lora: Path) -> Any:
         lib = self.lib
@@ -197,12 +208,26 @@ class LlamaModel:
         name = " ".join(word for word in words if word not in ("all", "mostly", "(guessed)"))
         return f"{name or 'unknown'} (guessed)"
 
+    def _roomy_context(self, vocab_only: bool) -> int:
+        """Tokens a solution may hold: 4,096 in the block format, whose solutions are short. Models that think, or call
+        tools as often as they like, get what a quarter of the free memory holds, up to 32,768."""
+        trained = self.n_ctx_train or _DEFAULT_N_CTX
+        if vocab_only or self.vocabulary.control_id(END_OF_BLOCK) is not None:
+            return min(trained, _DEFAULT_N_CTX)
+        per_cell = self._bytes_per_cell()
+        affordable = int(free_memory() / 4 / per_cell) // 1024 * 1024 if per_cell else _LARGEST_N_CTX
+        return min(trained, _LARGEST_N_CTX, max(_DEFAULT_N_CTX, affordable))
+
+    def _bytes_per_cell(self) -> float:
+        """Bytes one token takes in the key-value cache, as far as the head counts tell."""
+        lib, model, settings = self.lib, self.handle, self.settings
+        values = lib.llama_model_n_embd(model) * lib.llama_model_n_layer(model)
+        values = values * lib.llama_model_n_head_kv(model) / max(1, lib.llama_model_n_head(model))
+        return float(values * (_BYTES_PER_VALUE[settings.cache_type_k] + _BYTES_PER_VALUE[settings.cache_type_v]))
+
     def cells(self, slots: int) -> int:
         """Key-value cells for `slots` sequences: all of them in full where that is affordable."""
-        values = self.lib.llama_model_n_embd(self.handle) * self.lib.llama_model_n_layer(self.handle)
-        values = values * self.lib.llama_model_n_head_kv(self.handle) / max(1, self.lib.llama_model_n_head(self.handle))
-        settings = self.settings
-        per_cell = values * (_BYTES_PER_VALUE[settings.cache_type_k] + _BYTES_PER_VALUE[settings.cache_type_v])
+        per_cell = self._bytes_per_cell()
         affordable = int(_CACHE_BUDGET / per_cell) if per_cell else slots * self.n_ctx
         return max(self.n_ctx, min(slots * self.n_ctx, affordable))
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from runtime.engine.protocol import (
     ENDED,
     TEXT_ONLY,
+    About,
     Decoder,
     Drawn,
     Opening,
@@ -62,6 +63,7 @@ class EndpointEngine:
     """
 
     chat_template = ""
+    about = About()
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class EndpointEngine:
 
         self.tokenizer = LlamaEngine(path, settings, vocab_only=True)
         vocabulary = self.tokenizer.vocabulary
+        self.chat_template, self.about = self.tokenizer.chat_template, self.tokenizer.about
         end = vocabulary.control_id(END_OF_MESSAGE)
         self.stop_ids = [] if end is None else [end]
         ids = vocabulary.encode("1 + 1")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.solver.dialects.form import Call
+from runtime.solver.dialects.markers import SPELLED
 
 LONGEST_CALL = 200_000
 """Characters; a longer call is answered with an error, unread."""
@@ -52,6 +53,16 @@ def decoded(body: str, call: Call) -> list[Asked]:
     return [Asked(code, "" if code.strip() else "the call holds no code")]
 
 
+def last_call(text: str, call: Call) -> tuple[str, list[Asked]] | None:
+    """The call that `text` ends with, and what stands before it; None where it ends otherwise, or in a broken one."""
+    begin = text.rfind(call.open) if call.open and call.close else -1
+    end = text.find(call.close, begin + len(call.open))
+    if begin < 0 or end < 0 or text[end + len(call.close) :].strip():
+        return None
+    asked = decoded(text[begin + len(call.open) : end], call)
+    return None if any(one.fault for one in asked) else (text[:begin], asked)
+
+
 def encoded(code: str, call: Call) -> str:
     """`code` as a call holds it, inside of `call.before` and `call.after`; `decoded` reads it back."""
     if call.decode == "json":
@@ -70,23 +81,28 @@ def _single_quoted(code: str) -> str:
 
 
 def _from_json(body: str, call: Call) -> list[Asked]:
-    start = _JSON_START.search(body)
-    if start is None:
-        return [Asked(body.strip(), f"it holds no JSON object with the argument {call.argument!r}")]
-    named = _NAME.search(body[: start.start()])
-    payload = body[start.start() :]
-    try:
-        value, end = json.JSONDecoder(strict=False).raw_decode(payload)
-    except (ValueError, RecursionError) as error:
-        code = _repaired(payload, call)
-        if code is not None:
-            return [Asked(code)]
-        return [Asked(body.strip(), f"it is not valid JSON ({error})")]
-    rest = _CODE_PART.search(payload, end)
-    values = value if isinstance(value, list) else [value]
-    return [_from_value(one, call, named[0] if named else "", rest[1] if rest else "") for one in values] or [
-        Asked(body.strip(), "the list of calls is empty")
-    ]
+    found: list[Asked] = []
+    position = 0
+    while (start := _JSON_START.search(body, position)) is not None:
+        named = _named(body[position : start.start()], call)
+        payload = body[start.start() :]
+        try:
+            value, length = json.JSONDecoder(strict=False).raw_decode(payload)
+        except (ValueError, RecursionError) as error:
+            code = _repaired(payload, call)
+            fault = "" if code is not None else f"it is not valid JSON ({error})"
+            return [*found, Asked(body.strip() if code is None else code, fault)]
+        position = start.start() + length
+        beside = _CODE_PART.search(body, position)
+        values = value if isinstance(value, list) else [value]
+        found += [_from_value(one, call, named, beside[1] if beside else "") for one in values]
+    return found or [Asked(body.strip(), f"it holds no JSON object with the argument {call.argument!r}")]
+
+
+def _named(head: str, call: Call) -> str:
+    """The tool that is named before the arguments."""
+    words = _NAME.findall(SPELLED.sub(" ", head))
+    return call.name if call.name in head else words[0] if words else ""
 
 
 def _from_value(value: Any, call: Call, name: str, beside: str) -> Asked:
@@ -95,7 +111,9 @@ def _from_value(value: Any, call: Call, name: str, beside: str) -> Asked:
     if not isinstance(value, dict):
         return Asked(str(value), f"it is not a JSON object with the argument {call.argument!r}")
     arguments: Any = value
-    if call.argument not in value:
+    if len(value) == 1 and isinstance(value.get(call.name), dict):
+        arguments = value[call.name]
+    elif call.argument not in value:
         named = value.get("name", value.get("tool_name"))
         name = named if isinstance(named, str) else name
         arguments = value.get("arguments", value.get("parameters", {}))
@@ -169,8 +187,10 @@ def _in_wrapper(body: str, call: Call) -> Iterator[tuple[str, str]]:
     while (opening := before.search(body, position)) is not None:
         ending = after.search(body, opening.end()) if after is not None else None
         end, position = ending.span() if ending is not None else (len(body), len(body))
-        # One line break on each side belongs to the tags; further ones to the code.
-        code = body[opening.end() : end].removeprefix("\n").removesuffix("\n")
+        # The line breaks that the tags are written with are theirs; further ones are the code's.
+        code = body[opening.end() : end]
+        code = code.removeprefix("\n") if call.before.endswith("\n") else code
+        code = code.removesuffix("\n") if call.after.startswith("\n") else code
         fault = _wrong_tool(opening.groupdict().get("tool") or "", call) or ("" if code.strip() else "it holds no code")
         yield code, fault
 

@@ -1,13 +1,15 @@
-"""Which dialect a model is spoken to in."""
+"""Which dialect a model is spoken to in: the one that was asked for, or the one its file speaks for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from runtime.engine import Engine
 from runtime.errors import InputError, ModelError
-from runtime.settings import Mode
+from runtime.settings import Mode, SolverSettings
 from runtime.solver.dialects.dialect import Dialect
+from runtime.solver.dialects.evidence import evident, for_questions, from_template, generic
 from runtime.solver.dialects.fenced import DEEPSEEK_MATH, GENERIC, NUMINA, QWEN_MATH, RETOOL, TORA
 from runtime.solver.dialects.harmony import HARMONY
 from runtime.solver.dialects.lce import BlockFormat
@@ -21,28 +23,37 @@ _ALL: tuple[Dialect, ...] = (
     *(TORA, DEEPSEEK_MATH, NUMINA, GENERIC),
 )
 DIALECTS = {dialect.name: dialect for dialect in _ALL}
+NAMES = (*DIALECTS, "template")
+"""What `--dialect` takes beside `auto`."""
+_ASKED = "it was asked for"
 
 
 def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
-    """The dialect called `name`, or for `auto` the block format where the model has it, for solutions of `mode`.
+    """The dialect called `name`, or for `auto` the one the model's file speaks for, for solutions of `mode`.
 
     Raises:
         InputError: no dialect has that name.
-        ModelError: the model lacks the control tokens the dialect needs; the message names one that fits.
+        ModelError: the model lacks the control tokens the dialect needs (the message names one that fits), or no
+            dialect can be derived from its chat template.
     """
-    if name != "auto" and name not in DIALECTS:
-        raise InputError(f"there is no dialect {name!r}", "", f"choose one of auto, {', '.join(DIALECTS)}")
-    dialect = DIALECTS["lce" if name == "auto" else name].in_mode(mode)
+    if name not in ("auto", *NAMES):
+        raise InputError(f"there is no dialect {name!r}", "", f"choose one of auto, {', '.join(NAMES)}")
     vocabulary = engine.vocabulary
     if vocabulary is None:
-        if dialect.name == "lce":
+        if name in ("auto", "lce", "template"):
             raise ModelError(
                 f"the block format needs token ids both ways, and {engine.why_text_only}",
                 "a server that tokenizes our text could read a question as control tokens, so the format is refused",
                 "give a GGUF file of the same model and serve it with vLLM or llama-server, "
                 "or use a fenced dialect (--dialect qwen-math, --dialect tora)",
             )
-        return dialect.fitted(None) if isinstance(dialect, NativeDialect) else dialect
+        return _spoken(DIALECTS[name].in_mode(mode), engine, _ASKED)
+    if name == "auto":
+        dialect, why = evident(engine, vocabulary)
+    elif name == "template":
+        dialect, why = _template(engine), _ASKED
+    else:
+        dialect, why = (generic(from_template(engine)) if name == "generic" else DIALECTS[name]), _ASKED
     missing = [token for token in dialect.needs if vocabulary.control_id(token) is None]
     if missing:
         fits = fitting(lambda token: vocabulary.control_id(token) is not None)
@@ -51,12 +62,47 @@ def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
             f"the dialect {dialect.name} cannot be spoken with it",
             f"try --dialect {fits}, or a model exported with `mathcoder export`",
         )
-    if not isinstance(dialect, NativeDialect):
+    return _spoken(dialect.in_mode(mode), engine, why)
+
+
+def _spoken(dialect: Dialect, engine: Engine, why: str) -> Dialect:
+    """The dialect with the tokens of this model, which no content can spell from now on."""
+    vocabulary = engine.vocabulary
+    if isinstance(dialect, NativeDialect):
+        dialect = replace(dialect.fitted(vocabulary), why=why)
+        if vocabulary is not None:
+            vocabulary.reserve(sorted(dialect.markers))
+    elif vocabulary is not None:
         vocabulary.reserve(dialect.needs)
-        return dialect
-    dialect = dialect.fitted(vocabulary)
-    vocabulary.reserve(sorted(dialect.markers))
     return dialect
+
+
+def _template(engine: Engine) -> NativeDialect:
+    found = from_template(engine)
+    if found is None or found.dialect is None:
+        raise ModelError(
+            "the model has no chat template" if found is None else found.problem,
+            "no dialect can be derived from it",
+            "try --dialect generic",
+        )
+    return for_questions(found.dialect)
+
+
+def line_about(dialect: Dialect) -> str:
+    """One line that says which dialect is spoken, on what evidence, and why."""
+    return f"dialect {dialect.name} ({dialect.evidence}): {dialect.why}"
+
+
+def within_limits(settings: SolverSettings, dialect: Dialect) -> SolverSettings:
+    """`settings` with the dialect's limits and sampling in place of defaults; what was set stays as it is.
+
+    A temperature that was set is a choice of sampling, so that none of the makers' is taken then.
+    """
+    wanted: dict[str, float] = {**dialect.limits}
+    if "temperature" not in settings.model_fields_set:
+        wanted |= dialect.sampling
+    ours = {key: value for key, value in wanted.items() if key not in settings.model_fields_set}
+    return settings.model_copy(update=ours) if ours else settings
 
 
 def fitting(has: Callable[[str], bool]) -> str:

@@ -141,6 +141,10 @@ class Dialect(Protocol):
         """What a cell finds of earlier ones."""
         ...
 
+    def shaped(self, output: str, status: str) -> str:
+        """What a cell gave, in the style that the model was trained to read."""
+        ...
+
     @property
     def limits(self) -> Mapping[str, int]:
         """Settings of the solver in place of its defaults."""

@@ -9,6 +9,7 @@ text that begins with three backticks is a Markdown fence: it counts at the begi
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Frame:
         close: between system text and question.
         bare: in place of open, system and close where there is no system text; None: the three are used.
         ask: between question and what the model writes, thinking prefilled included.
+        past: in place of `ask` before an earlier answer; empty: `ask` is.
         next: between the end of an answer and the question that follows.
         suffix: a sentence that goes with every question (`Please reason step by step ...`).
     """
@@ -49,6 +51,7 @@ class Frame:
     plain_system: str = ""
     close: str = ""
     bare: str | None = None
+    past: str = ""
     next: str = ""
     suffix: str = ""
 
@@ -140,11 +143,11 @@ class Result:
     Attributes:
         open: before the output (after the token that ended the call).
         close: after it, up to where the model goes on writing.
-        more: between two results of one turn. Here and in `open`, `{id}` is what `Call.copies` found.
+        more: between two results of one turn. Here, in `open` and in `close`, `{id}` is what `Call.copies` found.
         continues: same_turn: what is put in is part of the model's own turn. new_turn: it is not, and the model begins
             another one.
         prefills_thinking: whether the model goes on inside thinking.
-        quoted: whether the output is a JSON string.
+        quoted: whether the output is the inside of a JSON string.
         style: full: as the session shows it. short: an error is its last line.
         empty: what stands for no output at all.
         error: what an error is told as, `{output}` in it.
@@ -168,7 +171,7 @@ class Notices:
     """What the model is told of its budgets, each text with `{left}` for what is left.
 
     Attributes:
-        calls: after every result, where the model was trained to read it.
+        calls: after the result of each of the last calls, where the model was trained to read it.
         nearing: where calls, tokens or seconds near their end; `{what}` says which.
         over: in place of a result once the calls are used up.
         outside: whether notices stand after the result's end and not in it.
@@ -253,5 +256,8 @@ class Form:
             if after_line_end and not number:
                 before = before.removeprefix("\n")
             made += self.pieces(before.replace("{id}", copied).replace("{channel}", channel), "execution")
+            if result.quoted:
+                output = json.dumps(output, ensure_ascii=False)[1:-1]
             made.append(Segment("execution", self.harmless(output, fences=self._answers_in_a_fence), False))
-        return merged([*made, *self.pieces(result.close + notice, "execution")])
+        after = result.close.replace("{id}", outputs[-1][1] if outputs else "")
+        return merged([*made, *self.pieces(after + notice, "execution")])

@@ -21,13 +21,13 @@ _LONGEST_FENCE = 40
 _LANGUAGES = {"python": ("python3", "python", "py")}
 _FIRST = 0xF0000
 _PRIVATE = re.compile("[\U000f0000-\U000f0fff]")
-_SPELLED = re.compile(r"<[^<>\s]{1,60}>|\[/?[A-Z_]{2,40}\]|\]~!b\[|\]~b\]|\[e~\[")
+SPELLED = re.compile(r"<[^<>\s]{1,60}>|\[/?[A-Z_]{2,40}\]|\]~!b\[|\]~b\]|\[e~\[")
 """How tokens of the formats are spelled: `<|im_end|>`, `</tool_call>`, `[TOOL_CALLS]`, MiniMax's."""
 
 
 def tokens_of(texts: Iterable[str], vocabulary: Vocabulary) -> frozenset[str]:
     """What in `texts` is spelled like a token and is one token of `vocabulary`."""
-    found = {name for text in texts for name in _SPELLED.findall(text)}
+    found = {name for text in texts for name in SPELLED.findall(text)}
     return frozenset(name for name in found if vocabulary.control_id(name) is not None)
 
 
@@ -35,7 +35,7 @@ def pieces(text: str, markers: frozenset[str], kind: Kind) -> list[Segment]:
     """The segments of `text`: what is one of `markers` as a token, the rest as content."""
     made: list[Segment] = []
     position = 0
-    for found in _SPELLED.finditer(text):
+    for found in SPELLED.finditer(text):
         if found.group() in markers:
             if found.start() > position:
                 made.append(Segment(kind, text[position : found.start()], False))
@@ -65,7 +65,7 @@ def unspelled(text: str, pattern: re.Pattern[str] | None) -> str:
 
 def spelling_pattern(texts: Iterable[str], markers: frozenset[str]) -> re.Pattern[str] | None:
     """What finds the markers of a form that are no tokens, and that any text can therefore spell."""
-    names = {name for text in texts for name in _SPELLED.findall(text)} - markers
+    names = {name for text in texts for name in SPELLED.findall(text)} - markers
     return re.compile("|".join(re.escape(name) for name in sorted(names))) if names else None
 
 
@@ -92,7 +92,7 @@ class Alphabet:
 
     def coded(self, text: str) -> str:
         """Text of a form as it stands in the stream."""
-        return _SPELLED.sub(lambda found: self._characters.get(found.group(), found.group()), text)
+        return SPELLED.sub(lambda found: self._characters.get(found.group(), found.group()), text)
 
     def spelled(self, text: str) -> str:
         """A piece of the stream with its tokens spelled."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from runtime.engine import Vocabulary
 from runtime.grade import final_answer, last_boxed
-from runtime.lce import DEFAULT_SYSTEM, Block, Segment
+from runtime.lce import DEFAULT_SYSTEM, EMPTY_EXECUTION, Block, Segment
 from runtime.settings import Mode
 from runtime.solver.dialects.calls import encoded
 from runtime.solver.dialects.dialect import Evidence, Exchange, Listener
@@ -15,6 +15,9 @@ from runtime.solver.dialects.form import Form, Frame, State, Think
 from runtime.solver.dialects.markers import merged, tokens_of
 from runtime.solver.dialects.reader import NativeReader
 from runtime.solver.modes import printed_answer
+
+NO_OUTPUT = "[no output]"
+"""What a model reads where a cell gave nothing and its dialect has no words for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +82,7 @@ class NativeDialect(Form):
         frame = self._turns
         made = self._system("" if system == DEFAULT_SYSTEM else system)
         for earlier, blocks in history:
-            made += self._question(earlier, frame.ask)
+            made += self._question(earlier, frame.past or frame.ask)
             made += [Segment("prompt", text, control) for _, text, control in self.solution(blocks, history=True)]
             made += self.pieces(frame.next, "prompt")
         is_off = self.think is not None and self.think.off is not None and not self.thinks
@@ -170,6 +173,21 @@ class NativeDialect(Form):
         """A reader for one solution."""
         is_prefilled = self.think is not None and self.think.prefilled and self.thinks
         return NativeReader(self, vocabulary, listener, thinking=is_prefilled)
+
+    def shaped(self, output: str, status: str) -> str:
+        """What a cell gave, in the style that the model was trained to read: see `Result`."""
+        result = self.result
+        if output == EMPTY_EXECUTION:
+            return result.empty or NO_OUTPUT
+        if status not in ("ok", "disabled"):
+            if result.style == "short":
+                output = output.strip().rpartition("\n")[2]
+            if result.error:
+                output = result.error.replace("{output}", output)
+        if result.limit and len(output) > result.limit:
+            half = result.limit // 2
+            output = f"{output[:half]}...{output[-half:]}"
+        return output
 
     def answer(self, blocks: Sequence[Block]) -> str | None:
         r"""The final answer of a finished solution, or None: the last `\boxed{}` outside of thinking comes first."""

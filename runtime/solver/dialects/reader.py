@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Mapping
-from typing import Literal, get_args
+from collections.abc import Mapping
 
 from runtime.engine import TokenSequence, Vocabulary
 from runtime.lce import Block, BlockType, Segment
-from runtime.solver.dialects.calls import Asked, decoded
+from runtime.solver.dialects.calls import Asked, decoded, last_call
 from runtime.solver.dialects.dialect import Listener, Signal
 from runtime.solver.dialects.form import Form
 from runtime.solver.dialects.markers import FENCE, Alphabet, Mark, first, mark
-
-Part = Literal["text", "thinking", "code", "execution", "header", "between"]
-"""What is being read. header: of a message. between: messages; only another one may begin."""
-_WORD = re.compile(r"[\w.-]+")
+from runtime.solver.dialects.parts import DrawingRules, Part, channel_and_recipient, marks_of
 
 
 class NativeReader:
@@ -30,83 +26,34 @@ class NativeReader:
     def __init__(
         self, form: Form, vocabulary: Vocabulary | None, listener: Listener | None, *, thinking: bool = False
     ) -> None:
-        """
-        Args:
-            form: how the model writes.
-            vocabulary: None where only text is exchanged.
-            listener: who is told.
-            thinking: whether the prompt ends inside thinking.
-        """
+        """Read what is written in `form`; `thinking`: whether the prompt ends inside thinking."""
         self._form = form
-        self._vocabulary = vocabulary
         self._listener = listener
         self._alphabet = Alphabet(form.markers, vocabulary)
         self._is_end = vocabulary.is_end if vocabulary is not None else (lambda _: False)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace")
         self._sequence: TokenSequence | None = None
-        known = [name for name in form.forbidden if name in form.markers]
-        ids = [vocabulary.control_id(name) for name in known] if vocabulary is not None else []
-        self._never = frozenset(token for token in ids if token is not None)
+        self._rules = DrawingRules(form, vocabulary, self._alphabet)
         self._runs = form.mode != "chain-of-thought"
-        # The stream.
         self._buffer, self._position = "", 0
         self._line_begins = True
         self._part: Part = "text"
         self._marks: Mapping[str, Mark] = {}
-        # The open block.
         self._open: BlockType | None = None
         self._content: list[str] = []
         self._header = self._channel = ""
-        # Calls.
         self._queue: list[Asked] = []
         self._results: list[tuple[str, str]] = []
-        self._copied = ""
+        self._copied: list[str] = []
         self._turn_is_over = False
         self._ready: str | None = None
         """Code that was shown and is run once its output is asked for."""
-        self._was_thinking = self._has_role = self._end_unseen = False
+        self._was_thinking, self._has_role, self._unseen, self._notice = False, False, "", ""
         self.blocks: list[Block] = []
         self.opened = self.block_tokens = self.thinking_tokens = 0
         self.code = self.fault = ""
-        self._marks_of = self._all_marks()
+        self._marks_of = marks_of(form, self._alphabet)
         self._begin_turn(thinking=thinking)
-
-    # What to look for
-
-    def _all_marks(self) -> dict[Part, dict[str, Mark]]:
-        """What is looked for in each part."""
-        form, call, think, header = self._form, self._form.call, self._form.think, self._form.header
-        found: dict[Part, dict[str, Mark]] = {part: {} for part in get_args(Part)}
-
-        def look(parts: Iterable[Part], name: str, text: str) -> None:
-            for part in parts if text else ():
-                found[part][name] = mark(self._alphabet.coded(text))
-
-        for end in form.ends:
-            look(["text"], f"over {end}", end)
-        if self._runs:
-            look(["text"], "call", call.open)
-            look(["thinking"] if call.in_thinking else [], "call", call.open)
-            look([] if call.close else ["code"], "call", call.open)
-        elif call.open.startswith(FENCE):
-            # A chain of thought that goes on to an output block which nobody produced is over.
-            look(["text"], "over output", f"{FENCE}output\n")
-        look(["code"], "called", call.close)
-        if think is not None:
-            look(["text"], "think", think.open)
-            look(["thinking"], "thought", think.close)
-            # Fine-tunes of vocabularies that have the tokens write the same characters even so.
-            if think.open and think.close:
-                found["text"]["think spelled"] = mark(think.open)
-                found["thinking"]["thought spelled"] = mark(think.close)
-        if header is not None:
-            look(["header"], "body", header.message)
-            look(["between"], "header", header.start)
-            look(["text", "thinking", "code", "header"], "message", header.end)
-            look(["text", "thinking"], "over call", call.close)
-        closing = form.result.close
-        look(["execution"], "executed", next((line for line in closing.split("\n") if line.strip()), closing))
-        return found
 
     def _begin_turn(self, *, thinking: bool) -> None:
         self._turn_is_over = False
@@ -141,21 +88,8 @@ class NativeReader:
     def _constrain(self) -> None:
         if self._sequence is None:
             return
-        only: set[int] = set()
-        forbidden = self._never
-        header, words = self._form.header, self._vocabulary
-        if header is not None and words is not None:
-            start = words.control_id(header.start)
-            if self._part == "between" and start is not None:
-                only = {start}
-            elif self._part == "header":
-                forbidden |= words.ends | ({start} if start is not None else set())
-                if self._has_role and not self._header:
-                    only = set(words.encode(header.role)[:1])
-                elif self._header.endswith(self._alphabet.coded(header.channel)):
-                    # A name may be one token or several: what each begins with is allowed.
-                    only = {words.encode(name)[0] for name in header.channels}
-        self._sequence.only, self._sequence.forbidden = frozenset(only) or None, forbidden
+        only, forbidden = self._rules.at(self._part, self._header, begins_with_role=self._has_role)
+        self._sequence.only, self._sequence.forbidden = only, forbidden
 
     # What is written
 
@@ -284,15 +218,12 @@ class NativeReader:
         header = self._form.header
         assert header is not None
         written = self._alphabet.spelled(self._header)
-        channel = _WORD.search(written.partition(header.channel)[2])
-        self._channel = channel[0] if channel else ""
-        recipient = re.search(r"\bto=([^\s<]+)", written)
-        if recipient is None or not self._runs:
-            is_thought = recipient is None and header.channels.get(self._channel) == "thinking"
+        self._channel, who = channel_and_recipient(written, header)
+        if not who or not self._runs:
+            is_thought = not who and header.channels.get(self._channel) == "thinking"
             self._enter("thinking" if is_thought else "text")
             return
         self._call_begins()
-        who = recipient[1]
         if not any(who == name or who.startswith(f"{name}.") for name in header.recipients):
             self.fault = f"there is no tool {who[:60]!r}; the only one is {self._form.call.name}"
 
@@ -319,10 +250,10 @@ class NativeReader:
     def _call_ends(self) -> Signal:
         call = self._form.call
         body = self._alphabet.spelled("".join(self._content))
+        if call.open.startswith("{"):
+            body = call.open + body  # No marker but the beginning of the call itself.
         self._queue += [Asked(body, self.fault)] if self.fault else decoded(body, call)
-        if call.copies:
-            copied = re.search(call.copies, body)
-            self._copied = copied[1] if copied else ""
+        self._copied += re.findall(call.copies, body) if call.copies else []
         self._turn_is_over |= call.ends_on == "close"
         self._enter("text" if self._form.header is None else "between")
         return self._next()
@@ -355,20 +286,18 @@ class NativeReader:
 
     def execution(self, output: str, notice: str = "") -> list[Segment]:
         """What is put into the sequence after the code that was run; nothing where the model's turn goes on first."""
-        self._results.append((output, self._copied))
-        self.fault = ""
-        if self._queue or not self._turn_is_over:
-            return []
-        return self._answered(notice)
+        self._results.append((output, self._copied.pop(0) if self._copied else ""))
+        self.fault, self._notice = "", notice
+        return [] if self._queue or not self._turn_is_over else self._answered()
 
-    def _answered(self, notice: str = "") -> list[Segment]:
+    def _answered(self) -> list[Segment]:
         """The results in their frame; the model goes on after them."""
         form = self._form
         # What the token held beyond the call's end is in the model's context; of it only a line break matters.
         rest = self._rest()
-        unseen = form.pieces(form.call.end, "execution") if self._end_unseen else []
-        made = form.executed(self._results, notice, channel=self._channel, after_line_end=rest.startswith("\n"))
-        self._results, self._end_unseen = [], False
+        unseen = form.pieces(self._unseen, "execution")
+        made = form.executed(self._results, self._notice, channel=self._channel, after_line_end=rest.startswith("\n"))
+        self._results, self._unseen, self._notice = [], "", ""
         self._begin_turn(thinking=form.result.prefills_thinking or self._was_thinking)
         return unseen + made
 
@@ -403,18 +332,11 @@ class NativeReader:
     def _called_in_thought(self) -> Signal:
         """A complete call at the end of thinking that was never closed is meant; one in the middle is a draft."""
         call = self._form.call
-        if not self._runs or call.in_thinking or not call.open or not call.close:
+        found = last_call("".join(self._content), call) if self._runs and not call.in_thinking else None
+        if found is None:
             return None
-        self._let_go()
-        text = "".join(self._content)
-        begin = text.rfind(call.open)
-        end = text.find(call.close, begin + len(call.open))
-        if begin < 0 or end < 0 or text[end + len(call.close) :].strip():
-            return None
-        asked = decoded(text[begin + len(call.open) : end], call)
-        if any(one.fault for one in asked):
-            return None
-        self._content = [text[:begin]]
+        before, asked = found
+        self._content = [before]
         self._close()
         self._part = "text"
         self._queue += asked
@@ -468,5 +390,9 @@ class NativeReader:
 
     def end(self) -> Signal:
         """The model is done without saying so by a token (a server's own stop)."""
-        self._end_unseen = True
+        self._unseen = self._form.call.end
+        if self._ready is not None and self._open is None and not self._buffer[self._position :].strip():
+            # It stopped where the model asked for the output of what it had just shown.
+            self._unseen = f"\n{self._form.call.request}"
+            return self._requested()
         return self._turn_ends()

@@ -14,6 +14,7 @@ from runtime.engine import Drawn, StoppedError, TokenSequence
 from runtime.engine.scripted import ByteVocabulary, ReplayDecoder, ReplayEngine
 from runtime.lce import Block
 from runtime.sandbox import Limits
+from runtime.settings import SolverSettings
 
 
 def _text(content: str) -> Block:
@@ -95,6 +96,7 @@ def main() -> int:
         ChatOptions(
             model=folder / "scripted.gguf",
             load=load,
+            settings=SolverSettings(dialect="lce"),
             limits=Limits(cell_seconds=60),  # tests may run beside much else
             history=Path(option("--history", str(folder / "history"))),
             log=Path(option("--log", str(chats / f"{time.time_ns()}.jsonl"))),

@@ -299,7 +299,7 @@ def test_ctrl_c_is_heeded_although_the_consumer_uses_the_engine_too(monkeypatch:
 def test_a_model_without_the_dialect_is_refused_before_the_first_item(tmp_path: Path) -> None:
     plain = write_model(tmp_path / "plain.gguf", control=())
     with LlamaEngine(plain, EngineSettings(threads=1)) as engine, pytest.raises(ModelError, match="control token"):
-        next(solve_batch(engine, items(1)))
+        next(solve_batch(engine, items(1), SolverSettings(dialect="lce")))
 
 
 # With llama.cpp
