@@ -31,6 +31,12 @@ class BoundedProtocol(H11Protocol):
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self._begin_silence()
 
+    def eof_received(self) -> None:
+        """Answer a request that its client ended before its announced length, or in its head."""
+        begun = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]
+        if (begun or self.conn.their_state is h11.SEND_BODY) and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.send_400_response("the request ended before it was whole")
+
     def _begin_silence(self) -> None:
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(SILENT_SECONDS, self.timeout_keep_alive_handler)

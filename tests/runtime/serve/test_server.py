@@ -410,6 +410,27 @@ def test_malformed_requests_are_answered(server: SolverServer, head: bytes, stat
     assert status == 200 or json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\n"
+        b"Content-Length: 50\r\n\r\n{}",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+        b"GET /v1/models HTTP/1.1\r\nHost: loc",
+    ],
+    ids=["length", "chunk", "head"],
+)
+def test_a_request_that_ends_too_early_is_told_so(server: SolverServer, data: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert b"ended before it was whole" in answer
+    assert call(server, ask("q"))[0] == 200
+
+
 def test_a_body_without_a_length_is_read_up_to_the_bound(server: SolverServer) -> None:
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer k\r\nConnection: close\r\n"
     body = json.dumps(ask("q")).encode()
