@@ -55,9 +55,9 @@ def child(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from export.pipeline import export
-    from export.settings import CertifySettings, ExportSettings, parse_types
+    from export.settings import CertifySettings, ExportSettings
 
-    settings = ExportSettings(quant=parse_types(arguments.quant), certify=CertifySettings(rows=24))
+    settings = ExportSettings(quant=arguments.quant, certify=CertifySettings(rows=24))
     summary = export(arguments.run, settings, arguments.child, console=Console(width=120))
     facts = {"seconds": summary.seconds, "certified": summary.certified, "files": summary.files}
     (arguments.child / "summary.json").write_text(json.dumps(facts, default=str))

@@ -30,7 +30,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runtime.grade import equivalent, last_boxed, warm_up  # noqa: E402
+from runtime.grade import equivalent, last_boxed  # noqa: E402
 
 PAIRS = ROOT / "tests" / "runtime" / "grade" / "data" / "graded_pairs.jsonl"
 ALARM_SECONDS = 5
@@ -144,7 +144,6 @@ def main() -> int:
     true = sum(pair["equal"] for pair in pairs)
     drawn = sum(pair["from"] == "traces" for pair in pairs)
     print(f"{len(pairs)} pairs, {true} equal, {drawn} drawn from published answers")
-    warm_up()
     graders = {"ours": equivalent, "math-verify alone": math_verify_alone(), "released rules": released_rules()}
     figures: dict[str, Any] = {}
     for name, grade in graders.items():

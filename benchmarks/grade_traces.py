@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from runtime.evaluate.records import read_records, strict_differences  # noqa: E402
-from runtime.grade import equivalent, last_boxed, warm_up  # noqa: E402
+from runtime.grade import equivalent, last_boxed  # noqa: E402
 from runtime.grade.compare import _cached_read, _equivalent  # noqa: E402
 
 PAPER = {
@@ -105,7 +105,6 @@ def speed(data: Path) -> dict[str, Any]:
         for name in PAPER
         for attempt in read_records(data / "traces" / f"{name}.jsonl")
     ]
-    warm_up()
     _equivalent.cache_clear()
     _cached_read.cache_clear()
     worst, slowest = 0.0, ("", "")

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterator
 
 from recipes.cli.command import Parser
-from recipes.cli.verbs import VERBS, verb_module
+from recipes.cli.verbs import VERBS, action_module, verb_module
 
 HEAD = """\
 # Verbs and their options
@@ -21,11 +21,11 @@ page](recipe-keys.md)."""
 
 def parsers() -> Iterator[Parser]:
     """The parser of every verb, and of every action of a verb that has some."""
-    for module in map(verb_module, VERBS):
+    for verb in VERBS:
+        module = verb_module(verb)
         yield module.parser()
         for action in getattr(module, "ACTIONS", ()):
-            if hasattr(module, "action_module"):
-                yield module.action_module(action).parser()
+            yield action_module(verb, action).parser()
 
 
 def page() -> str:

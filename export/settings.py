@@ -11,7 +11,6 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from qlora.settings import Settings
-from runtime.errors import InputError
 
 MergeBase = Literal["auto", "nf4", "16bit"]
 OnProgress = Callable[[str, float], None]
@@ -106,21 +105,6 @@ class ExportSettings(Settings):
         if self.pick is not None and self.certify.rows == 0:
             raise ValueError("pick chooses among certified files; it needs a certificate (certify.rows above 0)")
         return self
-
-
-def parse_types(text: str) -> tuple[str, ...]:
-    """Quantization types from a command line's comma-separated list, upper case, without duplicates.
-
-    Raises:
-        InputError: an unknown type, with the nearest known ones.
-    """
-    names = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip()))
-    if not names:
-        raise InputError("no quantization type was given", "", "name at least one, e.g. --quant Q8_0")
-    for name in names:
-        if problem := unknown_type(name, file_types()):
-            raise InputError(problem, "nothing was exported")
-    return names
 
 
 def unknown_type(name: str, known: dict[str, int]) -> str | None:

@@ -134,7 +134,15 @@ def refuse_other_run(old: dict[str, Any], new: dict[str, Any], folder: Path) -> 
     Raises:
         InputError: the difference, key by key.
     """
-    before, after = _decisive(old), _decisive(new)
+    refuse_difference(_decisive(old), _decisive(new), folder)
+
+
+def refuse_difference(before: dict[str, Any], after: dict[str, Any], folder: Path) -> None:
+    """Refuse to continue the run in `folder` where what decided it `before` is another thing now.
+
+    Raises:
+        InputError: the difference, key by key.
+    """
     differ = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if differ:
         listed = "; ".join(f"{key} was {before.get(key)!r}, is {after.get(key)!r}" for key in differ[:6])

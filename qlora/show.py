@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from qlora.data import Row, row_segments
@@ -21,9 +21,7 @@ STYLES = {
 }
 
 
-def show_row(
-    row: Row | Mapping[str, Any], tokenizer: Any = None, *, supervised: Collection[str] = SUPERVISED_KINDS
-) -> RenderableType:
+def show_row(row: Row | Mapping[str, Any], tokenizer: Any = None) -> RenderableType:
     """A rich renderable of `row`: its segments coloured by kind, then a table of counts.
 
     With a tokenizer the table counts tokens as training sees them; without one, characters.
@@ -46,10 +44,10 @@ def show_row(
         if segment.is_control and segment.text in ("<|endofblock|>", "<|endofmessage|>"):
             body.append("\n")
         counts[segment.kind] += len(segment.text) if tokenizer is None else len(tokens.ids(segment))
-    return Group(body, _table(counts, supervised, "characters" if tokenizer is None else "tokens"))
+    return Group(body, _table(counts, "characters" if tokenizer is None else "tokens"))
 
 
-def _table(counts: Counter[str], supervised: Collection[str], unit: str) -> RenderableType:
+def _table(counts: Counter[str], unit: str) -> RenderableType:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -57,8 +55,8 @@ def _table(counts: Counter[str], supervised: Collection[str], unit: str) -> Rend
     table.add_column(unit, justify="right")
     table.add_column("carries loss")
     for kind in KINDS:
-        table.add_row(kind, f"{counts[kind]:,}", "yes" if kind in supervised else "no", style=STYLES[kind])
-    table.add_row("all", f"{counts.total():,}", f"{sum(counts[kind] for kind in supervised):,}")
+        table.add_row(kind, f"{counts[kind]:,}", "yes" if kind in SUPERVISED_KINDS else "no", style=STYLES[kind])
+    table.add_row("all", f"{counts.total():,}", f"{sum(counts[kind] for kind in SUPERVISED_KINDS):,}")
     return table
 
 

@@ -11,9 +11,9 @@ import re
 import sys
 from collections.abc import Sequence
 
-from recipes.cli.command import Parser, filled, help_width, missing_library, paint, show_message, wants_colour
+from recipes.cli.command import filled, help_width, missing_library, paint, show_message, wants_colour
 from recipes.cli.outputs import prepare_outputs, silence_output
-from recipes.cli.verbs import VERBS, verb_module
+from recipes.cli.verbs import VERBS, action_module, verb_module
 from runtime.errors import MathCoderError
 
 OVERVIEW = """\
@@ -108,12 +108,11 @@ def _dispatch(words: list[str]) -> int:
 
         print(script(words[1] if len(words) > 1 else ""), end="")
         return 0
-    module = verb_module(words[0])
-    dispatch = getattr(module, "dispatch", None)
-    if dispatch is not None:  # a verb with actions of its own, such as `data show`
-        return int(dispatch(words[1:]))
-    parser: Parser = module.parser()
-    args = parser.read(words[1:])
+    verb, rest = words[0], words[1:]
+    module = verb_module(verb)
+    if hasattr(module, "ACTIONS") and rest and not rest[0].startswith("-"):  # such as `data show`
+        module, rest = action_module(verb, rest[0]), rest[1:]
+    args = module.parser().read(rest)
     return 0 if args is None else int(module.run(args))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recipes.cli.command import Parser
-from recipes.cli.verbs import VERBS, verb_module
+from recipes.cli.verbs import VERBS, action_module, verb_module
 from runtime.errors import InputError
 from runtime.text import did_you_mean
 
@@ -36,7 +36,7 @@ def options_of(verb: str) -> list[str]:
     """Long options of a verb; where it has actions, those of all of them."""
     module = verb_module(verb)
     parsers: list[Parser] = [module.parser()]
-    parsers += [module.action_module(name).parser() for name in _actions(verb)]
+    parsers += [action_module(verb, name).parser() for name in _actions(verb)]
     names = {name for parser in parsers for name in parser._option_string_actions if name.startswith("--")}
     return sorted(names | {"--debug"})
 

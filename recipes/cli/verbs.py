@@ -39,3 +39,16 @@ def verb_module(name: str) -> ModuleType:
             did_you_mean(name, VERBS, "Did you mean `mathcoder {}`?") or f"The verbs are {', '.join(VERBS)}",
         )
     return import_module(f"recipes.cli.{name}")
+
+
+def action_module(verb: str, name: str) -> ModuleType:
+    """The module of one action of a verb that has some (`ACTIONS`).
+
+    Raises:
+        InputError: no such action; the message names the nearest.
+    """
+    actions = verb_module(verb).ACTIONS
+    if name not in actions:
+        hint = did_you_mean(name, actions) or f"The actions are {', '.join(actions)}"
+        raise InputError(f"unknown action {name!r} of `mathcoder {verb}`", "", hint)
+    return import_module(f"recipes.cli.{verb}.{name}")

@@ -48,9 +48,8 @@ class Hit:
 class Benchmarks:
     """The questions to stay away from, ready to be looked up."""
 
-    def __init__(self, gram: int = GRAM) -> None:
+    def __init__(self) -> None:
         self.questions: list[tuple[str, str]] = []
-        self._gram = gram
         self._exact: dict[str, int] = {}
         self._keys: dict[str, int] = {}
         self._masked: dict[str, int] = {}
@@ -68,9 +67,9 @@ class Benchmarks:
         spoken = words(question)
         if len(spoken) >= SHORT:
             self._masked.setdefault(_without_numbers(spoken), number)
-        for run in grams(spoken, self._gram):
+        for run in grams(spoken, GRAM):
             self._grams.setdefault(hash(run), number)
-        if SHORT <= len(spoken) < self._gram:
+        if SHORT <= len(spoken) < GRAM:
             self._short.setdefault(tuple(spoken[:SHORT]), []).append(number)
 
     def find(self, question: str) -> tuple[Reason, str, str] | None:
@@ -86,9 +85,9 @@ class Benchmarks:
         number = self._masked.get(_without_numbers(spoken)) if len(spoken) >= SHORT else None
         if number is not None:
             return "masked", self.questions[number][0], question.strip()[:120]
-        for run in grams(spoken, self._gram):
+        for run in grams(spoken, GRAM):
             number = self._grams.get(hash(run))
-            if number is not None and run in set(grams(words(self.questions[number][1]), self._gram)):
+            if number is not None and run in set(grams(words(self.questions[number][1]), GRAM)):
                 return "13-gram", self.questions[number][0], " ".join(run)
         for start, beginning in enumerate(grams(spoken, SHORT)):
             for number in self._short.get(beginning, ()):

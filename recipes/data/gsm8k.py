@@ -44,14 +44,24 @@ def read(value: Mapping[str, Any]) -> Dialogue:
     Raises:
         FormatError: no gold answer, or nothing in the solution computes it.
     """
+    question, solution, gold = parts_of(value)
+    body = _FINAL.sub("", solution)
+    return Dialogue(((question, tuple(blocks_of(body, gold))),), gold=gold, checked=True)
+
+
+def parts_of(value: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Question, marked solution and gold answer of a record.
+
+    Raises:
+        FormatError: one of them is missing.
+    """
     question, solution = question_in(value), solution_in(value)
     if question is None or solution is None:
         raise FormatError("no question or no solution")
     gold = gold_in(value) or final_in(solution)
     if gold is None or plain_number(gold) is None:
         raise FormatError("no gold answer: neither `gold` nor a line `#### NUMBER`")
-    body = _FINAL.sub("", solution)
-    return Dialogue(((question, tuple(blocks_of(body, gold))),), gold=gold, checked=True)
+    return question, solution, gold
 
 
 def final_in(solution: str) -> str | None:

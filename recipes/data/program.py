@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from recipes.data.gsm8k import final_in, marks_of
-from recipes.data.records import Dialogue, FormatError, gold_in, question_in, solution_in
+from recipes.data.gsm8k import marks_of, parts_of
+from recipes.data.records import Dialogue, FormatError
 from runtime.grade.strict import plain_number
 from runtime.lce import Block
 
@@ -34,12 +34,7 @@ def read(value: Mapping[str, Any]) -> Dialogue:
     Raises:
         FormatError: no gold answer, or no step that computes it.
     """
-    question, solution = question_in(value), solution_in(value)
-    if question is None or solution is None:
-        raise FormatError("no question or no solution")
-    gold = gold_in(value) or final_in(solution)
-    if gold is None or plain_number(gold) is None:
-        raise FormatError("no gold answer: neither `gold` nor a line `#### NUMBER`")
+    question, solution, gold = parts_of(value)
     answer = gold.replace(",", "").strip()
     plan, code = program_of(question, solution, Fraction(str(plain_number(gold))))
     blocks = (Block("text", plan), Block("code", code), Block("text", f"The answer is \\boxed{{{answer}}}."))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Keep = Literal["gold", "agree"]
 UNFINISHED = ("error", "interrupted")
 """Statuses of solutions that say nothing about the question: they are asked for again, never recorded."""
+TRIES = 2
+"""How often a sample that ends in an error is tried in one call."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,12 @@ def sample(
     limits: Limits | None = None,
     slots: int = 8,
     shard: Shard | None = None,
-    tries: int = 2,
     on_sample: Callable[[int, int, Solution], None] | None = None,
 ) -> SampleReport:
     """Solve each question `samples` times into the samples file of `out`, going on where it stopped.
 
     Args:
         source: facts that identify the questions (`source`, `sha256`).
-        tries: how often a sample that ends in an error is tried in this call.
         on_sample: called with (done, of, solution).
 
     Raises:
@@ -119,7 +119,7 @@ def sample(
     with ResultsFile(samples_path(out), facts) as results:
         report.already = len(items) - sum(1 for _ in results.pending(items))
         done = report.already
-        for attempt in range(1, tries + 1):
+        for attempt in range(1, TRIES + 1):
             pending = list(results.pending(items))
             if not pending:
                 break
@@ -127,7 +127,7 @@ def sample(
             for item, solution in solve_batch(engine, pending, settings, limits=limits, slots=slots):
                 if solution.status in UNFINISHED:
                     report.failed[solution.detail or solution.status] += 1
-                    if attempt < tries:
+                    if attempt < TRIES:
                         continue
                 else:
                     results.append(result_line(item, solution))

@@ -110,10 +110,10 @@ def mentions_held_out_number(question: str, blocks: Iterable[Block]) -> bool:
     return any(is_held_out_number(int(number)) for text in texts for number in _INTEGER.findall(text))
 
 
-def training_problems(n: int, seed: int, *, stages: tuple[Stage, ...] = ("fine_tuning",)) -> Iterator[Problem]:
+def training_problems(n: int, seed: int) -> Iterator[Problem]:
     """`n` problems with the numbers, names and wordings of training, the families in turn; some questions are worn."""
     rng = random.Random(f"nano training {seed}")
-    families = [family for family in FAMILIES.values() if family.stage in stages]
+    families = [family for family in FAMILIES.values() if family.stage == "fine_tuning"]
     for index in range(n):
         problem = draw(families[index % len(families)], rng, held_out=False)
         yield replace(problem, question=worn(problem.question, rng)) if rng.random() < WORN_SHARE else problem

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qlora.plots import draw
-from qlora.runfolder import RunFolder, versions
-from runtime.errors import InputError
+from qlora.runfolder import RunFolder, refuse_difference, versions
 from runtime.files import write_text
 from runtime.lce import Block, conversation
 
@@ -61,15 +60,7 @@ def refuse_other(old: dict[str, Any], new: dict[str, Any], folder: Path) -> None
     Raises:
         InputError: the difference, key by key.
     """
-    before, after = _decisive(old), _decisive(new)
-    differ = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
-    if differ:
-        listed = "; ".join(f"{key} was {before.get(key)!r}, is {after.get(key)!r}" for key in differ[:6])
-        raise InputError(
-            f"{folder} holds a run of another recipe ({listed})",
-            "it cannot be continued with this one",
-            "restore the recipe, give another --out, or start over with --fresh",
-        )
+    refuse_difference(_decisive(old), _decisive(new), folder)
 
 
 def _decisive(run: dict[str, Any]) -> dict[str, Any]:

@@ -55,13 +55,13 @@ def write_text(target: str | os.PathLike[str], text: str, *, mode: int = 0o666) 
         temporary.write_text(well_formed(text), encoding="utf-8")
 
 
-def write_json(target: str | os.PathLike[str], value: Any, *, mode: int = 0o666) -> None:
+def write_json(target: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON to `target` atomically; what JSON has no form for is written as its text.
 
     Raises:
         WriteError: see `atomic_path`.
     """
-    write_text(target, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", mode=mode)
+    write_text(target, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 from runtime.grade.comparing.shapes import same
-from runtime.grade.comparing.values import context
 from runtime.grade.reading.nodes import Answer
 from runtime.grade.reading.reader import read
 from runtime.grade.reading.sentences import stated
@@ -82,8 +81,3 @@ def verdicts(prediction: str | None, gold: object) -> dict[str, bool]:
         "correct": equivalent(prediction, gold),
         "lenient": equivalent(prediction, gold, lenient=True),
     }
-
-
-def warm_up(_seconds: float = 0.0) -> bool:
-    """Load the arithmetic library ahead of the first pair that needs it; True once it is ready."""
-    return bool(context().pi > 3)

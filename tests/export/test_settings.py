@@ -12,19 +12,18 @@ from rich.console import Console
 from export.certify.certify import pick
 from export.certify.table import certificate_table
 from export.plan import Sizes, refuse_unless_it_fits
-from export.settings import CertifySettings, ExportSettings, file_types, parse_types
+from export.settings import CertifySettings, ExportSettings, file_types
 from recipes.cli.export import PICK_PROBLEMS, parser, settings_of
 from runtime.errors import ExportError, InputError
 
 
 def test_a_comma_list_is_a_list_of_types() -> None:
     assert ExportSettings(quant="q4_k_m, Q8_0,F16,Q8_0").quant == ("Q4_K_M", "Q8_0", "F16")  # type: ignore[arg-type]
-    assert parse_types("q4_k_m,F16") == ("Q4_K_M", "F16")
 
 
 def test_an_unknown_type_names_the_nearest() -> None:
-    with pytest.raises(InputError, match="unknown quantization type 'Q4_KM'; nearest: Q4_K_M"):
-        parse_types("Q4_KM")
+    with pytest.raises(ValidationError, match="unknown quantization type 'Q4_KM'; nearest: Q4_K_M"):
+        ExportSettings(quant=("Q4_KM",))
     with pytest.raises(ValidationError, match="nearest: Q8_0"):
         ExportSettings(quant=("Q8-0",))
     with pytest.raises(ValidationError, match="unknown quantization type"):

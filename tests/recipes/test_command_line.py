@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from recipes.cli import VERBS, main, models, overview, verb_module
+from recipes.cli import VERBS, main, overview, verb_module
 from recipes.cli.command import filled, help_width
 from recipes.cli.completion import SHELLS, options_of
-from recipes.cli.data import ACTIONS, action_module
+from recipes.cli.verbs import action_module
 from runtime.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -94,8 +94,8 @@ def test_every_option_of_a_verb_is_explained(verb: str) -> None:
 def test_help_is_never_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     texts = [overview(), *(verb_module(verb).parser().format_help() for verb in VERBS)]
-    texts += [action_module(name).parser().format_help() for name in ACTIONS]
-    texts += [models.action_module(name).parser().format_help() for name in models.ACTIONS]
+    for verb in ("data", "models"):
+        texts += [action_module(verb, name).parser().format_help() for name in verb_module(verb).ACTIONS]
     assert [line for text in texts for line in text.split("\n") if len(line) > 80] == []
 
 

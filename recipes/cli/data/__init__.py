@@ -5,12 +5,9 @@ An action is a module `recipes.cli.data.NAME` with `parser()` and `run(args)`, a
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
+import argparse
 
 from recipes.cli.command import Parser
-from runtime.errors import InputError
-from runtime.text import did_you_mean
 
 ACTIONS = {
     "show": "print a row, coloured by what each piece is to training",
@@ -45,27 +42,11 @@ def parser() -> Parser:
         see_also=["plan", "train"],
         usage="mathcoder data ACTION SRC [options]",
     )
-    result.add_argument("action", metavar="ACTION", choices=tuple(ACTIONS), help=", ".join(ACTIONS))
+    result.add_argument("action", nargs="?", metavar="ACTION", choices=tuple(ACTIONS), help=", ".join(ACTIONS))
     return result
 
 
-def dispatch(words: list[str]) -> int:
-    """Run one action; returns the exit code."""
-    if not words or words[0] in ("-h", "--help"):
-        print(parser().format_help(), end="")
-        return 0 if words else 2
-    module = action_module(words[0])
-    args = module.parser().read(words[1:])
-    return 0 if args is None else int(module.run(args))
-
-
-def action_module(name: str) -> ModuleType:
-    """The module of one action.
-
-    Raises:
-        InputError: no such action; the message names the nearest.
-    """
-    if name not in ACTIONS:
-        hint = did_you_mean(name, ACTIONS) or f"The actions are {', '.join(ACTIONS)}"
-        raise InputError(f"unknown action {name!r} of `mathcoder data`", "", hint)
-    return import_module(f"recipes.cli.data.{name}")
+def run(_: argparse.Namespace) -> int:
+    """Say what the actions are: none was named."""
+    print(parser().format_help(), end="")
+    return 2

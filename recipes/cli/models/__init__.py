@@ -9,15 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from importlib import import_module
-from types import ModuleType
 
 from recipes import smollm2
 from recipes.cli.command import Parser, say
 from recipes.models import one_line, size_text, survey
 from recipes.places import models_folder, tilde
-from runtime.errors import InputError
-from runtime.text import did_you_mean
 
 ACTIONS = {
     "get": "fetch a model: smollm2, or hf:ORG/REPO[:QUANT] from the Hugging Face hub",
@@ -54,28 +50,6 @@ Actions:
     )
     result.add_argument("--json", action="store_true", help="print the list as JSON")
     return result
-
-
-def dispatch(words: list[str]) -> int:
-    """Run one action, or list; returns the exit code."""
-    if words and not words[0].startswith("-"):
-        module = action_module(words[0])
-        args = module.parser().read(words[1:])
-        return 0 if args is None else int(module.run(args))
-    args = parser().read(words)
-    return 0 if args is None else run(args)
-
-
-def action_module(name: str) -> ModuleType:
-    """The module of one action.
-
-    Raises:
-        InputError: no such action; the message names the nearest.
-    """
-    if name not in ACTIONS:
-        hint = did_you_mean(name, ACTIONS) or f"The actions are {', '.join(ACTIONS)}"
-        raise InputError(f"unknown action {name!r} of `mathcoder models`", "", hint)
-    return import_module(f"recipes.cli.models.{name}")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -122,11 +122,11 @@ def captured_log() -> Iterator[list[str]]:
         lines += [line for line in _LOG if line.strip()]
 
 
-def last_errors(lines: list[str], limit: int = 3) -> str:
+def last_errors(lines: list[str]) -> str:
     """The most telling log lines as one phrase, without the function names llama.cpp puts in front."""
     told = [line.split(": ", 1)[-1] for line in lines]
     unique = list(dict.fromkeys(told))
-    return "; ".join(unique[:limit])
+    return "; ".join(unique[:3])
 
 
 @cache

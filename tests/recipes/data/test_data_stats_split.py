@@ -14,7 +14,8 @@ from rows_factory import good_row, read, row, write
 
 from qlora.data import is_held_out
 from recipes.cli import main
-from recipes.cli.data import ACTIONS, action_module
+from recipes.cli.data import ACTIONS
+from recipes.cli.verbs import action_module
 from recipes.data.split import parse_parts, split
 from recipes.data.stats import answer_kind, imports_of, plot, statistics
 from runtime.errors import InputError
@@ -104,7 +105,7 @@ def test_parts_that_are_none_are_refused(text: str) -> None:
 
 
 def act(name: str, *words: str) -> int:
-    module = action_module(name)
+    module = action_module("data", name)
     args = module.parser().read(list(words))
     return 0 if args is None else int(module.run(args))
 
@@ -112,7 +113,7 @@ def act(name: str, *words: str) -> int:
 def test_every_action_has_a_summary_a_parser_and_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     for name, summary in ACTIONS.items():
         assert summary
-        assert action_module(name).parser().read(["--help"]) is None
+        assert action_module("data", name).parser().read(["--help"]) is None
         assert f"mathcoder data {name}" in capsys.readouterr().out
 
 
@@ -146,8 +147,8 @@ def test_the_actions_are_listed_without_loading_anything_heavy() -> None:
     import subprocess
 
     code = (
-        "import sys; from recipes.cli.data import ACTIONS, action_module; "
-        "[action_module(name).parser() for name in ACTIONS]; "
+        "import sys; from recipes.cli.data import ACTIONS; from recipes.cli.verbs import action_module; "
+        "[action_module('data', name).parser() for name in ACTIONS]; "
         "heavy = 'torch sympy transformers llama_cpp IPython matplotlib'.split(); "
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.grade import equivalent, final_answer, last_boxed, strict_equal, verdicts, warm_up
+from runtime.grade import equivalent, final_answer, last_boxed, strict_equal, verdicts
 from runtime.grade.comparing.shapes import same
 from runtime.grade.reading.reader import read
 from runtime.grade.reading.spelling import clean
@@ -87,10 +87,6 @@ def test_no_two_readings_make_the_comparison_raise(one: str, other: str) -> None
     for left in read(clean(one)):
         for right in read(clean(other)):
             assert same(left, right) in (True, False, None)
-
-
-def test_the_arithmetic_library_can_be_loaded_ahead() -> None:
-    assert warm_up() is True
 
 
 def test_threads_get_the_same_verdicts_side_by_side() -> None:
