@@ -154,7 +154,7 @@ def reuse_control_tokens(tokenizer: Any, tokens: dict[str, str], ends: Sequence[
         if name not in vocabulary:
             problem = "the base has no such token"
         elif name not in special:
-            problem = "it is no control token of the base, so that text could spell it"
+            problem = "it is not a control token of the base, so that text could spell it"
         elif ROLES[role] != END_OF_MESSAGE and (vocabulary[name] in ends or name == tokenizer.eos_token):
             problem = "it ends generation, and only the end of a message may"
         elif ROLES[role] == END_OF_MESSAGE and vocabulary[name] not in ends and name != tokenizer.eos_token:

@@ -35,12 +35,13 @@ def hour() -> Iterator[ModuleType]:
 def try_part(hour: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, bool]]:
     """Run a part with its sides in this process: its figures by name, and whether each meets its bounds."""
     from figures import Figures
+    from gpu_sides import SIDES
 
     monkeypatch.setattr(
         hour.Part,
         "side",
         lambda self, do, device=None, **spec: json.loads(
-            json.dumps(hour.SIDES[do](json.loads(json.dumps({"do": do, "folder": str(self.folder), **spec}))))
+            json.dumps(SIDES[do](json.loads(json.dumps({"do": do, "folder": str(self.folder), **spec}))))
         ),
     )
 
@@ -68,14 +69,16 @@ def test_a_part_meets_its_bounds_on_the_processor(name: str, try_part: Callable[
 
 
 def test_rows_that_never_move_are_seen(
-    hour: ModuleType, try_part: Callable[[str], dict[str, bool]], monkeypatch: pytest.MonkeyPatch
+    try_part: Callable[[str], dict[str, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Frozen(hour.Trial):
+    import gpu_sides
+
+    class Frozen(gpu_sides.Trial):
         def __init__(self, spec: dict[str, Any]) -> None:
             super().__init__(spec)
             self.adapted.embedding.rows.requires_grad_(False)  # as unsloth's loader did on a GPU
 
-    monkeypatch.setattr(hour, "Trial", Frozen)
+    monkeypatch.setattr(gpu_sides, "Trial", Frozen)
     found = try_part("rows")
     assert not found["peft: rows of the embedding that moved"]
     assert found["peft: adapter parameters that moved"]

@@ -258,5 +258,5 @@ class _Header:
         shape = tuple(self.number("<Q") for _ in range(dimensions))[::-1]
         tensor = GgufTensor(name, shape, self.number("<I"), self.number("<Q"))
         if tensor.type_id in BLOCKS and shape and shape[-1] % BLOCKS[tensor.type_id][1]:
-            raise _DamagedError(f"the rows of {name}, {shape[-1]} wide, are no whole blocks of {tensor.type_name}")
+            raise _DamagedError(f"the rows of {name}, {shape[-1]} wide, are not whole blocks of {tensor.type_name}")
         return tensor

@@ -204,4 +204,4 @@ def _value(node: ast.expr) -> Fraction:
         if isinstance(node.op, ast.Pow) and (abs(right) > 64 or abs(left) > 10**6):
             raise ValueError("too large a power")
         return Fraction(_OPERATORS[type(node.op)](left, right))
-    raise ValueError(f"{type(node).__name__} is no arithmetic")
+    raise ValueError(f"{type(node).__name__} is not arithmetic")

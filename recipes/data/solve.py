@@ -50,7 +50,7 @@ class Shard:
         """
         left, _, right = text.partition("/")
         if not (left.isdecimal() and right.isdecimal() and 1 <= int(left) <= int(right)):
-            raise InputError(f"{text!r} is no shard", "", "write I/N with I from 1 to N, such as 2/4")
+            raise InputError(f"{text!r} is not a shard", "", "write I/N with I from 1 to N, such as 2/4")
         return cls(int(left), int(right))
 
     def holds(self, index: int) -> bool:

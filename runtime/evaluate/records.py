@@ -134,7 +134,7 @@ def _blocks(value: Any, number: int, path: Path) -> list[Block]:
         return [Block.of(block) for block in value]
     except (TypeError, KeyError) as error:
         raise DataError(
-            f"line {number} of {path} has `blocks` that are no list of type and content",
+            f"line {number} of {path} has `blocks` that are not a list of type and content",
             "nothing was graded",
             "write them as the released data does",
         ) from error

@@ -86,7 +86,7 @@ def test_the_plan_counts_token_rows_only_where_they_are_trained(owned: Path, tmp
     ("role", "token", "why"),
     [
         ("code", "<nowhere>", "the base has no such token"),
-        ("code", "a", "no control token of the base"),
+        ("code", "a", "not a control token of the base"),
         ("code", "<own_endofmessage>", "would play two roles"),
         ("endofmessage", "<own_more>", "does not end generation"),
         ("text", "<own_end>", "only the end of a message may"),

@@ -98,7 +98,8 @@ class EndpointEngine:
             return [str(entry["id"]) for entry in json.loads(body)["data"]]
         except (ValueError, KeyError, TypeError) as error:
             raise EngineError(
-                f"{self.url} is no OpenAI-compatible server (status {status} from {self.base}/models: {body[:80]!r})",
+                f"{self.url} is not an OpenAI-compatible server (status {status} from {self.base}/models: "
+                f"{body[:80]!r})",
                 "nothing can be solved with it",
                 "check the address, and that the server has finished loading",
             ) from error
