@@ -28,27 +28,28 @@ GPU_TESTS = Path(__file__).resolve().parent / "gpu"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what cannot run here: tests/gpu, or with MATHCODER_TEST_GPU=1 the others; tests on absent data."""
-
-    def runs_here(item: pytest.Item) -> bool:
-        has_data = SHARED_DATA.is_dir() or "shared_data" not in getattr(item, "fixturenames", ())
-        return has_data and item.path.is_relative_to(GPU_TESTS) == ON_GPU
-
-    config.hook.pytest_deselected(items=[item for item in items if not runs_here(item)])
-    items[:] = filter(runs_here, items)
-
-
-def pytest_report_header() -> list[str]:
-    """What is left out here, once, instead of a skip for each test."""
-    told = [] if ON_GPU else ["left out: tests/gpu, which `make test-gpu` (MATHCODER_TEST_GPU=1) runs on a GPU"]
-    if not SHARED_DATA.is_dir():
-        told.append(f"left out: tests on shared development data, not at {SHARED_DATA} (MATHCODER_SHARED_DATA)")
-    return told
+    """Leave out what cannot run here: of each such group one test is skipped, with the reason, and says it for all."""
+    on_gpu = [item for item in items if item.path.is_relative_to(GPU_TESTS)]
+    on_data = [item for item in items if "shared_data" in getattr(item, "fixturenames", ())]
+    left_out = {id(item) for item in items if item not in on_gpu} if ON_GPU else set()
+    for is_here, group, reason in (
+        (ON_GPU, on_gpu, "needs a GPU; `make test-gpu` (MATHCODER_TEST_GPU=1) runs it"),
+        (
+            SHARED_DATA.is_dir(),
+            on_data,
+            f"needs the shared development data (MATHCODER_SHARED_DATA, not {SHARED_DATA})",
+        ),
+    ):
+        if not is_here and group:
+            group[0].add_marker(pytest.mark.skip(reason=f"{reason}, as do {len(group) - 1} others"))
+            left_out |= {id(item) for item in group[1:]}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
+    items[:] = [item for item in items if id(item) not in left_out]
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of the shared development data; where it is absent, no test that needs it is collected."""
+    """Folder of the shared development data; where it is absent, no test that needs it is run."""
     return SHARED_DATA
 
 

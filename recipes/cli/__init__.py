@@ -120,7 +120,8 @@ def overview() -> str:
     """The text of `mathcoder --help`."""
     from recipes.places import settings_file, tilde
 
-    verbs = "\n".join(f"  {name:<9} {summary}" for name, summary in VERBS.items())
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in VERBS.items())
     text = filled(OVERVIEW.format(verbs=verbs, settings=tilde(settings_file())), help_width()) + "\n"
     # Painted last: escape codes have no width.
     words = rf"^(?:  (?:{'|'.join(VERBS)})(?=  )|[A-Z][a-z]+:$)"
