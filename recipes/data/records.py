@@ -10,7 +10,17 @@ from recipes.data.shapes import unwrapped
 from runtime.lce import DEFAULT_SYSTEM, Block
 
 QUESTION_KEYS = ("question", "problem", "query", "prompt", "instruction", "input")
-SOLUTION_KEYS = ("solution", "generated_solution", "completion", "response", "generation", "output", "answer")
+SOLUTION_KEYS = (
+    "solution",
+    "generated_solution",
+    "completion",
+    "response",
+    "generation",
+    "output",
+    "target",
+    "chosen",
+    "answer",
+)
 GOLD_KEYS = ("gold", "gt", "expected_answer", "ground_truth")
 
 

@@ -1,7 +1,7 @@
 """The shapes of data sets, brought to the two that are read: messages, or question and text.
 
-ShareGPT's `conversations`, prompt and completion as lists of messages, Alpaca's instruction with an input, the results
-that `solve` and `eval` write, and OpenMathInstruct's tags round code.
+ShareGPT's `conversations`, prompt and completion (or the chosen one of two) as lists of messages, Alpaca's instruction
+with an input, the results that `solve` and `eval` write, and OpenMathInstruct's tags round code.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ def unwrapped(value: Any) -> Any:
     """A record in one of the two shapes that are read; one of no known shape as it is."""
     if not isinstance(value, Mapping) or isinstance(value.get("messages"), list):
         return value
-    for key in ("conversations", "conversation"):
+    for key in ("conversations", "conversation", "dialog", "dialogue"):
         if isinstance(value.get(key), list):
             return {**value, "messages": _sharegpt(value[key])}
     if isinstance(value.get("blocks"), list) and isinstance(value.get("question"), str):
         return {**value, "messages": _solved(value["question"], value["blocks"])}
-    prompt, completion = value.get("prompt"), value.get("completion")
+    # Of a pair of preferences, the chosen answer is the row.
+    prompt, completion = value.get("prompt"), value.get("completion", value.get("chosen"))
     if isinstance(prompt, list) and isinstance(completion, list):
         return {**value, "messages": [*prompt, *completion]}
     instruction, given = value.get("instruction"), value.get("input")

@@ -375,6 +375,23 @@ FOREIGN: dict[str, dict[str, Any]] = {
         "prompt": [{"role": "user", "content": "What is 3*9?"}],
         "completion": [{"role": "assistant", "content": f"```python\n{CALL}\n```\n\\boxed{{27}}"}],
     },
+    "preferences": {
+        "prompt": [{"role": "user", "content": "What is 3*9?"}],
+        "chosen": [{"role": "assistant", "content": f"```python\n{CALL}\n```\n\\boxed{{27}}"}],
+        "rejected": [{"role": "assistant", "content": "\\boxed{28}"}],
+    },
+    "preferences as text": {
+        "prompt": "What is 3*9?",
+        "chosen": f"```python\n{CALL}\n```\n\\boxed{{27}}",
+        "rejected": "28",
+    },
+    "a dialogue": {
+        "dialogue": [
+            {"role": "user", "content": "What is 3*9?"},
+            {"role": "assistant", "content": f"```python\n{CALL}\n```\n\\boxed{{27}}"},
+        ]
+    },
+    "input and target": {"input": "What is 3*9?", "target": f"```python\n{CALL}\n```\n\\boxed{{27}}"},
     "prompt and completion": {"prompt": "What is 3*9?", "completion": f"```python\n{CALL}\n```\n\\boxed{{27}}"},
     "query and response": {"query": "What is 3*9?", "response": f"```python\n{CALL}\n```\n\\boxed{{27}}"},
     "OpenMathInstruct": {
