@@ -252,7 +252,8 @@ def _compared(told: Mapping[str, Any]) -> dict[str, Any]:
     tokens = full["tokens"]["generated"]
     return {
         method: {
-            "seconds_at_shared_accuracy": cost_at(told["curves"]["seconds"][method], shared),
+            # At an accuracy of zero any cost will do.
+            "seconds_at_shared_accuracy": cost_at(told["curves"]["seconds"][method], shared) if shared else None,
             "seconds_at_full_accuracy": cost_at(told["curves"]["seconds"][method], full["accuracy"]["value"]),
             "accuracy_at_full_tokens": accuracy_at(told["curves"]["tokens"][method], tokens),
             "shared_accuracy": shared,
@@ -286,7 +287,7 @@ def sheets(told: Mapping[str, Any]) -> list[Sheet]:
         body = [
             [
                 method,
-                _or_never(row["seconds_at_shared_accuracy"]),
+                _or_never(row["seconds_at_shared_accuracy"]) if row["shared_accuracy"] else "-",
                 _or_never(row["seconds_at_full_accuracy"]),
                 "-" if row["accuracy_at_full_tokens"] is None else f"{100 * row['accuracy_at_full_tokens']:.1f}",
             ]
@@ -324,7 +325,7 @@ def draw(told: Mapping[str, Any], folder: Path, formats: Sequence[str]) -> list[
     return plots.write_figure(figure, folder / "efficiency", formats)
 
 
-def show(told: Mapping[str, Any], console: Console, width: int = 60, height: int = 12) -> None:
+def show(told: Mapping[str, Any], console: Console, width: int = 48, height: int = 12) -> None:
     """The curves against seconds in a terminal, a letter for each method."""
     curves = told["curves"]["seconds"]
     most = max(points[-1][0] for points in curves.values()) or 1.0
