@@ -34,6 +34,9 @@ A run that was stopped, by Ctrl-C, a kill or a power cut, goes on where it was w
     result.add_argument("--out", type=Path, metavar="DIR", help="run folder (default runs/NAME-HASH8, by the settings)")
     result.add_argument("--fresh", action="store_true", help="start over where the folder holds a run already")
     result.add_argument("--threads", type=positive_int, metavar="N", help="threads of llama.cpp (default: its choice)")
+    result.add_argument(
+        "--gpu-layers", type=int, default=0, metavar="N", help="layers that llama.cpp keeps on the GPU; -1: all"
+    )
     result.add_argument("--json", action="store_true", help="print a summary of the run as JSON on standard output")
     return result
 
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or recipe.reinforced_folder
     job = Job(
         recipe.name, merged_model(recipe.base), questions, recipe.data.source, options, recipe.train, recipe.lora,
-        recipe.solve, recipe.sandbox, out, args.threads,
+        recipe.solve, recipe.sandbox, out, args.threads, args.gpu_layers,
     )  # fmt: skip
     outcome = reinforce(job, console, fresh=args.fresh)
     write_text(out / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))

@@ -25,7 +25,7 @@ class Job:
         gguf: the model to start from, merged: what llama.cpp samples from and torch trains on.
         questions: pool and held out; `source`: what the recipe calls the pool.
         out: the run folder.
-        threads: of llama.cpp; None for its own choice.
+        threads, gpu_layers: of llama.cpp; see `EngineSettings`.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Job:
     limits: Limits
     out: Path
     threads: int | None = None
+    gpu_layers: int = 0
 
 
 def merged_model(base: str) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qlora import optimizer
 from qlora.checks import check_context
+from qlora.out_of_memory import is_out_of_memory
 from qlora.policy import Seen, rollouts_of
 from qlora.quiet import quiet_libraries
 from qlora.runfolder import RunFolder
@@ -26,6 +27,7 @@ from recipes.reinforce.sample import Sampled, Sampler
 from recipes.reinforce.swap import SwapCheck
 from recipes.reinforce.view import View, evaluation_line
 from runtime.engine.protocol import encode
+from runtime.errors import TrainError
 from runtime.lce import conversation, segments
 from runtime.settings import EngineSettings
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 CHECK_TOKENS = 256
 """Tokens that the check after each swap reads: fewer could not tell a small step from rounding."""
+DRIFT_ROWS = 32
+"""Solutions of a step on which the way from the model that a run began with is measured."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,18 @@ def reinforce(job: Job, console: Console, *, fresh: bool = False) -> Outcome:
             folder.clear()
             for name in ("rollouts", "evaluations"):
                 shutil.rmtree(job.out / name, ignore_errors=True)
-        engine = LlamaEngine(job.gguf, EngineSettings(threads=job.threads, n_ctx=job.train.context))
-        with engine:
-            return _Run(job, folder, engine, console)()
+        settings = EngineSettings(threads=job.threads, n_ctx=job.train.context, gpu_layers=job.gpu_layers)
+        try:
+            with LlamaEngine(job.gguf, settings) as engine:
+                return _Run(job, folder, engine, console)()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainError(
+                f"memory ran out ({(str(error).splitlines() or [type(error).__name__])[0]})",
+                "the run stops; what was sampled and the last checkpoint are kept",
+                "lower reinforce.slots or train.context, end what else uses it, and give the same command again",
+            ) from error
 
 
 class _Run:
@@ -151,6 +164,8 @@ class _Run:
             evaluated_at = time.perf_counter()
             entry["held_out"] = self.evaluate()
             seconds["eval"] = time.perf_counter() - evaluated_at
+        if sampled.fresh:
+            entry["tokens_per_second"] = sum(map(_length, sampled.rollouts)) / seconds["sample"]
         entry["seconds"] = {**seconds, "step": time.perf_counter() - began}
         entry["rollouts_so_far"] = entry["rollouts"] + (self.log[-1]["rollouts_so_far"] if self.log else 0)
         self.note(rounded(entry))
@@ -160,12 +175,13 @@ class _Run:
         options, policy = self.options, self.policy
         batches, advantages, chosen = self.examples(sampled)
         rate = optimizer.learning_rate(policy.done, options.steps, policy.train)
-        seen, norms, tokens = Seen(), [], 0
+        seen, norms, tokens, drift = Seen(), [], 0, 0.0
         rollouts = rollouts_of([one.trajectory for one in chosen], advantages, policy.vocabulary)
         for rows in batches:
             drawn = float(sum(len(chosen[row].trajectory.places) for row in rows))
             divisor = self.divisor(sampled) if options.method == "pg" else drawn
             cap = options.cap if options.method == "pg" else None
+            drift = policy.drift(rollouts, rows[:DRIFT_ROWS]) if not norms else drift
             update = policy.update(rollouts, rows, divisor=divisor, rate=rate, cap=cap)
             seen.add(update.seen, len(seen.log_pi))
             norms.append(update.norm)
@@ -173,7 +189,7 @@ class _Run:
         policy.done += 1
         return {
             **seen.figures(options.cap), "lr": rate, "grad_norm": max(norms, default=0.0), "trained": len(chosen),
-            "tokens": tokens,
+            "tokens": tokens, "kl_to_start": drift,
         }  # fmt: skip
 
     def examples(self, sampled: Sampled) -> tuple[list[list[int]], list[float], list[Rollout]]:

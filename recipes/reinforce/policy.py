@@ -125,6 +125,23 @@ class Policy:
         self.optimizer.step()
         return Update(norm, result.tokens, stepper.seen)
 
+    def drift(self, rollouts: Rollouts, rows: Sequence[int]) -> float:
+        """Nats a token from the model without the adapter to the model with it, on tokens that the latter drew."""
+        import torch
+
+        def log_pi() -> NDArray[np.float32]:
+            stepper = PolicyStepper(self.adapted, rollouts, self.train, self.micro_tokens, cap=None)
+            for micro in stepper.micro_batches(rows):
+                stepper.forward(micro)
+            return np.concatenate([stepper.seen.log_pi[row] for row in rows])
+
+        with torch.no_grad():
+            now = log_pi()
+            with self.scaled(0.0):
+                start = log_pi()
+        ratio = start.astype(np.float64) - now
+        return float(np.mean(np.expm1(ratio) - ratio))
+
     def write(self, target: Path) -> None:
         """The adapter as a GGUF file for the sampler's model.
 

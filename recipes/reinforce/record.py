@@ -22,7 +22,7 @@ CURVES = {
     "pass": ("share of solutions", ("pass_at_1", "pass_at_k", "maj_at_k")),
     "collapse": ("share", ("flat_share", "void_share", "no_cell_share", "unsupported")),
     "entropy": ("nats per token", ("entropy",)),
-    "mismatch": ("nats per token", ("mismatch_kl",)),
+    "mismatch": ("nats per token", ("mismatch_kl", "kl_to_start")),
     "length": ("drawn tokens", ("length_mean", "length_p95")),
 }
 """Picture -> label and the figures of the log in it."""

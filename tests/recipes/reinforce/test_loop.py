@@ -48,7 +48,7 @@ def run(made: Job) -> Outcome:
 def told(out: Path) -> list[dict[str, Any]]:
     """The log without what the clock says."""
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+    return [{key: value for key, value in line.items() if "second" not in key} for line in lines]
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +108,7 @@ def _is_a_run_folder(out: Path) -> None:
     assert source.gguf["file"] == PACKAGED_MODEL.name
     entry = told(out)[-1]
     assert entry["mismatch_kl"] < 1e-3
+    assert entry["kl_to_start"] > 0 == told(out)[0]["kl_to_start"]
     assert {"pass_at_1", "pass_at_k", "maj_at_k", "entropy", "no_cell_share", "void_share", "lr"} <= entry.keys()
     assert "# Solutions after step 2" in (out / "evaluations" / "step-00002.md").read_text()
     assert (out / "plots" / "pass.png").stat().st_size > 1000
@@ -115,7 +116,7 @@ def _is_a_run_folder(out: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_what_cannot_be_written_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_or_memory_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
     from qlora import checkpoint
@@ -134,9 +135,23 @@ def test_what_cannot_be_written_loses_nothing(tmp_path: Path, monkeypatch: pytes
         patch.setattr(Journal, "write", lambda *_: pytest.fail("drawn again"))
         assert run(job(tmp_path, steps=1)).steps == 1
     assert {path: path.stat().st_mtime_ns for path in rollouts} == before
+    with monkeypatch.context() as patch:
+        patch.setattr(Policy, "update", _too_large)
+        with pytest.raises(TrainError, match="memory ran out") as raised:
+            run(job(tmp_path, steps=2))
+    assert "what was sampled and the last checkpoint are kept" in str(raised.value)
+    assert list((tmp_path / "rollouts").glob("00001-*")), "the solutions of the second step"
     monkeypatch.setattr("recipes.reinforce.journal.write_text", _refuses)
+    for path in (tmp_path / "rollouts").glob("00001-*"):
+        path.unlink()
     with pytest.raises(WriteError):
         run(job(tmp_path, steps=2))
+
+
+def _too_large(*_: Any, **__: Any) -> None:
+    import torch
+
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
 
 def _refuses(target: Path, _text: str) -> None:
