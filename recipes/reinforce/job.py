@@ -88,13 +88,26 @@ def merged_model(base: str) -> Path:
     return path
 
 
+def sampled_file(gguf: Path, kind: str) -> Path:
+    """The file that llama.cpp samples from: `gguf` itself, or its 16-bit copy in the cache."""
+    from export.gguf.rewrite import half_precision
+    from runtime.files import cache_folder, sha256_file
+
+    if kind == "file":
+        return gguf
+    target = cache_folder() / "gguf" / f"{sha256_file(gguf)[:16]}-f16.gguf"
+    if not target.is_file():
+        half_precision(gguf, target)
+    return target
+
+
 def merged_smollm2() -> Path:
     """The packaged adapter merged into its base, made once and kept in the cache.
 
     Raises:
         InputError: the base is not on this machine.
     """
-    from export.gguf.merge_adapter import merge_adapter
+    from export.gguf.rewrite import merge_adapter
     from recipes import smollm2
     from recipes.models import resolve
     from runtime.files import cache_folder, sha256_file

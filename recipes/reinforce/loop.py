@@ -20,7 +20,7 @@ from recipes.reinforce import record
 from recipes.reinforce.evaluate import Evaluation
 from recipes.reinforce.figures import rounded, sample_figures
 from recipes.reinforce.groups import centred, refuse_pool, stop_reason, varies, warnings
-from recipes.reinforce.job import Job
+from recipes.reinforce.job import Job, sampled_file
 from recipes.reinforce.journal import Journal, Rollout
 from recipes.reinforce.policy import Policy
 from recipes.reinforce.sample import Sampled, Sampler
@@ -73,7 +73,7 @@ def reinforce(job: Job, console: Console, *, fresh: bool = False) -> Outcome:
                 shutil.rmtree(job.out / name, ignore_errors=True)
         settings = EngineSettings(threads=job.threads, n_ctx=job.train.context, gpu_layers=job.gpu_layers)
         try:
-            with LlamaEngine(job.gguf, settings) as engine:
+            with LlamaEngine(sampled_file(job.gguf, job.options.sampler), settings) as engine:
                 return _Run(job, folder, engine, console)()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -225,7 +225,8 @@ class _Run:
 
     def swap(self) -> float:
         """Let the sampler use the adapter as it stands; nats a token in which the two still differ."""
-        self.policy.write(self.adapter)
+        # An adapter that names its base is refused on a copy of that.
+        self.policy.write(self.adapter, named=self.engine.path == self.job.gguf)
         return self.check(self.adapter)
 
     def evaluate(self) -> dict[str, Any]:
@@ -253,6 +254,7 @@ class _Run:
         finished = status == "finished"
         if finished:
             self.folder.write_adapter(self.policy.adapted)
+            self.policy.write(self.adapter)
             lines = self.evaluation.read(self.policy.done) or []
             record.write_held_out(self.folder, lines, self.job.solve.system)
         record.plot(self.log, self.folder.path / "plots")

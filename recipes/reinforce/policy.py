@@ -142,14 +142,14 @@ class Policy:
         ratio = start.astype(np.float64) - now
         return float(np.mean(np.expm1(ratio) - ratio))
 
-    def write(self, target: Path) -> None:
-        """The adapter as a GGUF file for the sampler's model.
+    def write(self, target: Path, *, named: bool = True) -> None:
+        """The adapter as a GGUF file; `named`: with the hash of the model it is for, so that it is used on no other.
 
         Raises:
             WriteError: it cannot be written.
         """
         facts = json.loads((self.base.path / "gguf.json").read_text(encoding="utf-8"))
-        strings = {BASE_KEY: facts["sha256"], BASE_FILE_KEY: facts["file"]}
+        strings = {BASE_KEY: facts["sha256"], BASE_FILE_KEY: facts["file"]} if named else {}
         lora = self.lora
         # llama.cpp computes alpha / rank, so an rsLoRA scale is written as the alpha that gives it.
         alpha = lora.alpha * lora.r**0.5 if lora.rslora else lora.alpha

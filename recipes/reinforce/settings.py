@@ -33,6 +33,11 @@ class ReinforceSettings(BaseModel):
     easiest: float = Field(default=0.9, ge=0, le=1, description="questions solved more often than this are put off")
     updates: int = Field(default=1, ge=1, description="rft: optimizer steps into which a step's solutions are cut")
     per_question: int = Field(default=1, ge=1, description="rft: right solutions of a question that are trained on")
+    sampler: Literal["file", "f16"] = Field(
+        default="file",
+        description="what llama.cpp samples from: the file; or a 16-bit copy of it, which is slower on a CPU and "
+        "rounds no activations, so that sampler and trainer hardly differ",
+    )
     slots: int = Field(default=16, ge=1, le=255, description="solutions decoded together")
     held_out: str | None = Field(
         default=None,

@@ -10,7 +10,7 @@ import pytest
 from gguf_factory import write_adapter as random_adapter
 from gguf_factory import write_model
 
-from export.gguf.merge_adapter import merge_adapter
+from export.gguf.rewrite import half_precision, merge_adapter
 from export.gguf.write_adapter import write_adapter
 from runtime.engine.llama.engine import LlamaEngine
 from runtime.errors import ModelError
@@ -36,6 +36,16 @@ def test_a_merged_file_computes_what_base_and_adapter_compute(tmp_path: Path) ->
     with pytest.raises(ModelError, match="is not an adapter for"):
         merge_adapter(base, base, tmp_path / "none.gguf")
     assert not (tmp_path / "none.gguf").exists()
+
+
+def test_a_copy_in_16_bits_holds_the_same_model(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base.gguf")
+    merged, copy = tmp_path / "merged.gguf", tmp_path / "copy.gguf"
+    merge_adapter(base, random_adapter(tmp_path / "adapter.gguf"), merged)
+    half_precision(merged, copy)
+    kinds = {tensor.tensor_type.name for tensor in gguf.GGUFReader(str(copy)).tensors}
+    assert kinds <= {"F16", "F32"}
+    assert np.abs(_logits(copy) - _logits(merged)).max() < 0.05 * np.abs(_logits(base) - _logits(merged)).max()
 
 
 def test_what_is_no_low_rank_pair_is_refused_and_nothing_is_written(tmp_path: Path) -> None:

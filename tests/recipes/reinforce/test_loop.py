@@ -34,7 +34,16 @@ class Killed(BaseException):
 
 def job(out: Path, *, questions: Questions | None = None, train: dict[str, Any] | None = None, **options: Any) -> Job:
     found = questions or load_questions("nano", "nano", percent=1, most_held_out=3)
-    small = {"steps": 2, "questions": 2, "samples": 4, "slots": 8, "refill": 1, "hardest": 0.0, "easiest": 1.0}
+    small = {
+        "sampler": "f16",
+        "steps": 2,
+        "questions": 2,
+        "samples": 4,
+        "slots": 8,
+        "refill": 1,
+        "hardest": 0.0,
+        "easiest": 1.0,
+    }
     return Job(
         "tiny", PACKAGED_MODEL, found, "nano", ReinforceSettings(**{**small, **options}),
         TRAIN.model_copy(update=train or {}), LoraSettings(r=4, alpha=8), SOLVE, Limits(cell_seconds=60), out, 1,
@@ -107,7 +116,7 @@ def _is_a_run_folder(out: Path) -> None:
     assert source.gguf is not None
     assert source.gguf["file"] == PACKAGED_MODEL.name
     entry = told(out)[-1]
-    assert entry["mismatch_kl"] < 1e-3
+    assert entry["mismatch_kl"] < 1e-5, "the sampler rounds no activations"
     assert entry["kl_to_start"] > 0 == told(out)[0]["kl_to_start"]
     assert {"pass_at_1", "pass_at_k", "maj_at_k", "entropy", "no_cell_share", "void_share", "lr"} <= entry.keys()
     assert "# Solutions after step 2" in (out / "evaluations" / "step-00002.md").read_text()
