@@ -30,7 +30,9 @@ A run that was stopped, by Ctrl-C, a kill or a power cut, goes on where it was w
         ],
         see_also=["train", "export", "eval"],
     )
-    add_recipe_arguments(result)
+    add_recipe_arguments(
+        result, data="questions with gold answers: a .jsonl or .parquet file, a folder, a hub id, or nano"
+    )
     result.add_argument("--out", type=Path, metavar="DIR", help="run folder (default runs/NAME-HASH8, by the settings)")
     result.add_argument("--fresh", action="store_true", help="start over where the folder holds a run already")
     result.add_argument("--threads", type=positive_int, metavar="N", help="threads of llama.cpp (default: its choice)")

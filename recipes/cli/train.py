@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recipes.schema import Recipe
 
 RECIPE_HELP = "a YAML file, or the name of a packaged recipe (nano, mathcoder-cl-7b, ...)"
+DATA_HELP = "rows: a .jsonl, .jsonl.gz or .parquet file, a folder or a hub id"
 OVERRIDES_HELP = "settings that replace the recipe's, e.g. train.epochs=2 or, where only one section has it, epochs=2"
 
 
@@ -67,13 +68,11 @@ class PrintKeys(argparse.Action):
         parser.exit()
 
 
-def add_recipe_arguments(parser: Parser) -> None:
-    """RECIPE, `--data` and `key=value`, as `train` and `plan` take them."""
+def add_recipe_arguments(parser: Parser, *, data: str = DATA_HELP) -> None:
+    """RECIPE, `--data` and `key=value`, as `train`, `plan` and `reinforce` take them."""
     parser.add_argument("recipe", metavar="RECIPE", help=RECIPE_HELP)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES_HELP)
-    parser.add_argument(
-        "--data", metavar="SRC", help="rows: a .jsonl, .jsonl.gz or .parquet file, a folder or a hub id"
-    )
+    parser.add_argument("--data", metavar="SRC", help=data)
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:

@@ -74,9 +74,9 @@ def merged_model(base: str) -> Path:
     elif not path.is_file():
         if base.count("/") == 1 and not base.lower().endswith(".gguf"):
             raise InputError(
-                f"{base} is a base on the hub, and reinforcement starts from a merged model that solves already",
+                f"{base} is no file or folder here; reinforcement starts from a merged model that solves already",
                 "nothing was started",
-                "fine-tune it (mathcoder train), export it (mathcoder export RUN --quant Q8_0), and give that file",
+                "check the path; a base on the hub is fine-tuned and exported first (mathcoder train, export)",
             )
         path = resolve(base)
     if read_gguf(path).metadata.get("general.type") == "adapter":

@@ -185,7 +185,7 @@ def test_a_model_without_a_merged_form_is_told_what_makes_one(tmp_path: Path) ->
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match=r"no GGUF file.*mathcoder export"):
         merged_model(str(tmp_path))
-    with pytest.raises(InputError, match="is a base on the hub"):
+    with pytest.raises(InputError, match="a base on the hub is fine-tuned and exported first"):
         merged_model("Qwen/Qwen2.5-Math-1.5B")
     with pytest.raises(ModelError, match="is an adapter"):
         merged_model(str(PACKAGED_MODEL.parents[1] / "smollm2" / "smollm2-135m-adapter.gguf"))
