@@ -36,7 +36,8 @@ class ReinforceSettings(BaseModel):
     sampler: Literal["file", "f16"] = Field(
         default="file",
         description="what llama.cpp samples from: the file; or a 16-bit copy of it, which is slower on a CPU and "
-        "rounds no activations, so that sampler and trainer hardly differ",
+        "rounds no activations, so that sampler and trainer hardly differ; solutions that are drawn again after a kill "
+        "may differ in the last digits of their probabilities",
     )
     slots: int = Field(default=16, ge=1, le=255, description="solutions decoded together")
     held_out: str | None = Field(

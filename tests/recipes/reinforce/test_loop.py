@@ -35,7 +35,6 @@ class Killed(BaseException):
 def job(out: Path, *, questions: Questions | None = None, train: dict[str, Any] | None = None, **options: Any) -> Job:
     found = questions or load_questions("nano", "nano", percent=1, most_held_out=3)
     small = {
-        "sampler": "f16",
         "steps": 2,
         "questions": 2,
         "samples": 4,
@@ -116,7 +115,7 @@ def _is_a_run_folder(out: Path) -> None:
     assert source.gguf is not None
     assert source.gguf["file"] == PACKAGED_MODEL.name
     entry = told(out)[-1]
-    assert entry["mismatch_kl"] < 1e-5, "the sampler rounds no activations"
+    assert entry["mismatch_kl"] < 1e-3
     assert entry["kl_to_start"] > 0 == told(out)[0]["kl_to_start"]
     assert {"pass_at_1", "pass_at_k", "maj_at_k", "entropy", "no_cell_share", "void_share", "lr"} <= entry.keys()
     assert "# Solutions after step 2" in (out / "evaluations" / "step-00002.md").read_text()
@@ -136,25 +135,26 @@ def test_a_full_disk_or_memory_loses_nothing(tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", full)
         with pytest.raises(TrainError, match="the disk of"):
-            run(job(tmp_path, steps=1))
+            run(job(tmp_path, steps=1, sampler="f16"))
     rollouts = list((tmp_path / "rollouts").iterdir())
     assert rollouts
     before = {path: path.stat().st_mtime_ns for path in rollouts}
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "write", lambda *_: pytest.fail("drawn again"))
-        assert run(job(tmp_path, steps=1)).steps == 1
+        assert run(job(tmp_path, steps=1, sampler="f16")).steps == 1
+    assert told(tmp_path)[0]["mismatch_kl"] < 1e-5, "a sampler in 16 bits rounds no activations"
     assert {path: path.stat().st_mtime_ns for path in rollouts} == before
     with monkeypatch.context() as patch:
         patch.setattr(Policy, "update", _too_large)
         with pytest.raises(TrainError, match="memory ran out") as raised:
-            run(job(tmp_path, steps=2))
+            run(job(tmp_path, steps=2, sampler="f16"))
     assert "what was sampled and the last checkpoint are kept" in str(raised.value)
     assert list((tmp_path / "rollouts").glob("00001-*")), "the solutions of the second step"
     monkeypatch.setattr("recipes.reinforce.journal.write_text", _refuses)
     for path in (tmp_path / "rollouts").glob("00001-*"):
         path.unlink()
     with pytest.raises(WriteError):
-        run(job(tmp_path, steps=2))
+        run(job(tmp_path, steps=2, sampler="f16"))
 
 
 def _too_large(*_: Any, **__: Any) -> None:
