@@ -175,7 +175,8 @@ class _Run:
         options, policy = self.options, self.policy
         batches, advantages, chosen = self.examples(sampled)
         rate = optimizer.learning_rate(policy.done, options.steps, policy.train)
-        seen, norms, tokens, drift = Seen(), [], 0, 0.0
+        seen, tokens, drift = Seen(), 0, 0.0
+        norms: list[float] = []
         rollouts = rollouts_of([one.trajectory for one in chosen], advantages, policy.vocabulary)
         for rows in batches:
             drawn = float(sum(len(chosen[row].trajectory.places) for row in rows))
