@@ -1,12 +1,11 @@
 """A recursive descent parser for expressions in LaTeX and plain notation.
 
 It knows what answers are made of and refuses the rest; a refusal costs nothing, because what it cannot read is compared
-as text or handed to the algebra worker. Depth and length are bounded, so no input can make it slow.
+as text. Depth and length are bounded, so no input can make it slow.
 """
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 
 from runtime.grade.reading.nodes import Call, Expression, Number, Symbol, Unreadable
@@ -63,11 +62,16 @@ class ExpressionParser:
         self.position += 1
         return self.tokens[self.position - 1]
 
+    def accept(self, *texts: str) -> bool:
+        """Consume the next token where it is one of these operators; whether it was."""
+        found = self.peek(*texts)
+        self.position += found
+        return found
+
     def expect(self, text: str) -> None:
         """Consume the operator `text`."""
-        if not self.peek(text):
+        if not self.accept(text):
             raise Unreadable
-        self.position += 1
 
     def descend(self) -> None:
         """Note that one level more is read; whoever calls it takes the level back at its end.
@@ -95,11 +99,9 @@ class ExpressionParser:
         factors = [self.signed()]
         quotients = 0
         while True:
-            if self.peek("*"):
-                self.take()
+            if self.accept("*"):
                 factors.append(self.signed())
-            elif self.peek("/"):
-                self.take()
+            elif self.accept("/"):
                 quotients += 1
                 if quotients > _MOST_QUOTIENTS:
                     raise Unreadable
@@ -335,11 +337,9 @@ class ExpressionParser:
         """A name with its subscript, which is part of the name."""
         while self.peek("'"):
             name += self.take().text
-        if not self.peek("_"):
+        if not self.accept("_"):
             return Symbol(name)
-        self.take()
-        if self.peek("{"):
-            self.take()
+        if self.accept("{"):
             parts = []
             while not self.peek("}"):
                 parts.append(self.take().text)
@@ -355,11 +355,9 @@ class ExpressionParser:
             return self.root()
         power: Expression | None = None
         base: Expression | None = None
-        if self.peek("_") and name == "log":
-            self.take()
+        if name == "log" and self.accept("_"):
             base = self.argument()
-        if self.peek("^"):
-            self.take()
+        if self.accept("^"):
             power = self.exponent()
         arguments = self.function_arguments(name)
         if base is not None:
@@ -372,8 +370,7 @@ class ExpressionParser:
     def root(self) -> Expression:
         """A square root, or another one where an index in brackets follows."""
         index: Expression | None = None
-        if self.peek("["):
-            self.take()
+        if self.accept("["):
             index = self.sum()
             self.expect("]")
         inner = self.bracket(self.take().text) if self.peek("(") else self.argument()
@@ -384,19 +381,16 @@ class ExpressionParser:
         if self.peek("(", "{", "["):
             opener = self.take().text
             arguments = [self.sum()]
-            while name in ("gcd", "lcm", "max", "min") and self.peek(","):
-                self.take()
+            while name in ("gcd", "lcm", "max", "min") and self.accept(","):
                 arguments.append(self.sum())
             self.expect(_CLOSERS[opener])
             return tuple(arguments)
-        negative = self.peek("-")
-        if negative:
-            self.take()
+        negative = self.accept("-")
         factors = [self.power()]
         while (
             self.position < len(self.tokens)
             and (self.tokens[self.position].kind in ("name", "symbol") or self.peek(r"\frac"))
-            and not re.fullmatch(r"sqrt", self.tokens[self.position].text)
+            and self.tokens[self.position].text != "sqrt"
         ):
             factors.append(self.power())
         argument = product_of(factors)
