@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from recipes.cli.command import Parser, positive_int
+from recipes.cli.command import Parser, positive_int, say
 from recipes.places import tilde
 from runtime.errors import InputError
 from runtime.evaluate.sheets import FORMATS, Sheet, written
@@ -278,8 +278,14 @@ def _with_and_without(
 
 def _grade(args: argparse.Namespace) -> int:
     from runtime.evaluate.records import accuracy_table, read_records
+    from runtime.grade.rules import is_readable
 
-    table = accuracy_table(itertools.chain.from_iterable(map(read_records, args.grade)), strict=args.strict)
+    records = list(itertools.chain.from_iterable(map(read_records, args.grade)))
+    table = accuracy_table(records, strict=args.strict)
+    unread = sorted({record.gold for record in records if not args.strict and not is_readable(record.gold)})
+    if unread:
+        shown = "; ".join(gold[:60] for gold in unread[:5]) + (f"; and {len(unread) - 5} more" if unread[5:] else "")
+        say(f"golds that cannot be read, and were compared as text alone: {len(unread)} ({shown})")
     if args.json:
         print(json.dumps(table, indent=2))
         return 0

@@ -159,7 +159,7 @@ _ALL = (
     ),
     KnownSet(
         "asdiv",
-        Hub("EleutherAI/asdiv", "asdiv", "validation"),
+        Hub("EleutherAI/asdiv", None, "validation"),
         _asdiv,
         "a value with its unit in parentheses: numbers, ratios, times, names; sometimes several",
         owner="Miao et al. 2020",

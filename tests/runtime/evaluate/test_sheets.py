@@ -78,3 +78,15 @@ def test_pictures_are_png_and_svg_and_equal_for_equal_reports(tmp_path: Path) ->
 def test_a_format_that_no_plot_has_is_refused_before_anything_is_solved(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "--results", "none.jsonl", "--plots", "gif"]) == 2
     assert "plots are not written as gif" in capsys.readouterr().err
+
+
+def test_grading_says_which_golds_it_could_only_compare_as_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    golds = [r"$t(0,4]$", "7"]
+    path.write_text("".join(json.dumps({"gold": gold, "answer": gold}) + "\n" for gold in golds), encoding="utf-8")
+    assert main(["eval", "--grade", str(path), "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"mine": {"n": 2, "correct": 2, "accuracy": 100.0}}
+    assert "golds that cannot be read, and were compared as text alone: 1 ($t(0,4]$)" in " ".join(told.err.split())
