@@ -284,8 +284,8 @@ def _grade(args: argparse.Namespace) -> int:
     table = accuracy_table(records, strict=args.strict)
     unread = sorted({record.gold for record in records if not args.strict and not is_readable(record.gold)})
     if unread:
-        shown = "; ".join(gold[:60] for gold in unread[:5]) + (f"; and {len(unread) - 5} more" if unread[5:] else "")
-        say(f"golds that cannot be read, and were compared as text alone: {len(unread)} ({shown})")
+        listed = "; ".join(gold[:60] for gold in unread[:5]) + (f"; and {len(unread) - 5} more" if unread[5:] else "")
+        say(f"golds that cannot be read, and were compared as text alone: {len(unread)} ({listed})")
     if args.json:
         print(json.dumps(table, indent=2))
         return 0
