@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from qlora.backend import by_unsloth, device_and_dtype
-from qlora.dialects import dialect_name
 from qlora.fused import fuse
 from qlora.fused_blocks import fuse_blocks
 from qlora.gradient_checkpointing import GradientCheckpointing
@@ -166,8 +165,7 @@ def add_adapter(
     Trained parameters are float32 whatever the compute type: steps of 1e-4 vanish in bfloat16's 8 bits.
     """
     tied = model.get_input_embeddings().weight is model.get_output_embeddings().weight
-    has_new_rows = lora.control_tokens == "new" and dialect_name(tokenizer) == "lce"
-    ids = add_control_tokens(tokenizer) if has_new_rows else []
+    ids = add_control_tokens(tokenizer) if lora.control_tokens == "new" else []
     # Where the head is apart it must be named too, or its rows stay still.
     ends = [model.get_input_embeddings()] if tied else [model.get_input_embeddings(), model.get_output_embeddings()]
     names = {id(module): name.rpartition(".")[2] for name, module in model.named_modules()}
@@ -181,7 +179,7 @@ def add_adapter(
         "use_dora": lora.dora,
         "bias": "none",
     }
-    if has_new_rows:
+    if lora.control_tokens == "new":
         options["trainable_token_indices"] = rows
     # Where it will compute: a base that is to be shared among processes still lies in the memory of the host.
     on_gpu = device_and_dtype(train)[0].type != "cpu"
@@ -218,7 +216,7 @@ def add_adapter(
     adapted = Adapted(peft_model, backend, checkpointed=backend == "unsloth" and on_gpu, offload=offload)
     adapted.checkpointing.set(checkpoint_layers(train, adapted.checkpointing.layers, on_gpu=on_gpu))
     one_matrix = bool(peft_model.config.get_text_config().tie_word_embeddings)
-    count = len(CONTROL_TOKENS) if has_new_rows else 0
+    count = len(CONTROL_TOKENS) if lora.control_tokens == "new" else 0
     refuse_unlike_meant(adapted, tied=one_matrix, dtype=device_and_dtype(train)[1], token_rows=count)
     if not adapted.by_unsloth:
         fuse(peft_model, adapted.dtype)

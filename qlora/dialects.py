@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from runtime.engine.protocol import About
 from runtime.errors import InputError, ModelError
 from runtime.lce import DEFAULT_SYSTEM, Block, Segment
 
@@ -28,6 +29,7 @@ class _Base:
 
     vocabulary: TokenizerVocabulary
     chat_template: str
+    about: About
     why_text_only: str = ""
 
 
@@ -66,7 +68,8 @@ def fitted(name: str, tokenizer: Any, vocabulary: TokenizerVocabulary) -> Native
     from runtime.solver.dialects import choose
     from runtime.solver.dialects.native import NativeDialect
 
-    dialect = choose(name, _Base(vocabulary, template_of(tokenizer)))  # type: ignore[arg-type]
+    about = About(names=str(tokenizer.name_or_path), bos=str(tokenizer.bos_token or ""), eos=vocabulary.eos_name)
+    dialect = choose(name, _Base(vocabulary, template_of(tokenizer), about))  # type: ignore[arg-type]
     if not isinstance(dialect, NativeDialect):
         raise InputError(
             f"the base's own dialect is the block format ({dialect.name})",
@@ -76,13 +79,18 @@ def fitted(name: str, tokenizer: Any, vocabulary: TokenizerVocabulary) -> Native
     vocabulary.reserve(dialect.markers)
     # Rows hold no thinking: the model learns to answer without, and is asked so.
     dialect = replace(dialect, thinks=False)
-    if not dialect.end_of_answer(vocabulary):
+    if not end_of_answer(dialect, vocabulary):
         raise ModelError(
             f"nothing says how an answer ends in the dialect {dialect.name} of this base",
             "the model would never learn to stop, so nothing was trained",
             "leave the recipe's dialect at lce",
         )
     return dialect
+
+
+def end_of_answer(dialect: NativeDialect, vocabulary: TokenizerVocabulary) -> str:
+    """The token that ends an answer: the one that the form says, or that of any text; empty where there is none."""
+    return dialect.end_of_answer(vocabulary) or vocabulary.eos_name
 
 
 def native_segments(
@@ -97,8 +105,13 @@ def native_segments(
     if turns[0]["role"] == "system":
         system = "\n".join(block["content"] for block in turns.pop(0)["content"])
     questions = ["\n".join(block["content"] for block in message["content"]) for message in turns[::2]]
-    answers = [[Block(block["type"], block["content"]) for block in message["content"]] for message in turns[1::2]]
+    answers = [[_shaped(dialect, Block.of(block)) for block in message["content"]] for message in turns[1::2]]
     history = list(zip(questions[:-1], answers[:-1], strict=True))
     written = dialect.solution(answers[-1])
-    end = [Segment("control", name, True) for name in [dialect.end_of_answer(vocabulary)] if name]
-    return [*dialect.prompt(questions[-1], system, history), *written, *end]
+    end = Segment("control", end_of_answer(dialect, vocabulary), True)
+    return [*dialect.prompt(questions[-1], system, history), *written, end]
+
+
+def _shaped(dialect: NativeDialect, block: Block) -> Block:
+    """The block as the solver has it: an output within the dialect's limit, and in its words where it is empty."""
+    return replace(block, content=dialect.shaped(block.content, "ok")) if block.type == "execution" else block

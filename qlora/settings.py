@@ -67,10 +67,11 @@ class LoraSettings(Settings):
     dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the adapter's inputs set to zero")
     rslora: bool = Field(default=False, description="rank-stabilized scale (arXiv 2312.03732)")
     dora: bool = Field(default=False, description="weight-decomposed adapter (arXiv 2402.09353)")
-    control_tokens: Literal["new", "reuse"] = Field(
+    control_tokens: Literal["new", "reuse", "none"] = Field(
         default="new",
         description="new: the eight block tokens are added and their rows trained; reuse: tokens of the base play "
-        "their roles (reuse_tokens), so that an adapter alone carries everything",
+        "their roles (reuse_tokens), so that an adapter alone carries everything; none: what another `dialect` "
+        "than lce has, by itself",
     )
     reuse_tokens: dict[str, str] = Field(
         default_factory=dict,
@@ -83,7 +84,7 @@ class LoraSettings(Settings):
 
     @model_validator(mode="after")
     def _every_role_once(self) -> LoraSettings:
-        if self.control_tokens == "new":
+        if self.control_tokens != "reuse":
             if self.reuse_tokens:
                 raise ValueError("reuse_tokens belongs to control_tokens: reuse")
             return self
@@ -216,6 +217,10 @@ def problem_of_dialect(dialect: str, lora: LoraSettings) -> str | None:
     """Why rows cannot be rendered in `dialect` with these settings, None where they can."""
     if dialect != "lce" and lora.control_tokens == "reuse":
         return f"lora.control_tokens: reuse belongs to the block format (dialect: lce), and the dialect is {dialect}"
+    if dialect == "lce" and lora.control_tokens == "none":
+        return (
+            "the block format (dialect: lce) cannot be written without control tokens, and lora.control_tokens is none"
+        )
     return None
 
 
@@ -228,3 +233,21 @@ class QloraSettings(Settings):
     data: DataSettings
     train: TrainSettings = TrainSettings()
     lora: LoraSettings = LoraSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adds_no_tokens(cls, value: Any) -> Any:
+        """A dialect other than the block format is written with the tokens that the base has."""
+        if not isinstance(value, Mapping) or value.get("dialect", "lce") == "lce":
+            return value
+        lora = value.get("lora", LoraSettings())
+        lora = dict(lora) if isinstance(lora, Mapping) else lora.model_dump()
+        if lora.get("control_tokens", "new") == "new":
+            lora["control_tokens"] = "none"
+        return {**value, "lora": lora}
+
+    @model_validator(mode="after")
+    def _one_format(self) -> QloraSettings:
+        if problem := problem_of_dialect(self.dialect, self.lora):
+            raise ValueError(problem)
+        return self

@@ -74,7 +74,7 @@ class Shape:
         return self.layers * (lora.r * sum(a + b for a, b in self.linears) + extra)
 
     def token_parameters(self, lora: LoraSettings) -> int:
-        """Trained parameters of the eight control tokens' rows; none where the base's own tokens are reused."""
+        """Trained parameters of the rows of added control tokens; none where the base's own tokens serve."""
         return 8 * self.hidden * (1 if self.tied else 2) if lora.control_tokens == "new" else 0
 
     def kept_per_token(self, r: int, width: int, *, slots: float = 1.0, keys: int | None = None) -> float:

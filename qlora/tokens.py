@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qlora.dialects import dialect_name, fitted, native_segments
+from qlora.dialects import dialect_name, end_of_answer, fitted, native_segments
 from qlora.vocabulary import TokenizerVocabulary, bos_prefix, template_of
 from runtime.errors import ModelError
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, ROLES, Segment, segments
@@ -71,7 +71,7 @@ class SegmentTokenizer:
         """The token that ends an answer, by its name in the vocabulary."""
         if self.dialect is None:
             return END_OF_MESSAGE
-        return self.dialect.end_of_answer(self.vocabulary)
+        return end_of_answer(self.dialect, self.vocabulary)
 
     def ids(self, segment: Segment) -> list[int]:
         """Token ids of one segment; a control segment is exactly one id."""

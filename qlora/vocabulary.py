@@ -34,6 +34,7 @@ class TokenizerVocabulary:
 
     Attributes:
         size: token ids, added tokens included.
+        eos_name: the token that ends a text, as it is spelled; empty where the tokenizer has none.
     """
 
     space_prefix = False
@@ -55,6 +56,7 @@ class TokenizerVocabulary:
         self._bos: list[int] = bos_prefix(tokenizer)
         self._ends = {int(token) for token in tokenizer.init_kwargs.get(ENDS_KEY) or ()}
         self._eos: int | None = tokenizer.eos_token_id
+        self.eos_name = str(tokenizer.eos_token or "")
         self._spellings = {name for name in self._matched if is_marker(name) and name in template}
         self._pattern = marker_pattern(self._spellings)
         decoder = json.dumps(json.loads(tokenizer.backend_tokenizer.to_str()).get("decoder"))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from qlora.adapter import Adapted, inference
+from qlora.dialects import dialect_name
 from qlora.tokens import segment_tokenizer
 from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, TokenSequence
 from runtime.engine.protocol import About, Opening
@@ -36,7 +37,9 @@ class TorchEngine:
         self.vocabulary = segment_tokenizer(tokenizer).vocabulary
         self.n_ctx = n_ctx
         self.stop_flag = StopFlag()
-        self.about = About()
+        name = dialect_name(tokenizer)
+        bos, eos = str(tokenizer.bos_token or ""), str(tokenizer.eos_token or "")
+        self.about = About(bos=bos, eos=eos, dialect="" if name == "lce" else name)
         self.chat_template = tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else ""
         # Unsloth's own forward pass takes no cache of transformers; there everything is read again each time.
         self.cached = not adapted.by_unsloth

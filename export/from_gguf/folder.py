@@ -20,7 +20,7 @@ from export.merge.source import GGUF_FILE
 from runtime.errors import ModelError
 from runtime.files import cache_folder, sha256_file
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a change of code changes what is written, so that older folders are made again."""
 ARCHITECTURES = {
     "llama": "LlamaForCausalLM",

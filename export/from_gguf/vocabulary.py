@@ -92,6 +92,8 @@ def tokenizer_of(file: GgufFile, ends: tuple[int, ...] = ()) -> Any:
     }
     if adds_bos(file):
         _begin_with(backend, special.get("bos_token"), tokens)
+    if template := file.metadata.get("tokenizer.chat_template"):
+        special["chat_template"] = str(template)
     return PreTrainedTokenizerFast(
         tokenizer_object=backend, clean_up_tokenization_spaces=False, **special, **{ENDS_KEY: list(ends)}
     )

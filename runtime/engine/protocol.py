@@ -220,6 +220,8 @@ class About(NamedTuple):
     """Spelling of the token that begins a text, whether or not a prompt is begun with it."""
     eos: str = ""
     """Spelling of the token that ends one."""
+    dialect: str = ""
+    """What it was trained in here, where that was not the block format."""
 
 
 class Engine(Protocol):

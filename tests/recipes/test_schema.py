@@ -8,6 +8,7 @@ import pytest
 
 from recipes.schema import built_in, keys, load_recipe
 from runtime.errors import InputError, RecipeError
+from runtime.lce import ROLES
 
 
 def write(folder: Path, text: str) -> str:
@@ -33,6 +34,9 @@ def test_the_recipes_of_the_paper_and_of_newer_bases_are_there() -> None:
         "qwen2.5-math-1.5b",
         "qwen3-4b",
         "llama-3.2-3b",
+        "qwen3-4b-tools",
+        "qwen3-1.7b-tools",
+        "llama-3.2-3b-tools",
     }
     assert wanted <= set(built_in())
 
@@ -143,3 +147,20 @@ def test_a_section_without_content_means_its_defaults(tmp_path: Path) -> None:
 def test_every_key_is_listed_once() -> None:
     assert len(keys()) == len(set(keys()))
     assert {"train.epochs", "export.certify.rows", "sandbox.memory_mb"} <= set(keys())
+
+
+def test_another_dialect_than_the_block_format_adds_no_tokens_and_takes_no_roles(tmp_path: Path) -> None:
+    plain = "name: m\nbase: x\ndata: {source: a.jsonl}\n"
+    spoken = load_recipe(str(write(tmp_path, plain + "dialect: template\n")))
+    assert spoken.qlora().dialect == "template"
+    assert spoken.qlora().lora.control_tokens == "none"
+    own = load_recipe(str(write(tmp_path, plain)))
+    assert (own.dialect, own.qlora().lora.control_tokens) == ("lce", "new")
+    assert spoken.hash8 != own.hash8
+    reused = (
+        "lora:\n  control_tokens: reuse\n  reuse_tokens: {" + ", ".join(f"{role}: t{role}" for role in ROLES) + "}\n"
+    )
+    with pytest.raises(RecipeError, match="belongs to the block format"):
+        load_recipe(str(write(tmp_path, plain + "dialect: template\n" + reused)))
+    with pytest.raises(RecipeError, match="cannot be written without control tokens"):
+        load_recipe(str(write(tmp_path, plain + "lora: {control_tokens: none}\n")))

@@ -63,6 +63,7 @@ def write_model(
     plain: bool = False,
     file_type: int | None = None,
     user_defined: tuple[str, ...] = (),
+    says: dict[str, str] | None = None,
 ) -> Path:
     """Write a random Llama-architecture model to `path` and return it.
 
@@ -70,6 +71,7 @@ def write_model(
     (the end of the message excepted, so that there are several blocks). `plain`: greedy decoding draws ordinary pieces
     only, no bytes (servers hold back text while its bytes are no UTF-8) and no control tokens. `file_type`:
     what the file says of its weights, true or not. `user_defined`: tokens after the control tokens, of that type.
+    `says`: further metadata.
     """
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny random llama")
@@ -104,6 +106,8 @@ def write_model(
     writer.add_add_space_prefix(space_prefix)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
+    for key, value in (says or {}).items():
+        writer.add_string(key, value)
     random = np.random.default_rng(seed)
 
     def tensor(name: str, *shape: int) -> None:

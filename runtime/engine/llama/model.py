@@ -13,7 +13,7 @@ from runtime.engine.protocol import About
 from runtime.engine.stopping import StopFlag
 from runtime.errors import InputError, ModelError
 from runtime.files import sha256_file
-from runtime.lce import BASE_FILE_KEY, BASE_KEY, END_OF_BLOCK, ROLE_KEY, ROLES
+from runtime.lce import BASE_FILE_KEY, BASE_KEY, DIALECT_META, END_OF_BLOCK, ROLE_KEY, ROLES
 from runtime.settings import EngineSettings
 
 _DEFAULT_N_CTX = 4096
@@ -128,7 +128,7 @@ class LlamaModel:
         ids = (lib.llama_vocab_bos(vocabulary), lib.llama_vocab_eos(vocabulary))
         bos, eos = (self.vocabulary.name(token) if token >= 0 else "" for token in ids)
         names = "\n".join(name for key in named if (name := self.meta(key)))
-        return About(self.meta("general.architecture"), names, bos, eos)
+        return About(self.meta("general.architecture"), names, bos, eos, self._said(DIALECT_META))
 
     def _load_adapter(self, lora: Path) -> Any:
         lib = self.lib

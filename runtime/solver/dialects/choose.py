@@ -48,12 +48,13 @@ def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
                 "or use a fenced dialect (--dialect qwen-math, --dialect tora)",
             )
         return _spoken(DIALECTS[name].in_mode(mode), engine, _ASKED)
-    if name == "auto":
+    trained_in = engine.about.dialect
+    if trained_in in NAMES and name in ("auto", trained_in):
+        dialect, why = _trained(engine, trained_in), "the file says that it was trained in it"
+    elif name == "auto":
         dialect, why = evident(engine, vocabulary)
-    elif name == "template":
-        dialect, why = _template(engine), _ASKED
     else:
-        dialect, why = (generic(from_template(engine)) if name == "generic" else DIALECTS[name]), _ASKED
+        dialect, why = _named(engine, name), _ASKED
     missing = [token for token in dialect.needs if vocabulary.control_id(token) is None]
     if missing:
         fits = fitting(lambda token: vocabulary.control_id(token) is not None)
@@ -75,6 +76,19 @@ def _spoken(dialect: Dialect, engine: Engine, why: str) -> Dialect:
     elif vocabulary is not None:
         vocabulary.reserve(dialect.needs)
     return dialect
+
+
+def _named(engine: Engine, name: str) -> Dialect:
+    """The dialect called `name`, for this model."""
+    if name == "template":
+        return _template(engine)
+    return generic(from_template(engine)) if name == "generic" else DIALECTS[name]
+
+
+def _trained(engine: Engine, name: str) -> Dialect:
+    """The dialect that a model was trained in here: without thinking, which rows have none of."""
+    dialect = _named(engine, name)
+    return replace(dialect, thinks=False, evidence="trained") if isinstance(dialect, NativeDialect) else dialect
 
 
 def _template(engine: Engine) -> NativeDialect:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dialect_words import write_vocabulary
 from gguf_factory import write_model
 
 from runtime.engine import About, Vocabulary
@@ -185,3 +186,29 @@ def test_a_published_model_without_our_adapter_is_asked_in_the_generic_format_an
         solution = solver.solve("Write a ```python block that prints 17 * 23, then tell me the number.")
     assert solution.cells >= 1
     assert [block.type for block in solution.blocks[:2]] == ["code", "execution"]
+
+
+WITH_RESULTS = (
+    "{% if tools %}<tools>{{ tools | tojson }}</tools>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ 'user' if m.role == 'tool' else m.role }}\n"
+    "{% if m.role == 'tool' %}<result>{{ m.content }}</result>{% else %}{{ m.content or '' }}{% endif %}"
+    "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}</tool_call>{% endfor %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("name", ["openmath", "template"])
+def test_a_file_that_says_what_it_was_trained_in_is_spoken_to_so_and_without_thinking(
+    tmp_path: Path, name: str
+) -> None:
+    path = write_vocabulary(tmp_path / "m.gguf", chat_template=WITH_RESULTS, says={"mathcoder.dialect": name})
+    with LlamaEngine(path, EngineSettings(threads=1), vocab_only=True) as engine:
+        chosen = choose("auto", engine)
+        assert (chosen.name, chosen.evidence) == (name, "trained")
+        assert "trained in it" in line_about(chosen)
+        assert choose(name, engine) == chosen
+        ends = "".join(segment.text for segment in chosen.prompt("Q?", ""))[-60:]
+        assert ends.endswith("<think>\n\n</think>\n\n") == (name == "template")
+        other = choose("qwen-math", engine)
+        assert (other.name, other.thinks) == ("qwen-math", True)  # type: ignore[attr-defined]

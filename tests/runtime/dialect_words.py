@@ -12,6 +12,7 @@ from runtime.engine import Vocabulary
 from runtime.engine.protocol import encode
 from runtime.engine.scripted import ReplayEngine
 from runtime.lce import DEFAULT_SYSTEM, Block, Segment
+from runtime.sandbox import CellResult
 from runtime.settings import SolverSettings
 from runtime.solver import Solution, Solver
 from runtime.solver.dialects import DIALECTS, Exchange
@@ -53,9 +54,9 @@ SOLUTIONS: dict[str, list[Block]] = {
 }
 
 
-def write_vocabulary(path: Path) -> Path:
+def write_vocabulary(path: Path, **more: Any) -> Path:
     """A GGUF file with the tokens of all dialects."""
-    return write_model(path, control=CONTROL, user_defined=USER_DEFINED, vocab=560, end="<|im_end|>")
+    return write_model(path, control=CONTROL, user_defined=USER_DEFINED, vocab=560, end="<|im_end|>", **more)
 
 
 def fitted(name: str, words: Vocabulary) -> NativeDialect:
@@ -81,10 +82,10 @@ def ids_of(
     return bos + encode(words, [*prompt, *dialect.solution(blocks), *end_segments(dialect, words)])
 
 
-def drawn(dialect: NativeDialect, words: Vocabulary, blocks: Sequence[Block]) -> list[int]:
+def drawn(dialect: NativeDialect, words: Vocabulary, blocks: Sequence[Block], *, end: str = "</s>") -> list[int]:
     """The ids that a model draws to write `blocks`: all but what the runtime writes."""
     written = [segment for segment in dialect.solution(blocks) if segment.kind != "execution"]
-    return encode(words, [*written, *end_segments(dialect, words)])
+    return encode(words, [*written, *end_segments(dialect, words, end)])
 
 
 def replayed(
@@ -94,16 +95,44 @@ def replayed(
     tokens: Iterable[int],
     outputs: Iterable[str],
     history: Sequence[Exchange] = (),
+    *,
+    dialect: NativeDialect | None = None,
+    chat_template: str = "",
+    shaped: bool = False,
     **settings: Any,
 ) -> tuple[Solution, list[int]]:
-    """A solution whose tokens are given, through the solver's loop, and every token of its sequence."""
+    """A solution whose tokens are given, through the solver's loop, and every token of its sequence.
+
+    `dialect` takes the place of the one that the solver chooses. `shaped`: outputs come as from a sandbox, and are put
+    into the dialect's words.
+    """
     engine = ReplayEngine(lambda _: [], vocabulary=words, write=lambda _: list(tokens))
-    results = iter(outputs)
-    chosen = SolverSettings(dialect=name, code_execution=False, max_blocks=200, **settings)
-    solver = Solver(engine, None, chosen, on_execution=lambda _code, _output: next(results))
+    engine.chat_template = chat_template
+    chosen = SolverSettings(dialect=name, code_execution=shaped, max_blocks=200, **settings)
+    record = Recorded(outputs)
+    if shaped:
+        solver = Solver(engine, record, chosen)  # type: ignore[arg-type]
+    else:
+        solver = Solver(engine, None, chosen, on_execution=lambda code, _output: record.run(code).output)
+    solver.dialect = dialect or solver.dialect
     solution = solver.solve(question, history=history)
     assert solver._kept is not None
     return solution, list(solver._kept.ids)
+
+
+class Recorded:
+    """In place of a sandbox: gives what the cells of a record gave."""
+
+    def __init__(self, outputs: Iterable[str]) -> None:
+        self._outputs = iter(outputs)
+
+    def run(self, _code: str) -> CellResult:
+        return CellResult(next(self._outputs), "ok", 0.0)
+
+    def reset(self) -> None:
+        """A record has no state."""
+
+    interrupt = close = reset
 
 
 def outputs_of(blocks: Iterable[Block]) -> list[str]:
