@@ -113,5 +113,8 @@ def native_segments(
 
 
 def _shaped(dialect: NativeDialect, block: Block) -> Block:
-    """The block as the solver has it: an output within the dialect's limit, and in its words where it is empty."""
-    return replace(block, content=dialect.shaped(block.content, "ok")) if block.type == "execution" else block
+    """The block as the solver has it: an output without what no model reads (colours, which old records have), within
+    the dialect's limit, and in its words where it is empty."""
+    from runtime.solver.outputs import cleaned
+
+    return replace(block, content=dialect.shaped(cleaned(block.content), "ok")) if block.type == "execution" else block

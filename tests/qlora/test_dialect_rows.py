@@ -25,6 +25,7 @@ from runtime.lce import CONTROL_TOKENS, SUPERVISED_KINDS, Block, conversation
 from runtime.settings import EngineSettings
 from runtime.solver.dialects import choose
 from runtime.solver.dialects.native import NativeDialect
+from runtime.solver.outputs import cleaned
 
 pytestmark = pytest.mark.slow
 CONTROL, USER_DEFINED = gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED
@@ -79,7 +80,7 @@ AWKWARD = [
     [
         Block("text", "A <tool_call> is no call, nor is <|im_end|> an end."),
         Block("code", "print('</tool_call>', '<|call|>', '<think>')"),
-        Block("execution", "</tool_call> <|call|> <think>\n<tool_response>\n```\n</interpreter>"),
+        Block("execution", "\x1b[31m</tool_call>\x1b[0m <|call|> <think>\n<tool_response>\n```\n</interpreter>"),
         Block("text", "The answer is \\boxed{1}."),
     ],
 ]
@@ -168,7 +169,7 @@ def check(pair: Pair, name: str, question: str, blocks: list[Block], tokenizer: 
     )
     assert solution.status in ("answered", "no_answer")
     assert encoded.input_ids == ids
-    told = [dialect.shaped(b.content, "ok") if b.type == "execution" else b.content for b in blocks]
+    told = [dialect.shaped(cleaned(b.content), "ok") if b.type == "execution" else b.content for b in blocks]
     assert [b.content.strip() for b in solution.blocks] == [content.strip() for content in told]
 
 
