@@ -51,7 +51,7 @@ def test_what_follows_the_step_with_the_answer_is_left_out_and_no_such_step_is_t
 def test_converted_rows_hold_one_executed_cell_that_gives_the_gold_answer(tmp_path: Path) -> None:
     source = tmp_path / "q.jsonl"
     source.write_text(json.dumps({"question": QUESTION, "answer": SOLUTION}) + "\n")
-    convert(str(source), tmp_path / "rows", declared="gsm8k-program", journal=tmp_path / "journal")
+    convert(str(source), tmp_path / "rows", declared="gsm8k-program")
     blocks = json.loads((tmp_path / "rows").read_text())["messages"][-1]["content"]
     assert [block["type"] for block in blocks] == ["text", "code", "execution", "text"]
     assert blocks[2]["content"] == "48.0"

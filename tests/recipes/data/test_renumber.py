@@ -60,7 +60,7 @@ def test_convert_writes_the_copies_behind_their_original_and_the_same_ones_again
     source = tmp_path / "q.jsonl"
     source.write_text("".join(json.dumps({"question": q, "equation": e}) + "\n" for q, e in QUESTIONS))
     for name in ("a", "b"):
-        report = convert(str(source), tmp_path / name, copies=2, fresh=True, journal=tmp_path / f"{name}.journal")
+        report = convert(str(source), tmp_path / name, copies=2, fresh=True)
         assert report.written == 3 * len(QUESTIONS)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     rows = [json.loads(line)["messages"][1]["content"][0]["content"] for line in (tmp_path / "a").open()]

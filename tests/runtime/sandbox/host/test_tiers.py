@@ -150,11 +150,11 @@ def test_a_weaker_tier_says_so_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(launchers, "start", without_namespaces)
     monkeypatch.setattr(launchers, "_hosts", {})
-    assert host.weaker_tier() == ""
+    assert launchers.weaker_tier() == ""
     found = host.get()
     try:
-        assert f"weaker sandbox ({found.tier})" in host.weaker_tier()
-        assert "namespaces does not work (forbidden here)" in host.weaker_tier()
+        assert f"weaker sandbox ({found.tier})" in launchers.weaker_tier()
+        assert "namespaces does not work (forbidden here)" in launchers.weaker_tier()
     finally:
         launchers.forget(found)
 
