@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from runtime.errors import DataError, InputError, WriteError
 from runtime.files import BadLine, atomic_path, json_line, lock, parse_line, write_json
+from runtime.settings import SolverSettings
 from runtime.text import well_formed_json
 
 if TYPE_CHECKING:
@@ -148,6 +149,11 @@ class ResultsFile:
             before = read_facts(meta)
             if isinstance(before.get("limits"), dict):
                 before["limits"].pop("error_wording", None)  # of version 0.1; it means nothing any more
+            if isinstance(before.get("settings"), dict):
+                # A run of a version that had not yet a setting was made with what is now its default.
+                defaults = SolverSettings().model_dump(mode="json")
+                asked = now.get("settings") or {}
+                before["settings"] = {k: v for k, v in defaults.items() if k in asked} | before["settings"]
             changed = list(_differences(before, well_formed_json(now)))
             if changed:
                 raise InputError(

@@ -14,6 +14,7 @@ import pytest
 from gguf_factory import write_model
 from rich.console import Console
 
+from runtime.engine import About
 from runtime.engine.scripted import ByteVocabulary, ReplayEngine
 from runtime.errors import DataError, InputError, ModelError
 from runtime.evaluate.records import read_records
@@ -47,6 +48,8 @@ class Engine:
     """Knows who it is; the solver below does the work."""
 
     vocabulary = ByteVocabulary()
+    about = About()
+    chat_template = ""
 
     def __init__(self, name: str = "a") -> None:
         self.name = name
