@@ -223,7 +223,8 @@ class _Run:
         )  # fmt: skip
         started, tokens, supervised = time.perf_counter(), 0, 0
         with _stop_on_signal(launched=world > 1) as stop, self.progress.live():
-            self.dry_run()
+            if self.done < self.steps:
+                self.dry_run()
             while self.done < self.steps:
                 entry = self.take_step()
                 tokens, supervised = tokens + entry["tokens"], supervised + entry["supervised"]

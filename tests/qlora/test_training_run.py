@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -193,6 +194,20 @@ def test_ctrl_c_stops_after_the_step_and_the_same_call_goes_on_to_the_same_end(
     summary, _ = run(settings, tmp_path)
     assert summary.status == "finished"
     assert adapter_bytes(tmp_path) == adapter_bytes(out)
+
+
+def test_a_run_killed_behind_its_last_step_is_finished_by_the_next_call(
+    whole: Any, base: Callable[..., Path], rows_file: Path, tmp_path: Path
+) -> None:
+    out, _, _ = whole
+    folder = shutil.copytree(out, tmp_path / "run")
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    next(folder.rglob("adapter_model.safetensors")).unlink()
+    summary, screen = run(recipe(base(), rows_file), folder)
+    assert (summary.status, summary.steps) == ("finished", 10)
+    assert "going on after step 10" in screen
+    assert adapter_bytes(folder) == adapter_bytes(out)
 
 
 def test_a_finished_run_is_not_repeated_and_another_recipe_is_not_mixed_in(
