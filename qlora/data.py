@@ -194,7 +194,7 @@ def _problem_of_message(message: Any) -> str | None:
         if not isinstance(text, str):
             return f"content[{number}]: `content` is {type(text).__name__}, expected a string"
         if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            return f"content[{number}]: half of a surrogate pair, which is no Unicode text"
+            return f"content[{number}]: half of a surrogate pair, which is not Unicode text"
     return None
 
 

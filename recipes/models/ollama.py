@@ -60,7 +60,7 @@ def _name(host: str, namespace: str, model: str, tag: str) -> str:
 
 def _add(look: Look, name: str, path: Path, store: Path) -> None:
     try:
-        # A link out of the store is no manifest of this store's.
+        # A link out of the store is not a manifest of this store's.
         if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(store)):
             raise ValueError("its manifest is a link that leads out of the store")
         manifest = _runnable(_read(path), store)

@@ -51,7 +51,7 @@ class LlamaModel:
 
         Raises:
             InputError: a file is missing.
-            ModelError: a file is no GGUF, is cut short, or the adapter belongs to another model.
+            ModelError: a file is not a GGUF file, is cut short, or the adapter belongs to another model.
         """
         self.path = path
         self.settings = settings
@@ -251,7 +251,7 @@ def _check_magic(path: Path, what: str) -> None:
         magic = handle.read(4)
     if magic != b"GGUF":
         raise ModelError(
-            f"{path} is no GGUF file (it begins with {magic!r})",
+            f"{path} is not a GGUF file (it begins with {magic!r})",
             f"it cannot be used as {what}",
             "export one with `mathcoder export`, or convert the model with llama.cpp's converter",
         )

@@ -126,7 +126,7 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_study_killed_ten_times_at_random_ends_with_the_same_table(tmp_path: Path) -> None:
+def test_a_study_killed_again_and_again_at_random_ends_with_the_same_table(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl")
     lines = [json.dumps({"id": n, "question": f"What is {n} plus {n}?", "gold": 2 * n}) for n in range(1, 5)]
     (tmp_path / "sums.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")

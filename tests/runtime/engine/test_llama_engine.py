@@ -507,7 +507,7 @@ def test_a_missing_model_is_a_wrong_call(tmp_path: Path) -> None:
 def test_a_file_that_is_no_gguf_is_named_as_such(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(ModelError, match="no GGUF file"):
+    with pytest.raises(ModelError, match="is not a GGUF file"):
         load(path)
 
 
