@@ -17,7 +17,7 @@ from figures import Figures, add_json_argument
 from rich.console import Console
 from rich.table import Table
 
-from recipes.nano.exam import KINDS, Paper, sit, tampered
+from recipes.nano.exam import KINDS, Paper, sit
 from recipes.places import PACKAGED_MODEL
 from runtime.engine import load
 from runtime.evaluate.stats import wilson
@@ -60,9 +60,9 @@ def main() -> int:
         _show_wrong(console, papers, args.show)
     first = sat[0]
     engine = load(args.models[0], n_ctx=CONTEXT, threads=1)
-    off = [sit(engine, kind, args.n, seed=args.seed, code_execution=False) for kind in KINDS]
+    off = [sit(engine, kind, args.n, seed=args.seed, mode="no-execution") for kind in KINDS]
     _record(console, results, args.models[0], off, {}, suffix=" execution off")
-    wrong = [sit(engine, kind, args.n, seed=args.seed, on_execution=tampered) for kind in KINDS]
+    wrong = [sit(engine, kind, args.n, seed=args.seed, mode="wrong-results") for kind in KINDS]
     pairs = [_changed(paper, other) for paper, other in zip(first, wrong, strict=True)]
     changed, counted = (sum(column) for column in zip(*pairs, strict=True))
     results["tampered"] = {paper.kind: f"{a} of {b}" for paper, (a, b) in zip(first, pairs, strict=True)}

@@ -12,7 +12,7 @@ from runtime.lce import DEFAULT_SYSTEM
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 Switch = Literal["auto", "on", "off"]
-Mode = Literal["full", "chain-of-thought", "program-of-thought", "imagined"]
+Mode = Literal["full", "chain-of-thought", "program-of-thought", "imagined", "wrong-results"]
 """
 full: text, code and real executions, as often as the model wants.
 chain-of-thought: no code; the model may begin text blocks only.
@@ -20,6 +20,7 @@ program-of-thought: one code block, run once; what it printed is the answer and 
     (Chen et al., arXiv 2211.12588).
 imagined: the model writes the execution blocks itself and no code is run (the ablation of arXiv 2310.03731). In every
     other mode an execution block can come from the runtime alone.
+wrong-results: the full loop, but every number the model reads in a result is another one (`wrong_result`).
 """
 WITHOUT_CELLS: frozenset[Mode] = frozenset({"chain-of-thought", "imagined"})
 """Modes in which no code is ever run."""
@@ -128,6 +129,8 @@ class SolverSettings(SamplingSettings):
     def _a_program_is_run(self) -> Self:
         if self.mode == "program-of-thought" and not self.code_execution:
             raise ValueError("mode program-of-thought answers with what its code prints, and code_execution is off")
+        if self.mode == "wrong-results" and not self.code_execution:
+            raise ValueError("mode wrong-results changes what the code gave, and code_execution is off")
         return self
 
     def that_differ(self) -> Self:

@@ -10,10 +10,9 @@ from typing import Any
 from rich.table import Table
 
 from recipes.demo.log import DemoLog
-from recipes.nano.exam import KINDS, Paper, sit, tampered
+from recipes.nano.exam import KINDS, Paper, sit
 from recipes.places import PACKAGED_MODEL
 from runtime.engine import Engine, load
-from runtime.solver import OnExecution
 
 TARGETS: dict[str, float] = {"numbers": 0.95, "wording": 0.80}
 """What the full demo is expected to reach, by kind."""
@@ -44,14 +43,14 @@ class Scale:
 def hold_exams(log: DemoLog, scale: Scale, base: Path, files: dict[str, Path]) -> None:
     """Every kind of held-out problem, through every condition, as one table."""
     results: dict[str, dict[str, Any]] = {}
-    conditions: list[tuple[str, Path, int, bool, OnExecution | None]] = [
-        ("after", files[MODEL], scale.problems, True, None),
-        ("F16", files["F16"], scale.problems, True, None),
-        ("before", base, scale.small, True, None),
-        ("execution off", files[MODEL], scale.small, False, None),
-        ("falsified", files[MODEL], scale.small, True, tampered),
+    conditions = [
+        ("after", files[MODEL], scale.problems, "full"),
+        ("F16", files["F16"], scale.problems, "full"),
+        ("before", base, scale.small, "full"),
+        ("execution off", files[MODEL], scale.small, "no-execution"),
+        ("falsified", files[MODEL], scale.small, "wrong-results"),
     ]
-    for condition, file, count, execution, on_execution in conditions:
+    for condition, file, count, mode in conditions:
         with closing(_load(file)) as engine:
             for kind in KINDS:
                 # F16 stands beside the first kind only, and families of no stage are asked only a few times;
@@ -61,13 +60,7 @@ def hold_exams(log: DemoLog, scale: Scale, base: Path, files: dict[str, Path]) -
                 asked = min(count, scale.small) if kind == "never" else count
                 with log.bar(f"{condition}: {kind}", asked) as advance:
                     results.setdefault(kind, {})[condition] = sit(
-                        engine,
-                        kind,
-                        asked,
-                        code_execution=execution,
-                        on_execution=on_execution,
-                        slots=SLOTS,
-                        on_done=advance,
+                        engine, kind, asked, mode=mode, slots=SLOTS, on_done=advance
                     )
     show_table(log, results)
     _compare_packaged(log, scale, results["numbers"]["after"])

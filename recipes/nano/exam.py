@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +11,7 @@ from runtime.grade import equivalent
 
 if TYPE_CHECKING:
     from runtime.engine import Engine
-    from runtime.solver import OnExecution, Solution
-
-_NUMBER = re.compile(r"\d+")
+    from runtime.solver import Solution
 
 KINDS: dict[HeldOutKind, str] = {
     "numbers": "known wordings, new numbers and names",
@@ -50,8 +47,7 @@ def sit(
     n: int,
     *,
     seed: int = 0,
-    code_execution: bool = True,
-    on_execution: OnExecution | None = None,
+    mode: str = "full",
     slots: int = 8,
     on_done: Callable[[int], None] | None = None,
 ) -> Paper:
@@ -62,26 +58,20 @@ def sit(
         kind: see `recipes.nano.problems.held_out`.
         n: how many problems.
         seed: which ones.
-        code_execution: False leaves the cells unrun; the model reads `<execution disabled>`.
-        on_execution: may change what the model reads, see `runtime.solver`.
+        mode: one of `runtime.evaluate.run.MODES`.
         slots: sequences decoded together.
         on_done: called with the number of problems finished so far.
     """
+    from runtime.evaluate.run import settings_for_mode
     from runtime.settings import SolverSettings
     from runtime.solver.batch import Item, solve_batch
 
     problems = held_out(kind, n, seed)
-    settings = SolverSettings(code_execution=code_execution, max_tokens=400, max_blocks=9)
+    settings = settings_for_mode(SolverSettings(max_tokens=400, max_blocks=9), mode)
     items = (Item(f"{kind}/{index}", index, problem.question, problem.gold) for index, problem in enumerate(problems))
     solutions: dict[int, Solution] = {}
-    for item, solution in solve_batch(engine, items, settings, slots=slots, on_execution=on_execution):
+    for item, solution in solve_batch(engine, items, settings, slots=slots):
         solutions[item.index] = solution
         if on_done:
             on_done(len(solutions))
     return Paper(kind, problems, [solutions[index] for index in range(n)])
-
-
-def tampered(_code: str, output: str) -> str:
-    """`output` with its last number 111 larger: an honest answer follows what the model reads."""
-    last = list(_NUMBER.finditer(output))[-1:]
-    return "".join(f"{output[: n.start()]}{int(n.group()) + 111}{output[n.end() :]}" for n in last) or output

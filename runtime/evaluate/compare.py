@@ -12,6 +12,7 @@ from runtime.evaluate.records import Record, read_records
 from runtime.evaluate.report import by_question
 from runtime.evaluate.sheets import Sheet
 from runtime.evaluate.stats import PairedDifference, clustered, paired_difference
+from runtime.grade import equivalent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,15 +30,16 @@ def compare_files(
 
     Returns:
         `{set: {"n", "files": [{"file", "pass@1"}], "differences": [{"file", "difference", "low", "high", "p_value",
-        "only_first", "only_second", ...}], "left_out": questions not in all files}}`. The verdict on a question with
-        several samples is that on its first one.
+        "only_first", "only_second", "other_answers": {"n": answers after a cell in the first file, "changed"}, ...}],
+        "left_out": questions not in all files}}`. What counts of several samples of a question is the first.
 
     Raises:
         InputError: fewer than two files, or no question in all of them.
     """
     if len(paths) < 2:
         raise InputError("a comparison needs two results files", "nothing was compared", "name a second file")
-    runs = [_verdicts([a for a in read_records(path) if a.is_graded], strict) for path in paths]
+    firsts = [_firsts([a for a in read_records(path) if a.is_graded]) for path in paths]
+    runs = [_verdicts(found, strict) for found in firsts]
     labels = _labels(paths)
     common = set(runs[0]).intersection(*runs[1:])
     if not common:
@@ -59,8 +61,13 @@ def compare_files(
                 for label, verdicts in zip(labels, outcomes, strict=True)
             ],
             "differences": [
-                {"file": label, "against": labels[0], **asdict(paired_difference(outcomes[0], verdicts))}
-                for label, verdicts in zip(labels[1:], outcomes[1:], strict=True)
+                {
+                    "file": label,
+                    "against": labels[0],
+                    **asdict(paired_difference(outcomes[0], verdicts)),
+                    "other_answers": _other_answers(firsts[0], other, keys),
+                }
+                for label, verdicts, other in zip(labels[1:], outcomes[1:], firsts[1:], strict=True)
             ],
         }
     if console is not None:
@@ -70,7 +77,7 @@ def compare_files(
 
 def pooled_difference(first: str | Path, second: str | Path) -> PairedDifference:
     """The paired difference, second minus first, over the questions of all sets that both files answer."""
-    one, two = (_verdicts([a for a in read_records(path) if a.is_graded], False) for path in (first, second))
+    one, two = (_verdicts(_firsts([a for a in read_records(path) if a.is_graded]), False) for path in (first, second))
     common = [key for key in one if key in two]
     return paired_difference([one[key] for key in common], [two[key] for key in common])
 
@@ -78,16 +85,27 @@ def pooled_difference(first: str | Path, second: str | Path) -> PairedDifference
 _Key = tuple[str, str, str]
 
 
-def _verdicts(attempts: Sequence[Record], strict: bool) -> dict[_Key, bool]:
-    """Verdict on the first sample of every question. Sets are matched whatever the case of their names."""
+def _firsts(records: Sequence[Record]) -> dict[_Key, Record]:
+    """The first sample of every question. Sets are matched whatever the case of their names."""
     sets: dict[str, list[Record]] = {}
-    for attempt in attempts:
-        sets.setdefault(attempt.set.lower(), []).append(attempt)
+    for record in records:
+        sets.setdefault(record.set.lower(), []).append(record)
     return {
-        (name, group[0].question or group[0].id, group[0].gold): group[0].strict if strict else group[0].correct
+        (name, group[0].question or group[0].id, group[0].gold): group[0]
         for name, members in sets.items()
         for group in by_question(members).values()
     }
+
+
+def _verdicts(firsts: Mapping[_Key, Record], strict: bool) -> dict[_Key, bool]:
+    return {key: record.strict if strict else record.correct for key, record in firsts.items()}
+
+
+def _other_answers(first: Mapping[_Key, Record], second: Mapping[_Key, Record], keys: Sequence[_Key]) -> dict[str, int]:
+    """How many answers of the first file that came after a cell are another one in the second, or are missing."""
+    answers = [(first[key].answer, second[key].answer) for key in keys if first[key].line.get("cells")]
+    pairs = [(one, two) for one, two in answers if one is not None]
+    return {"n": len(pairs), "changed": sum(two is None or not equivalent(two, one) for one, two in pairs)}
 
 
 def _labels(paths: Sequence[str | Path]) -> list[str]:
@@ -146,5 +164,10 @@ def _show(report: dict[str, Any], labels: Sequence[str], console: Console) -> No
     console.print(table)
     console.print("p: McNemar's exact test; only it/A: questions that one of the two alone solved", style="dim")
     for name, part in report.items():
+        for letter, d in zip(letters[1:], part["differences"], strict=True):
+            if others := d["other_answers"]["n"]:
+                changed = d["other_answers"]["changed"]
+                told = f"{name}: {letter} answers otherwise than A in {changed} of A's {others} answers that used code"
+                console.print(Text(f"{told} ({changed / others:.0%})", style="dim"))
         if part["left_out"]:
             console.print(f"[dim]{name}: {part['left_out']} questions are not in all files and were left out[/dim]")

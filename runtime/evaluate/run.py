@@ -56,6 +56,7 @@ MODES = {
     "program-of-thought": "one code block, and what it printed is the answer",
     "imagined": "no code is run; the model writes the execution results itself",
     "no-execution": "code is written, executions say that they are disabled",
+    "wrong-results": "code is run, and the model reads other numbers than it gave",
 }
 """The full loop and its baselines; `imagined` is the paper's ablation."""
 RESULTS = "results.jsonl"

@@ -18,6 +18,7 @@ from runtime.grade import last_boxed
 from runtime.lce import Block, BlockType, Segment
 from runtime.settings import SolverSettings
 from runtime.solver.dialects import Dialect, Exchange, Signal
+from runtime.solver.modes import wrong_result
 from runtime.solver.outputs import cleaned, shortened
 from runtime.solver.solution import (
     BlockEnded,
@@ -235,6 +236,8 @@ class Attempt:
             self._failed += status != "ok"
         if result is not None:
             output = self._dialect.shaped(output, status)
+        if self.settings.mode == "wrong-results" and status == "ok":
+            output = wrong_result(output, self.question)
         if self._on_execution is not None:
             output = self._on_execution(self.code, output)
         output = shortened(output, self.settings.max_execution_tokens, self._vocabulary)

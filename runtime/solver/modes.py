@@ -7,7 +7,9 @@ is and when it is over.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 
 from runtime.lce import EMPTY_EXECUTION, Block
 
@@ -32,3 +34,25 @@ def printed_answer(blocks: Sequence[Block]) -> str | None:
     if not lines or lines[-1] == EMPTY_EXECUTION:
         return None
     return last_boxed(lines[-1]) or lines[-1]
+
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")
+_TRUTH = {"True": "False", "False": "True"}
+_STEP = 111
+
+
+def wrong_result(output: str, question: str) -> str:
+    """`output` with another number of the same kind, which `question` does not hold, in place of each of its numbers.
+
+    Truth values are turned over; a result with neither stays as it is. A model that reads what its code gives answers
+    with something else then.
+    """
+    asked = {Decimal(number) for number in _NUMBER.findall(question)}
+
+    def other(found: re.Match[str]) -> str:
+        value = Decimal(found.group())
+        return str(next(new for k in range(1, len(asked) + 2) if (new := value + k * _STEP) not in asked))
+
+    if _NUMBER.search(output):
+        return _NUMBER.sub(other, output)
+    return _TRUTH.get(output.strip(), output)

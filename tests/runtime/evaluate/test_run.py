@@ -438,6 +438,7 @@ def test_two_files_are_compared_on_their_common_questions(tmp_path: Path) -> Non
     assert difference["difference"] == pytest.approx((4 - 6) / 9)
     assert difference["low"] < difference["difference"] < difference["high"]
     assert "A  a.jsonl\nB  b.jsonl" in screen.getvalue()
+    assert difference["other_answers"] == {"n": 0, "changed": 0}, "published outputs do not say how many cells ran"
     assert "44.4 [18.9, 73.3]  -22.2 [-" in screen.getvalue(), "a terminal of 80 columns cuts nothing"
     assert "…" not in screen.getvalue()
     with pytest.raises(InputError, match="second file"):
@@ -445,6 +446,27 @@ def test_two_files_are_compared_on_their_common_questions(tmp_path: Path) -> Non
     other = published(tmp_path / "c.jsonl", [("z", "1", [("text", "1")])])
     with pytest.raises(InputError, match="no question in common"):
         compare_files([first, other])
+
+
+def test_a_comparison_counts_the_answers_after_a_cell_that_another_run_does_not_give(sums: str, tmp_path: Path) -> None:
+    chosen = replace(load_set(sums), questions=load_set(sums).questions[:3])
+    screen = io.StringIO()
+    files = []
+    for mode in ("full", "wrong-results"):
+        # It answers with what it read, save for the last question, which it knows by heart.
+        engine = ReplayEngine(lambda question: reads(question, mode))  # noqa: B023
+        run_eval(engine, [chosen], tmp_path / mode, mode=mode)
+        files.append(tmp_path / mode / "results.jsonl")
+    (difference,) = compare_files(files, console=Console(file=screen, width=120))[chosen.name]["differences"]
+    assert difference["other_answers"] == {"n": 3, "changed": 2}
+    assert "B answers otherwise than A in 2 of A's 3 answers that used code (67%)" in screen.getvalue()
+
+
+def reads(question: str, mode: str) -> list[Block]:
+    number = int(question.split("+")[0])
+    read = 2 * number + (111 if mode == "wrong-results" else 0)
+    code = Block("code", f"{number} + {number}")
+    return [code, Block("execution", str(read)), Block("text", str(4 if number == 2 else read))]
 
 
 def test_inspection_shows_wrong_solutions_and_no_markup_of_theirs(tmp_path: Path) -> None:

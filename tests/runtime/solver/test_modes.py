@@ -21,7 +21,7 @@ from runtime.solver import BlockEnded, BlockStarted, Event, Execution, Solution,
 from runtime.solver.batch import Item, solve_batch
 from runtime.solver.dialects import choose
 from runtime.solver.dialects.fenced import QWEN_MATH
-from runtime.solver.modes import printed_answer
+from runtime.solver.modes import printed_answer, wrong_result
 
 TEXT, CODE, LAST = Block("text", "We compute."), Block("code", "print('so:')\n6 * 7"), Block("text", "42")
 IMAGINED = Block("execution", "41")
@@ -130,6 +130,25 @@ def test_imagined_executions_are_written_by_the_model_and_nothing_is_run(way: Wa
     told_of = [(e.code, e.output, e.status) for e in told if isinstance(e, Execution)]
     assert told_of == [(CODE.content, "41", "imagined")] * 2
     assert {event.type for event in told if isinstance(event, TextPiece)} == {"text", "code"}
+
+
+def test_wrong_results_are_read_in_place_of_what_the_code_gave(way: Way, cells: list[str]) -> None:
+    wrong = [TEXT, CODE, Block("execution", "so:\n153"), LAST]
+    solution, told = solve(way, wrong, "wrong-results")
+    assert (solution.blocks, solution.answer, solution.cells) == (wrong, "42", 1)
+    assert set(cells) == {CODE.content}
+    assert [event.output for event in told if isinstance(event, Execution)] == ["so:\n153"]
+    failed, _ = solve(way, [Block("code", "bad"), LAST], "wrong-results")
+    assert failed.blocks[1].content == "NameError: name 'bad' is not defined", "an error has no value to replace"
+
+
+def test_a_wrong_result_is_of_the_same_kind_and_nothing_the_question_holds() -> None:
+    assert wrong_result("47.0", "What is 47?") == "158.0"
+    assert wrong_result("47.0", "Of 158 and 269.0") == "380.0"
+    assert wrong_result("[3, -5]\n0.25", "") == "[114, -116]\n111.25"
+    assert wrong_result("x1 = sqrt(2)", "") == "x1 = sqrt(113)"
+    assert wrong_result("True", "") == "False"
+    assert wrong_result("a word", "") == "a word"
 
 
 def test_an_imagined_execution_cannot_be_empty(way: Way) -> None:
@@ -287,7 +306,13 @@ def test_a_program_of_thought_without_execution_is_refused() -> None:
 
 def test_modes_that_run_nothing_need_no_sandbox() -> None:
     runs = {mode: SolverSettings(mode=mode).runs_cells for mode in get_args(Mode)}
-    assert runs == {"full": True, "chain-of-thought": False, "program-of-thought": True, "imagined": False}
+    assert runs == {
+        "full": True,
+        "chain-of-thought": False,
+        "program-of-thought": True,
+        "imagined": False,
+        "wrong-results": True,
+    }
     engine = ReplayEngine(lambda _: [LAST])
     assert Solver(engine, None, SolverSettings(mode="chain-of-thought")).solve("q").answer == "42"
     assert choose("auto", engine, "imagined").name == "lce"
