@@ -12,7 +12,7 @@ from runtime.lce import KINDS
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
-    from rich.progress import TaskID
+    from rich.text import Text
 
     from qlora.adapter import Adapted
     from qlora.base import Base
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 LOSS_KINDS = ("text", "code", "control", "execution")
 
 
-class Progress:
-    """Shows steps as they come. Use `with progress.live():` around the loop."""
+class StepBar:
+    """A bar of steps with lines below it. Use `with bar.live():` around the loop."""
 
     def __init__(self, console: Console, steps: int, first: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -34,24 +34,14 @@ class Progress:
         self.console = console
         self.steps = steps
         self._bar = Bar(
-            TextColumn("step"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=None),
-            TimeRemainingColumn(),
-            console=console,
-            expand=True,
-        )
-        self._task: TaskID = self._bar.add_task("train", total=steps, completed=first)
-        self._numbers = ""
-        # Away from a terminal: about twenty lines a run, and one at least every minute.
-        self._line_every = max(1, steps // 20)
-        self._last_line = time.monotonic()
-        self._began, self._first = self._last_line, first
-        self._sample: dict[str, float] = {}
+            TextColumn("step"), MofNCompleteColumn(), BarColumn(bar_width=None), TimeRemainingColumn(),
+            console=console, expand=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("steps", total=steps, completed=first)
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Show the bar and, below it, the numbers while the loop runs; both go when it ends."""
+        """Show the bar and what is below it while the loop runs; both go when it ends."""
         if not self.console.is_terminal:
             yield
             return
@@ -62,31 +52,55 @@ class Progress:
 
     def _view(self) -> Group:
         from rich.console import Group
+
+        # On lines of their own: beside a bar, most of the numbers would be cut off in a window of 80 columns.
+        return Group(self._bar, *self.below())
+
+    def below(self) -> list[Text]:
+        """The lines below the bar."""
+        raise NotImplementedError
+
+    def advance(self, step: int) -> None:
+        """`step` steps are done."""
+        self._bar.update(self._task, completed=step)
+
+    def say(self, message: str, style: str = "") -> None:
+        """Print a line that stays."""
+        self.console.print(message, style=style, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
+
+
+class Progress(StepBar):
+    """Shows the steps of a training run as they come."""
+
+    def __init__(self, console: Console, steps: int, first: int) -> None:
+        super().__init__(console, steps, first)
+        self._numbers = ""
+        # Away from a terminal: about twenty lines a run, and one at least every minute.
+        self._line_every = max(1, steps // 20)
+        self._last_line = time.monotonic()
+        self._began, self._first = self._last_line, first
+        self._sample: dict[str, float] = {}
+
+    def below(self) -> list[Text]:
+        """The last step's numbers."""
         from rich.text import Text
 
-        # On a line of their own: beside a bar, most of the numbers would be cut off in a window of 80 columns.
-        return Group(self._bar, Text(self._numbers))
+        return [Text(self._numbers)]
 
     def step(self, entry: dict[str, Any]) -> None:
         """Show one line of the log."""
         self._sample = entry.get("sample", self._sample)
-        numbers = numbers_of({**entry, "sample": self._sample})
-        self._bar.update(self._task, completed=entry["step"])
-        self._numbers = numbers
+        self._numbers = numbers_of({**entry, "sample": self._sample})
+        self.advance(entry["step"])
         due = entry["step"] % self._line_every == 0 or entry["step"] in (1, self.steps)
         if not self.console.is_terminal and (due or time.monotonic() - self._last_line > 60):
             self._last_line = time.monotonic()
-            line = f"step {entry['step']}/{self.steps}  {numbers}  {self._left(entry['step'])}"
-            self.console.print(line.rstrip(), highlight=False, soft_wrap=not self.console.is_terminal)
+            self.say(f"step {entry['step']}/{self.steps}  {self._numbers}  {self._left(entry['step'])}".rstrip())
 
     def _left(self, step: int) -> str:
         """Time left at the speed of this call so far (the bar has a column of its own for it)."""
         seconds = round((time.monotonic() - self._began) / max(1, step - self._first) * (self.steps - step))
         return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d} left" if step < self.steps else ""
-
-    def say(self, message: str, style: str = "") -> None:
-        """A line that stays."""
-        self.console.print(message, style=style, highlight=False, soft_wrap=not self.console.is_terminal)
 
 
 def numbers_of(entry: dict[str, Any]) -> str:

@@ -2,59 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from qlora.progress import StepBar
+
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Console
+    from rich.text import Text
 
 
-class View:
-    """Shows steps as they come. Use `with view.live():` around the loop."""
+class View(StepBar):
+    """Shows the steps of a reinforcement run as they come, and the phase at work."""
 
     def __init__(self, console: Console, steps: int, first: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.console, self.steps = console, steps
-        self._bar = Progress(
-            TextColumn("step"), MofNCompleteColumn(), BarColumn(bar_width=None), TimeRemainingColumn(),
-            console=console, expand=True,
-        )  # fmt: skip
-        self._task = self._bar.add_task("reinforce", total=steps, completed=first)
+        super().__init__(console, steps, first)
         self._phase = self._numbers = ""
 
-    @contextmanager
-    def live(self) -> Iterator[None]:
-        """Show the bar while the loop runs; it goes when the loop ends."""
-        if not self.console.is_terminal:
-            yield
-            return
-        from rich.live import Live
-
-        with Live(get_renderable=self._view, console=self.console, transient=True, refresh_per_second=4):
-            yield
-
-    def _view(self) -> Group:
-        from rich.console import Group
+    def below(self) -> list[Text]:
+        """The phase at work and the last step's numbers."""
         from rich.text import Text
 
-        return Group(self._bar, Text(self._phase, style="dim"), Text(self._numbers))
+        return [Text(self._phase, style="dim"), Text(self._numbers)]
 
     def phase(self, name: str, done: int = 0, of: int = 0) -> None:
-        """What is at work now."""
+        """Say what is at work now."""
         self._phase = f"{name} {done:,} of {of:,}" if of else name
 
     def step(self, entry: dict[str, Any]) -> None:
-        """One line of the log."""
+        """Show one line of the log."""
         self._numbers = numbers_of(entry)
-        self._bar.update(self._task, completed=entry["step"])
+        self.advance(entry["step"])
         if not self.console.is_terminal:
             self.say(f"step {entry['step']}/{self.steps}  {self._numbers}")
-
-    def say(self, message: str, style: str = "") -> None:
-        """A line that stays."""
-        self.console.print(message, style=style, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)
 
 
 def numbers_of(entry: dict[str, Any]) -> str:
