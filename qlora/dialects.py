@@ -78,7 +78,7 @@ def fitted(name: str, tokenizer: Any, vocabulary: TokenizerVocabulary) -> Native
         )
     vocabulary.reserve(dialect.markers)
     # Rows hold no thinking: the model learns to answer without, and is asked so.
-    dialect = replace(dialect, thinks=False)
+    dialect = dialect.thinking(False)
     if not end_of_answer(dialect, vocabulary):
         raise ModelError(
             f"nothing says how an answer ends in the dialect {dialect.name} of this base",

@@ -113,6 +113,8 @@ class SolverSettings(SamplingSettings):
     """Longer execution results lose their middle before the model reads them."""
     max_seconds: float = Field(default=600.0, gt=0)
     """Wall-clock seconds of one solution, executions included."""
+    thinking: bool | None = None
+    """Whether a reasoning model thinks before it answers, where its format has a switch for that; None: as it is."""
     max_thinking_tokens: int = Field(default=8192, ge=1)
     """Tokens a reasoning model may think before its thinking is ended for it."""
     max_calls: int = Field(default=64, ge=1)

@@ -116,7 +116,7 @@ def solve_many(call: Call, engine: Engine, questions: Questions) -> int:
     from runtime.evaluate.results_file import ResultsFile
     from runtime.solver.dialects import choose, within_limits
 
-    dialect = choose(settings.dialect, engine, settings.mode)
+    dialect = choose(settings.dialect, engine, settings.mode, settings.thinking)
     facts = {
         **engine.facts(),
         "dialect": dialect.name,

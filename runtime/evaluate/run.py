@@ -222,7 +222,7 @@ def run_facts(
 
     facts = dict(engine.facts())
     # Before anything is written, so that a model which cannot be talked to leaves no file behind.
-    dialect = choose(settings.dialect, engine, settings.mode)
+    dialect = choose(settings.dialect, engine, settings.mode, settings.thinking)
     settings = within_limits(settings, dialect)
     return {
         **facts,

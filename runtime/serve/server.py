@@ -92,7 +92,7 @@ class SolverServer:
         self.key = key if key is not None else secrets.token_urlsafe(24)
         self.allow_remote = allow_remote
         self.started = int(time.time())
-        self._dialect = choose(self.settings.dialect, engine, self.settings.mode)
+        self._dialect = choose(self.settings.dialect, engine, self.settings.mode, self.settings.thinking)
         self.settings = within_limits(self.settings, self._dialect)
         self._numbers = itertools.count()
         self._socket = _listening(host.strip("[]"), port)

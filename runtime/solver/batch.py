@@ -99,7 +99,7 @@ class Batch:
     ) -> None:
         self.trajectories = trajectories
         self.engine, self.settings, self.slots = engine, settings, slots
-        self.dialect = choose(settings.dialect, engine, settings.mode)
+        self.dialect = choose(settings.dialect, engine, settings.mode, settings.thinking)
         self.settings = within_limits(settings, self.dialect)
         self.on_event, self.on_execution = on_event, on_execution
         self.decoder: Decoder = engine.open(slots)

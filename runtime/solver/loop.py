@@ -51,7 +51,7 @@ class Solver:
         self.engine = engine
         self.sandbox = sandbox
         self.settings = settings or SolverSettings()
-        self.dialect = choose(self.settings.dialect, engine, self.settings.mode)
+        self.dialect = choose(self.settings.dialect, engine, self.settings.mode, self.settings.thinking)
         self.settings = within_limits(self.settings, self.dialect)
         self._on_execution = on_execution
         self._decoder: Decoder | None = None

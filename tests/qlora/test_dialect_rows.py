@@ -6,7 +6,6 @@ import copy
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +152,7 @@ def check(pair: Pair, name: str, question: str, blocks: list[Block], tokenizer: 
     # The solver's own choice for this file is the same but for thinking, which rows have none of.
     chosen = choose(name, pair.engine)
     assert isinstance(chosen, NativeDialect)
-    assert replace(chosen, thinks=False) == dialect
+    assert chosen.thinking(False) == dialect
     written = drawn(dialect, pair.words, blocks, end=tokens.end)
     template = pair.engine.chat_template
     solution, ids = replayed(

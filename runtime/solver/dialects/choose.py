@@ -28,11 +28,17 @@ NAMES = (*DIALECTS, "template")
 _ASKED = "it was asked for"
 
 
-def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
+def choose(name: str, engine: Engine, mode: Mode = "full", thinking: bool | None = None) -> Dialect:
     """The dialect called `name`, or for `auto` the one the model's file speaks for, for solutions of `mode`.
 
+    Args:
+        name: auto, or one of `NAMES`.
+        engine: the model.
+        mode: the full loop or a baseline.
+        thinking: whether the model is to think; None: as it was trained to.
+
     Raises:
-        InputError: no dialect has that name.
+        InputError: no dialect has that name; or thinking is to be on or off where nothing says how.
         ModelError: the model lacks the control tokens the dialect needs (the message names one that fits), or no
             dialect can be derived from its chat template.
     """
@@ -47,10 +53,10 @@ def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
                 "give a GGUF file of the same model and serve it with vLLM or llama-server, "
                 "or use a fenced dialect (--dialect qwen-math, --dialect tora)",
             )
-        return _spoken(DIALECTS[name].in_mode(mode), engine, _ASKED)
+        return _spoken(_thinking(DIALECTS[name], thinking).in_mode(mode), engine, _ASKED)
     trained_in = engine.about.dialect
     if trained_in in NAMES and name in ("auto", trained_in):
-        dialect, why = _trained(engine, trained_in), "the file says that it was trained in it"
+        dialect, why = _trained(engine, trained_in, thinking), "the file says that it was trained in it"
     elif name == "auto":
         dialect, why = evident(engine, vocabulary)
     else:
@@ -63,7 +69,7 @@ def choose(name: str, engine: Engine, mode: Mode = "full") -> Dialect:
             f"the dialect {dialect.name} cannot be spoken with it",
             f"try --dialect {fits}, or a model exported with `mathcoder export`",
         )
-    return _spoken(dialect.in_mode(mode), engine, why)
+    return _spoken(_thinking(dialect, thinking).in_mode(mode), engine, why)
 
 
 def _spoken(dialect: Dialect, engine: Engine, why: str) -> Dialect:
@@ -78,6 +84,28 @@ def _spoken(dialect: Dialect, engine: Engine, why: str) -> Dialect:
     return dialect
 
 
+def _thinking(dialect: Dialect, wanted: bool | None) -> Dialect:
+    """The dialect with thinking on or off."""
+    if wanted is None:
+        return dialect
+    can_think = isinstance(dialect, NativeDialect) and dialect.think is not None
+    if wanted and not can_think:
+        raise InputError(
+            f"nothing says how this model thinks (dialect {dialect.name})",
+            "it cannot be told to",
+            "leave thinking away",
+        )
+    if not isinstance(dialect, NativeDialect) or not can_think:
+        return dialect
+    if not wanted and not dialect.has_thinking_switch:
+        raise InputError(
+            f"nothing says how this model is kept from thinking (dialect {dialect.name})",
+            "it would think all the same",
+            "leave thinking as it is, and bound it with max_thinking_tokens",
+        )
+    return dialect.thinking(wanted)
+
+
 def _named(engine: Engine, name: str) -> Dialect:
     """The dialect called `name`, for this model."""
     if name == "template":
@@ -85,10 +113,12 @@ def _named(engine: Engine, name: str) -> Dialect:
     return generic(from_template(engine)) if name == "generic" else DIALECTS[name]
 
 
-def _trained(engine: Engine, name: str) -> Dialect:
-    """The dialect that a model was trained in here: without thinking, which rows have none of."""
+def _trained(engine: Engine, name: str, thinking: bool | None) -> Dialect:
+    """The dialect that a model was trained in here: without thinking, which rows have none of, unless it is wanted."""
     dialect = _named(engine, name)
-    return replace(dialect, thinks=False, evidence="trained") if isinstance(dialect, NativeDialect) else dialect
+    if not isinstance(dialect, NativeDialect):
+        return dialect
+    return replace(dialect.thinking(bool(thinking)), evidence="trained")
 
 
 def _template(engine: Engine) -> NativeDialect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,7 @@ from runtime.lce import DEFAULT_SYSTEM, EMPTY_EXECUTION, Block, Segment
 from runtime.settings import Mode
 from runtime.solver.dialects.calls import encoded
 from runtime.solver.dialects.dialect import Evidence, Exchange, Listener
-from runtime.solver.dialects.form import Form, Frame, State, Think
+from runtime.solver.dialects.form import Form, Frame, Result, State, Think
 from runtime.solver.dialects.markers import merged, tokens_of
 from runtime.solver.dialects.reader import NativeReader
 from runtime.solver.modes import printed_answer
@@ -31,7 +32,7 @@ class NativeDialect(Form):
         evidence: what speaks for it that the model was trained so.
         why: the same in words, for the line that says which dialect was chosen.
         needs: tokens the model must have.
-        thinks: whether a model that can think is let; only where `think.off` says how not to.
+        thinks: whether a model that can think is let; `thinking` turns it off where `think.off` says how.
         state: what a cell finds of earlier ones.
         sampling: how the model's makers draw tokens.
         limits: settings of the solver in place of its defaults.
@@ -51,6 +52,30 @@ class NativeDialect(Form):
     def in_mode(self, mode: Mode) -> NativeDialect:
         """The same dialect for solutions of `mode`."""
         return replace(self, mode=mode)
+
+    @property
+    def has_thinking_switch(self) -> bool:
+        """Whether a prompt can tell the model not to think."""
+        return self.think is not None and self.think.off is not None
+
+    def thinking(self, wanted: bool) -> NativeDialect:
+        """The same dialect with thinking, or without it as far as the model can be told."""
+        if wanted or not self.thinks:
+            return replace(self, thinks=wanted)
+        return replace(self, thinks=False, result=self._quiet_result())
+
+    def _quiet_result(self) -> Result:
+        """How a call is answered where the model is not to think: the turn after a result begins as the first does."""
+        ask, result = self.frame.ask, self.result
+        if self.think is None or self.think.off is None or result.continues == "same_turn":
+            return result
+        pairs = zip(reversed(ask), reversed(result.close), strict=False)
+        begun = ask[len(ask) - sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)) :]
+        question_end = ask[: len(ask) - len(begun)]
+        if not begun.strip() or not self.think.off.startswith(question_end):
+            return result
+        close = result.close.removesuffix(begun) + self.think.off[len(question_end) :]
+        return replace(result, close=close, prefills_thinking=False)
 
     def fitted(self, vocabulary: Vocabulary | None) -> NativeDialect:
         """The same dialect with the tokens of its form that `vocabulary` has; what it lacks is spelled."""
@@ -74,6 +99,11 @@ class NativeDialect(Form):
         return ""
 
     @property
+    def _begins_thinking(self) -> bool:
+        """Whether the prompt ends inside thinking."""
+        return self.think is not None and self.think.prefilled and (self.thinks or not self.has_thinking_switch)
+
+    @property
     def _turns(self) -> Frame:
         return self.plain if self.plain is not None and self.mode == "chain-of-thought" else self.frame
 
@@ -85,8 +115,8 @@ class NativeDialect(Form):
             made += self._question(earlier, frame.past or frame.ask)
             made += [Segment("prompt", text, control) for _, text, control in self.solution(blocks, history=True)]
             made += self.pieces(frame.next, "prompt")
-        is_off = self.think is not None and self.think.off is not None and not self.thinks
-        return merged(made + self._question(question, self.think.off or "" if is_off and self.think else frame.ask))
+        off = self.think.off if self.think is not None and not self.thinks else None
+        return merged(made + self._question(question, frame.ask if off is None else off))
 
     def _system(self, given: str) -> list[Segment]:
         frame = self._turns
@@ -114,8 +144,7 @@ class NativeDialect(Form):
     def _stream(self, blocks: Sequence[Block]) -> list[Segment]:
         call, think = self.call, self.think or Think("", "")
         made: list[Segment] = []
-        is_off = think.off is not None and not self.thinks
-        inside = think.prefilled and not is_off
+        inside = self._begins_thinking
         for number, block in enumerate(blocks):
             before = blocks[number - 1].type if number else None
             if block.type == "execution":
@@ -171,8 +200,7 @@ class NativeDialect(Form):
 
     def reader(self, vocabulary: Vocabulary | None, listener: Listener | None) -> NativeReader:
         """A reader for one solution."""
-        is_prefilled = self.think is not None and self.think.prefilled and self.thinks
-        return NativeReader(self, vocabulary, listener, thinking=is_prefilled)
+        return NativeReader(self, vocabulary, listener, thinking=self._begins_thinking)
 
     def shaped(self, output: str, status: str) -> str:
         """What a cell gave, in the style that the model was trained to read: see `Result`."""
