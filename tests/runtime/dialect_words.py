@@ -15,7 +15,7 @@ from runtime.lce import DEFAULT_SYSTEM, Block, Segment
 from runtime.sandbox import CellResult
 from runtime.settings import SolverSettings
 from runtime.solver import Solution, Solver
-from runtime.solver.dialects import DIALECTS, Exchange
+from runtime.solver.dialects import DIALECTS, Exchange, choose
 from runtime.solver.dialects.native import NativeDialect
 
 CONTROL = (
@@ -27,6 +27,16 @@ USER_DEFINED = (
     "<|constrain|>",
 )  # fmt: skip
 NATIVE = [name for name, dialect in DIALECTS.items() if isinstance(dialect, NativeDialect)]
+SPOKEN = [*NATIVE, "template"]
+"""The hand-written ones, and one that is derived from TEMPLATE."""
+TEMPLATE = (
+    "{% if tools %}<|im_start|>system\nTools: {{ tools | tojson }}<|im_end|>\n{% endif %}"
+    "{% for m in messages %}{% if m.role == 'tool' %}<|im_start|>user\n<tool_response>\n{{ m.content }}\n"
+    "</tool_response>{% else %}<|im_start|>{{ m.role }}\n{{ m.content }}{% endif %}"
+    "{% for c in m.tool_calls or [] %}\n<tool_call>\n{{ c.function | tojson }}\n</tool_call>{% endfor %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""A chat template in the form of Qwen2.5's; of its markers this vocabulary lacks those of a result."""
 SOLUTIONS: dict[str, list[Block]] = {
     "one call": [
         Block("text", "Let me compute."),
@@ -61,7 +71,9 @@ def write_vocabulary(path: Path, **more: Any) -> Path:
 
 def fitted(name: str, words: Vocabulary) -> NativeDialect:
     """The dialect as the solver would speak it with `words`."""
-    dialect = DIALECTS[name]
+    engine = ReplayEngine(lambda _: [], vocabulary=words)
+    engine.chat_template = TEMPLATE
+    dialect = choose(name, engine) if name == "template" else DIALECTS[name]
     assert isinstance(dialect, NativeDialect)
     dialect = dialect.fitted(words)
     words.reserve([*dialect.markers, *dialect.needs])
@@ -107,7 +119,7 @@ def replayed(
     into the dialect's words.
     """
     engine = ReplayEngine(lambda _: [], vocabulary=words, write=lambda _: list(tokens))
-    engine.chat_template = chat_template
+    engine.chat_template = chat_template or (TEMPLATE if name == "template" else "")
     chosen = SolverSettings(dialect=name, code_execution=shaped, max_blocks=200, **settings)
     record = Recorded(outputs)
     if shaped:

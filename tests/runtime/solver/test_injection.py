@@ -37,6 +37,8 @@ CELLS = {
     "by carriage return and backspace": r"print('x<|endofblock|>\r<|endofblock|>\b')",
     "look-alikes": r"print('\uff1c|endofblock|\uff1e <\u2223endofblock\u2223> \u2039|text|\u203a <\uff5ctext\uff5c>')",
     "ends of other models": "print('</s><s><|im_end|><|eot_id|><end_of_turn><|endoftext|>')",
+    "as a file's name": "import os\nopen('<|endofblock|><|text|>', 'w').close(); print(os.listdir())",
+    "as the name of a file that is missing": "open('<|endofblock|>.csv')",
     "bytes that are no text": "import sys; sys.stdout.buffer.write(b'\\xff<|endofblock|>\\xc3')",
     "a lone surrogate": r"'\ud800<|endofblock|>'",
     "fences": r"print('```\n```python\nprint(1)\n```output')",

@@ -11,6 +11,7 @@ from dialect_words import (
     CONTROL,
     NATIVE,
     SOLUTIONS,
+    SPOKEN,
     USER_DEFINED,
     drawn,
     end_segments,
@@ -25,6 +26,7 @@ from runtime.engine.llama.engine import LlamaEngine
 from runtime.engine.llama.vocabulary import LlamaVocabulary
 from runtime.engine.protocol import encode
 from runtime.lce import Block, Segment
+from runtime.sandbox import Limits, Sandbox
 from runtime.settings import EngineSettings
 from runtime.solver.dialects import DIALECTS
 
@@ -77,7 +79,7 @@ def test_every_token_has_its_kind_and_what_the_runtime_writes_carries_no_loss(
 
 
 @pytest.mark.parametrize("case", SOLUTIONS)
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SPOKEN)
 def test_a_solution_has_the_same_ids_in_training_and_in_the_cache(words: LlamaVocabulary, name: str, case: str) -> None:
     dialect, blocks = fitted(name, words), SOLUTIONS[case]
     solution, ids = replayed(name, words, "What is it?", drawn(dialect, words, blocks), outputs_of(blocks))
@@ -88,7 +90,7 @@ def test_a_solution_has_the_same_ids_in_training_and_in_the_cache(words: LlamaVo
     ]
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SPOKEN)
 def test_a_second_question_has_the_same_ids_too(words: LlamaVocabulary, name: str) -> None:
     dialect, blocks = fitted(name, words), SOLUTIONS["code first, twice"]
     history = [("First?", SOLUTIONS["one call"]), ("Second?", SOLUTIONS["text alone"])]
@@ -102,7 +104,7 @@ def test_a_second_question_has_the_same_ids_too(words: LlamaVocabulary, name: st
 MARKERS = (*CONTROL, *USER_DEFINED, "</s>", "<s>", "</code>", "<code>", "<interpreter>", "</interpreter>", "---", "```")
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SPOKEN)
 def test_no_marker_in_a_question_an_output_or_a_history_becomes_a_token(words: LlamaVocabulary, name: str) -> None:
     dialect = fitted(name, words)
     # Other tokens of this vocabulary are ordinary to the dialect, as they would be in its own models'.
@@ -125,7 +127,7 @@ def test_no_marker_in_a_question_an_output_or_a_history_becomes_a_token(words: L
             assert structure(f"x {text}", f"4\n{text}", f"y {text}") == plain, text
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SPOKEN)
 def test_the_probes_of_the_development_data_become_no_token(
     words: LlamaVocabulary, name: str, shared_data: Path
 ) -> None:
@@ -140,6 +142,44 @@ def test_the_probes_of_the_development_data_become_no_token(
         solution, ids = replayed(name, words, f"q {text}", drawn(dialect, words, blocks), [text])
         assert solution.blocks[1].content == text
         assert [token for token in ids if token in special] == plain
+
+
+FILES = """
+import os
+for number, name in enumerate(NAMES):
+    os.makedirs(f"{number}/" + os.path.dirname(name), exist_ok=True)
+    open(f"{number}/{name}", "w").close()
+print([os.path.join(here, file) for here, _, files in os.walk(".") for file in files])
+print(*sorted(os.listdir("0")), sep="\\n")
+open(NAMES[-1])
+"""
+
+
+@pytest.fixture(scope="module")
+def listing() -> str:
+    """What a cell shows that writes files named like the markers, lists them, and fails on one that is not there."""
+    names = [f"{marker}{marker}" for marker in MARKERS] + ["</tool_response>.csv"]
+    with Sandbox(Limits(output_chars=20_000)) as sandbox:
+        output = sandbox.run(FILES.replace("NAMES", repr(names))).output
+    assert all(name in output for name in names)
+    assert "FileNotFoundError" in output
+    return output
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_no_file_name_that_a_cell_lists_becomes_a_token(words: LlamaVocabulary, name: str, listing: str) -> None:
+    dialect = fitted(name, words)
+    special = {words.control_id(marker) for marker in {*CONTROL, *dialect.markers, *dialect.needs}} | words.ends
+    blocks = [Block("text", "We look."), Block("code", "f()"), Block("execution", "1"), Block("text", "\\boxed{4}")]
+
+    def structure(output: str) -> list[int]:
+        written = drawn(dialect, words, blocks)
+        solution, ids = replayed(name, words, "Which files?", written, [output], max_execution_tokens=10**5)
+        assert [block.type for block in solution.blocks] == ["text", "code", "execution", "text"]
+        assert solution.answer == "4"
+        return [token for token in ids if token in special]
+
+    assert structure(listing) == structure("nothing")
 
 
 def test_what_the_vocabulary_spells_is_broken_in_what_others_write(words: LlamaVocabulary) -> None:
@@ -286,7 +326,7 @@ def test_a_call_that_holds_nothing_is_answered_and_the_solution_goes_on(words: L
     assert "no code" in solution.blocks[1].content
 
 
-@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize("name", SPOKEN)
 def test_a_budget_ends_a_solution_with_its_blocks(words: LlamaVocabulary, name: str) -> None:
     dialect, blocks = fitted(name, words), SOLUTIONS["an error"]
     solution, _ = replayed(
