@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from gguf_factory import write_model
+from stock_server import stock_server
 
 from runtime.engine import load
 from runtime.engine.llama.engine import LlamaEngine
@@ -489,36 +490,10 @@ def test_no_server_no_url_and_no_sense_are_clear_errors(model: Path) -> None:
 
 @pytest.fixture(scope="module")
 def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """`llama_cpp.server` on a free loopback port with a random model."""
-    import socket
-    import subprocess
-    import sys
-    import urllib.request
-
-    pytest.importorskip("uvicorn", reason="the server extra of llama-cpp-python is not installed")
-    pytest.importorskip("starlette_context", reason="the server extra of llama-cpp-python is not installed")
+    """`llama_cpp.server` with a random model."""
     path = write_model(tmp_path_factory.mktemp("served") / "tiny.gguf", plain=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(path), "--port", str(port), "--n_ctx", "1024"]
-    log = path.with_name("server.log").open("wb")
-    process = subprocess.Popen([*command, "--n_threads", "1"], stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}/v1"
-    try:
-        for _ in range(600):
-            assert process.poll() is None, path.with_name("server.log").read_text()[-2000:]
-            try:
-                urllib.request.urlopen(f"{url}/models", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+    with stock_server(path, "--n_ctx", "1024") as url:
         yield url, path
-    finally:
-        # It would wait for open streams, and holds nothing worth keeping.
-        process.kill()
-        process.wait()
-        log.close()
 
 
 def test_the_real_server_speaks_the_fenced_dialect(real_server: tuple[str, Path]) -> None:
