@@ -1,7 +1,8 @@
-"""Whether code helps a model, as it was measured: one verdict a file, by its hash.
+"""Whether code helps a model, as it was measured: one verdict a file, adapter and dialect.
 
 A model that was not trained to use an interpreter can do much worse with one. `mathcoder eval --with-and-without`
-measures both on the same questions; `chat` and `solve` follow what it found and say so.
+measures both on the same questions; `chat` and `solve` follow what it found and say so. What was measured with an
+adapter says nothing about the file alone, and what was measured in one dialect nothing about another.
 """
 
 from __future__ import annotations
@@ -9,24 +10,34 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from recipes.places import state_folder
 from runtime.files import sha256_file, write_text
 
 if TYPE_CHECKING:
+    from runtime.engine import Engine
     from runtime.evaluate.stats import PairedDifference
 
 Finding = Literal["helps", "hurts", "unclear"]
 
 
+class Subject(NamedTuple):
+    """What a verdict is on: a file, the adapter on top of it, and the dialect in which its code is run."""
+
+    model: Path
+    adapter: Path | None
+    dialect: str
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What was measured of one file.
+    """What was measured of one subject.
 
     Attributes:
         sha256: of the file.
         size: of it in bytes, so that only files of that size are hashed to find their verdict.
+        adapter: SHA-256 of the adapter, empty for none.
         dialect: in which code was run.
         n: questions.
         without: share solved without code.
@@ -37,6 +48,7 @@ class Verdict:
 
     sha256: str
     size: int
+    adapter: str
     dialect: str
     n: int
     without: float
@@ -61,39 +73,71 @@ class Verdict:
         )
 
 
-def verdict_from(model: Path, dialect: str, difference: PairedDifference) -> Verdict:
-    """The verdict that a paired comparison (first without code, then with it) gives of `model`."""
-    size = model.stat().st_size
+def subject_of(engine: Engine, dialect: str) -> Subject | None:
+    """What a verdict on the loaded model would be on; None for a model behind a server, whose file nobody sees."""
+    from runtime.engine.llama.engine import LlamaEngine
+
+    return Subject(engine.path, engine.lora, dialect) if isinstance(engine, LlamaEngine) else None
+
+
+def verdict_from(subject: Subject, difference: PairedDifference) -> Verdict:
+    """The verdict that a paired comparison (first without code, then with it) gives."""
+    key = sha256_file(subject.model), subject.model.stat().st_size, _adapter_hash(subject), subject.dialect
     shares = difference.first, difference.second
-    return Verdict(sha256_file(model), size, dialect, difference.n, *shares, difference.low, difference.high)
+    return Verdict(*key, difference.n, *shares, difference.low, difference.high)
 
 
 def remember(verdict: Verdict) -> Path:
-    """Keep a verdict; one of the same file is replaced."""
-    path = _folder() / f"{verdict.sha256[:32]}.json"
+    """Keep a verdict; one on the same subject is replaced, and one on the file that names no adapter is dropped."""
+    name = f"{verdict.sha256[:32]}-{verdict.adapter[:16] or 'bare'}-{verdict.dialect}.json"
+    path = _folder() / name
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(asdict(verdict), indent=1) + "\n")
+    (_folder() / f"{verdict.sha256[:32]}.json").unlink(missing_ok=True)
     return path
 
 
-def verdict_of(model: Path) -> Verdict | None:
-    """What was measured of `model`, if anything was. A record that cannot be read counts for nothing."""
+def verdict_of(subject: Subject) -> Verdict | None:
+    """What was measured of `subject`, if anything was. A record that cannot be read counts for nothing."""
+    records = _records_of(subject.model)
+    if not records:
+        return None
+    wanted = {"adapter": _adapter_hash(subject), "dialect": subject.dialect}
+    for record in records:
+        if wanted.items() <= record.items():
+            try:
+                return Verdict(**record)
+            except TypeError:
+                continue
+    return None
+
+
+def has_outdated_verdict(model: Path) -> bool:
+    """Whether `model` was measured by a version that kept no adapter, so that nobody knows with which one."""
+    return any("adapter" not in record for record in _records_of(model))
+
+
+def _records_of(model: Path) -> list[dict[str, Any]]:
+    """What is kept on a file; it is hashed only where something is kept on one of its size."""
     if not model.is_file():
-        return None
+        return []
     size = model.stat().st_size
-    known = [found for path in sorted(_folder().glob("*.json")) if (found := _read(path)) and found.size == size]
-    if not known:
-        return None
-    digest = sha256_file(model)
-    return next((one for one in known if one.sha256 == digest), None)
+    records = [record for path in sorted(_folder().glob("*.json")) if (record := _read(path)).get("size") == size]
+    digest = sha256_file(model) if records else ""
+    return [record for record in records if record.get("sha256") == digest]
+
+
+def _adapter_hash(subject: Subject) -> str:
+    return sha256_file(subject.adapter) if subject.adapter is not None else ""
 
 
 def _folder() -> Path:
     return state_folder() / "verdicts"
 
 
-def _read(path: Path) -> Verdict | None:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return Verdict(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -72,14 +72,14 @@ def run(args: argparse.Namespace) -> int:
     if name is not None and not args.endpoint:
         fetch_where_missing(name)
     model = Path(model_of(args, name))
-    settings = follow_verdict(args, model, call.settings)
     warn_unsafe(args.unsafe_exec)
     from runtime.chat.app import ChatOptions, chat
 
     options = ChatOptions(
         model=model,
         load=lambda path: load_engine(args, str(path) if args.endpoint else path, preferences),
-        settings=settings,
+        settings=call.settings,
+        follow=lambda engine, settings: follow_verdict(args, engine, settings),
         limits=call.limits,
         samples=preferences.samples,
         theme=preferences.theme,

@@ -184,11 +184,11 @@ def _evaluate(args: argparse.Namespace) -> int:
         )
     if args.no_execution and args.mode not in ("full", "no-execution"):
         raise InputError(f"--no-execution and --mode {args.mode} exclude each other", "nothing was evaluated")
-    if args.with_and_without and (args.no_execution or args.mode != "full" or args.endpoint or args.lora):
+    if args.with_and_without and (args.no_execution or args.mode != "full" or args.endpoint):
         raise InputError(
             "--with-and-without runs a file in the modes full and chain-of-thought",
             "nothing was evaluated",
-            "leave --mode, --no-execution, --endpoint and --lora away",
+            "leave --mode, --no-execution and --endpoint away",
         )
     preferences = person(args)
     settings = solver_settings(args, preferences)
@@ -218,7 +218,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     try:
         if args.with_and_without:
-            return _with_and_without(args, Path(model), engine, evaluated, console)
+            return _with_and_without(args, engine, evaluated, console)
         outcome = evaluated("no-execution" if args.no_execution else args.mode, args.out)
     finally:
         engine.close()
@@ -252,14 +252,13 @@ def _efficiency(args: argparse.Namespace, engine: Engine, settings: SolverSettin
 
 def _with_and_without(
     args: argparse.Namespace,
-    model: Path,
     engine: Engine,
     evaluated: Callable[[str, Path], dict[str, Any]],
     console: Console,
 ) -> int:
     """Both modes on the same questions, the paired difference, and the verdict that `chat` and `solve` follow."""
     from recipes.cli.command import say
-    from recipes.verdicts import remember, verdict_from
+    from recipes.verdicts import remember, subject_of, verdict_from
     from runtime.evaluate.compare import pooled_difference
     from runtime.evaluate.run import compare_files
     from runtime.solver.dialects import choose
@@ -267,8 +266,9 @@ def _with_and_without(
     runs = {name: evaluated(mode, args.out / name) for name, mode in WITH_AND_WITHOUT.items()}
     files = [args.out / name / "results.jsonl" for name in WITH_AND_WITHOUT]
     compared = compare_files(files, console=None if args.json else console)
-    dialect = choose(args.dialect or "auto", engine).name
-    verdict = verdict_from(model, dialect, pooled_difference(*files))
+    subject = subject_of(engine, choose(args.dialect or "auto", engine).name)
+    assert subject is not None, "--endpoint was refused"
+    verdict = verdict_from(subject, pooled_difference(*files))
     kept = remember(verdict)
     say(f"{verdict.told}; kept in {tilde(kept)}")
     if args.json:

@@ -85,14 +85,14 @@ def run(args: argparse.Namespace) -> int:
     if args.questions is not None:
         from recipes.cli.solve_many import read_questions, solve_many
 
-        call = replace(call, settings=follow_verdict(args, model_of(args, args.model), call.settings))
         questions = read_questions(args.questions)
         with call.load(args.model) as engine:
+            call = replace(call, settings=follow_verdict(args, engine, call.settings))
             return solve_many(call, engine, questions)
-    model = model_of(args, args.model)
+    model_of(args, args.model)  # A name that stands for nothing is told before the question is read.
     question = _question(args)
-    call = replace(call, settings=follow_verdict(args, model, call.settings))
     with call.load(args.model) as engine:
+        call = replace(call, settings=follow_verdict(args, engine, call.settings))
         return (_vote if call.preferences.samples > 1 else _solve)(call, engine, question)
 
 

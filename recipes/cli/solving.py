@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from runtime.settings import SolverSettings
 
 SEE_HELP = "see --help for what is allowed"
+NO_ADAPTER = "none"
+"""What `--lora` takes for the model alone; a file of that name is `./none`."""
 _FLAGS: dict[str, tuple[Callable[[str], Any], str, str]] = {
     "temperature": (float, "T", "how freely tokens are drawn; 0 is greedy and repeatable (default 0)"),
     "seed": (int, "S", "seed of the sampling (default 1)"),
@@ -45,7 +47,11 @@ def add_model_arguments(parser: Parser) -> None:
         "--flash-attention", choices=("auto", "on", "off"), help="flash attention (default: on with a GPU, off without)"
     )
     group.add_argument("--cache-type", metavar="TYPE", help="type of the key-value cache, e.g. q8_0 (default f16)")
-    group.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA adapter in GGUF form on top of the model")
+    group.add_argument(
+        "--lora",
+        metavar="FILE",
+        help="a LoRA adapter in GGUF form on top of the model; none: not the packaged one either",
+    )
     group.add_argument("--endpoint", metavar="URL", help="an OpenAI-compatible server that holds the model")
     group.add_argument(
         "--dialect",
@@ -59,6 +65,9 @@ def add_solver_arguments(parser: Parser) -> None:
     group = parser.add_argument_group("solving")
     for name, (kind, metavar, text) in _FLAGS.items():
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    group.add_argument(
+        "--thinking", choices=("on", "off"), help="whether a reasoning model thinks first (default: as it was trained)"
+    )
     group.add_argument(
         "--no-execution", action="store_true", help="do not run the code (to measure what running is worth)"
     )
@@ -131,8 +140,7 @@ def load_engine(args: argparse.Namespace, model: Path | str, preferences: Prefer
     if args.cache_type is not None:
         values |= {"cache_type_k": args.cache_type, "cache_type_v": args.cache_type}
     settings = validated(EngineSettings, values, remedy=SEE_HELP)
-    lora = args.lora or _packaged_adapter(args, model)
-    engine = load(model, lora=lora, endpoint=args.endpoint, settings=settings)
+    engine = load(model, lora=_adapter(args, model), endpoint=args.endpoint, settings=settings)
     try:
         _tell_dialect(engine, getattr(args, "dialect", None) or "auto")
     except BaseException:
@@ -150,10 +158,12 @@ def _tell_dialect(engine: Engine, name: str) -> None:
         say(line_about(dialect))
 
 
-def _packaged_adapter(args: argparse.Namespace, model: Path | str) -> Path | None:
-    """The packaged adapter for `model`, unless another dialect than the block format is asked for."""
+def _adapter(args: argparse.Namespace, model: Path | str) -> Path | None:
+    """The adapter that was asked for, or the packaged one for `model` where it is spoken to in the block format."""
     from recipes.smollm2 import adapter_for
 
+    if args.lora is not None:
+        return None if args.lora == NO_ADAPTER else Path(args.lora)
     if args.endpoint or getattr(args, "dialect", None) not in (None, "auto", "lce"):
         return None
     return adapter_for(Path(model))
@@ -170,22 +180,33 @@ def solver_settings(args: argparse.Namespace, preferences: Preferences) -> Solve
     values: dict[str, Any] = given(args, *_FLAGS, "dialect")
     if preferences.temperature:  # Where nobody set one, a model whose makers recommend one is drawn from with that.
         values.setdefault("temperature", preferences.temperature)
+    if args.thinking is not None:
+        values["thinking"] = args.thinking == "on"
     if args.no_execution:
         values["code_execution"] = False
     return validated(SolverSettings, values, remedy=SEE_HELP)
 
 
-def follow_verdict(args: argparse.Namespace, model: Path | str, settings: SolverSettings) -> SolverSettings:
+def follow_verdict(args: argparse.Namespace, engine: Engine, settings: SolverSettings) -> SolverSettings:
     """`settings` without code where it was measured that code makes this model worse; a line says so.
 
     A dialect that is named on the command line, and `--no-execution`, are followed whatever was measured.
     """
-    from recipes.verdicts import verdict_of
+    from recipes.verdicts import has_outdated_verdict, subject_of, verdict_of
+    from runtime.solver.dialects import choose
 
-    if args.endpoint or args.no_execution or getattr(args, "dialect", None) or getattr(args, "lora", None):
+    if args.endpoint or args.no_execution or getattr(args, "dialect", None):
         return settings
-    verdict = verdict_of(Path(model))
+    subject = subject_of(engine, choose("auto", engine).name)
+    if subject is None:
+        return settings
+    verdict = verdict_of(subject)
     if verdict is None:
+        if has_outdated_verdict(subject.model):
+            say(
+                f"an earlier verdict on {subject.model.name} does not say with which adapter it was measured, so it is "
+                "not followed; measure again: mathcoder eval --with-and-without"
+            )
         return settings
     if verdict.finding != "hurts":
         say(verdict.told)

@@ -239,18 +239,19 @@ class Conversation:
         old, self.sandbox = self.sandbox, sandbox
         old.close()
 
-    def use_engine(self, engine: Engine) -> None:
+    def use_engine(self, engine: Engine, settings: SolverSettings) -> None:
         """Go on with another model; the old one is freed.
 
         Raises:
             ModelError: the model cannot be used with these settings; it is freed and the old one is kept.
         """
         try:
-            solver = Solver(engine, self.sandbox, self.settings)
+            solver = Solver(engine, self.sandbox, settings)
         except BaseException:
             engine.close()
             raise
         self._take_solver(solver)
+        self.settings = settings
         old, self.engine = self.engine, engine
         old.close()
 

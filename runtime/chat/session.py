@@ -43,6 +43,7 @@ class ChatOptions:
         model: path of the model.
         load: loads a model.
         settings: budgets and sampling.
+        follow: turns settings into those for a loaded model, such as without code where that was measured to help.
         limits: of the Python session.
         samples: solutions that vote on each answer.
         theme: auto, dark or light.
@@ -62,6 +63,7 @@ class ChatOptions:
     model: Path
     load: Callable[[Path], Engine]
     settings: SolverSettings = field(default_factory=SolverSettings)
+    follow: Callable[[Engine, SolverSettings], SolverSettings] = lambda _, settings: settings
     limits: Limits = field(default_factory=Limits)
     samples: int = 1
     theme: str = "auto"
@@ -90,9 +92,8 @@ class Chat:
             engine = options.load(options.model)
         log = ChatLog(options.log, self.warn)
         try:
-            self.conversation = Conversation(
-                engine, options.settings, options.limits, log, unsafe_exec=options.unsafe_exec
-            )
+            settings = options.follow(engine, options.settings)
+            self.conversation = Conversation(engine, settings, options.limits, log, unsafe_exec=options.unsafe_exec)
         except BaseException:
             engine.close()
             raise
@@ -190,7 +191,8 @@ class Chat:
         path = self.options.resolve(name)
         with self.working(f"loading {self.options.name_of(path)}"):
             engine = self.options.load(path)
-        self.conversation.use_engine(engine)
+        asked = self.conversation.settings.model_copy(update={"mode": self.options.settings.mode})
+        self.conversation.use_engine(engine, self.options.follow(engine, asked))
         self.model = path
         self.conversation.log.write("model", name=self.model_name)
         self.say(f"now with {self.model_name}")
