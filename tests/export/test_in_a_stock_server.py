@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from stock_server import stock_server
 
-from recipes.examples.openai_tools import calls_in, solve
+from recipes.examples.openai_tools import calls_in, dialect_of, solve
 from runtime.engine import load
 from runtime.sandbox import Sandbox
 from runtime.settings import EngineSettings, SolverSettings
@@ -92,15 +92,16 @@ def test_a_stock_server_and_client_solve_with_our_sandbox_what_our_solver_solves
     with load(model, settings=EngineSettings(n_ctx=1024, threads=1)) as engine, Sandbox() as sandbox:  # type: ignore[attr-defined]
         for question, gold in SUMS.items():
             ours = Solver(engine, sandbox, SolverSettings()).solve(question)
-            answer, messages = solve(client, "m", question, sandbox)
+            answer, messages = solve(client, "m", question, sandbox, dialect_of(model))
             assert (ours.answer, answer) == (gold, gold), (ours.blocks, messages)
             outputs = [block.content for block in ours.blocks if block.type == "execution"]
             assert [m["content"] for m in messages if m["role"] == "tool"] == outputs == [gold]
 
 
-def test_llama_cpp_server_leaves_calls_in_the_text(client: Any) -> None:
+def test_llama_cpp_server_leaves_calls_in_the_text(model: Path, client: Any) -> None:
     """What docs/dialects.md says of it; where a version reads them itself, the page can say so."""
+    dialect = dialect_of(model)
     with Sandbox() as sandbox:
-        _, messages = solve(client, "m", next(iter(SUMS)), sandbox)
+        _, messages = solve(client, "m", next(iter(SUMS)), sandbox, dialect)
     assert "tool_calls" not in messages[1]
-    assert json.loads(calls_in(messages[1]["content"])[0][1]) == {"code": "print(17 * 23)"}
+    assert json.loads(calls_in(messages[1]["content"], dialect.call)[0][1]) == {"code": "print(17 * 23)"}

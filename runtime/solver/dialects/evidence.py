@@ -34,7 +34,7 @@ _NAMED: tuple[tuple[re.Pattern[str], NativeDialect], ...] = (
     (re.compile(r"\btora\b", re.IGNORECASE), TORA),
     (re.compile(r"\bretool\b", re.IGNORECASE), RETOOL),
 )
-BOXED = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
+_BOXED = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
 _THINKING_LIMITS = {"max_tokens": 16384, "max_block_tokens": 8192, "max_blocks": 128}
 """For models that think or call tools as often as they like: the solver's defaults are made for the block format."""
 
@@ -126,6 +126,6 @@ def generic(found: Reading | None) -> NativeDialect:
 
 def for_questions(dialect: NativeDialect) -> NativeDialect:
     """A derived dialect that asks for a boxed answer and has room to think: its template is made for any talk."""
-    frame = replace(dialect.frame, suffix=BOXED)
-    plain = replace(dialect.plain, suffix=BOXED) if dialect.plain is not None else None
+    frame = replace(dialect.frame, suffix=_BOXED)
+    plain = replace(dialect.plain, suffix=_BOXED) if dialect.plain is not None else None
     return replace(dialect, frame=frame, plain=plain, limits={**_THINKING_LIMITS, **dialect.limits})

@@ -9,11 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from dialect_words import TEMPLATE
 
-from recipes.examples.openai_tools import TOOL, calls_in, solve
+from recipes.examples.openai_tools import calls_in, solve
 from runtime.sandbox import Sandbox
+from runtime.solver.dialects.template import derive
 
 openai = pytest.importorskip("openai", reason="the dev extra is not installed")
+
+
+found = derive(TEMPLATE).dialect
+assert found is not None
+DIALECT = found
 
 
 class Scripted:
@@ -44,7 +51,7 @@ def test_calls_that_a_server_has_read_and_calls_left_in_the_text_are_run_and_ans
     spelled = 'We add.\n<tool_call>\n{"name": "python", "arguments": {"code": "x = 2\\nprint(x)"}}\n</tool_call>'
     client = Scripted({"content": spelled}, parsed('{"code": "print(x + 40)"}'), {"content": "So \\boxed{42}."})
     with Sandbox() as sandbox:
-        answer, messages = solve(client, "m", "6 * 7?", sandbox)
+        answer, messages = solve(client, "m", "6 * 7?", sandbox, DIALECT)
     assert answer == "42"
     assert [m["role"] for m in messages] == ["user", "assistant", "tool", "assistant", "tool", "assistant"]
     assert messages[1]["content"] == spelled, "the words go back as they came, so that the server reads the same tokens"
@@ -52,16 +59,16 @@ def test_calls_that_a_server_has_read_and_calls_left_in_the_text_are_run_and_ans
         ("call_0", "2"),
         ("c7", "42"),
     ]
-    assert client.asked[0]["tools"] == [TOOL]
+    assert client.asked[0]["tools"][0]["function"]["name"] == "python"
     assert client.asked[0]["extra_body"] == {"repeat_penalty": 1.0}
 
 
 def test_a_call_that_cannot_be_read_is_answered_and_calls_without_end_are_no_answer() -> None:
     with Sandbox() as sandbox:
         client = Scripted({"content": "<tool_call>{broken}</tool_call>"}, parsed("[]"), {"content": "\\boxed{1}"})
-        answer, messages = solve(client, "m", "?", sandbox)
+        answer, messages = solve(client, "m", "?", sandbox, DIALECT)
         assert answer == "1"
-        assert all("must be JSON" in m["content"] for m in messages if m["role"] == "tool")
-        answer, _ = solve(Scripted(*[parsed('{"code": "1"}')] * 20), "m", "?", sandbox)
+        assert all("must be a JSON object" in m["content"] for m in messages if m["role"] == "tool")
+        answer, _ = solve(Scripted(*[parsed('{"code": "1"}')] * 20), "m", "?", sandbox, DIALECT)
         assert answer is None
-    assert calls_in("no call") == []
+    assert calls_in("no call", DIALECT.call) == []
