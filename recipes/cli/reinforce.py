@@ -35,7 +35,9 @@ A run that was stopped, by Ctrl-C, a kill or a power cut, goes on where it was w
     )
     result.add_argument("--out", type=Path, metavar="DIR", help="run folder (default runs/NAME-HASH8, by the settings)")
     result.add_argument("--fresh", action="store_true", help="start over where the folder holds a run already")
-    result.add_argument("--threads", type=positive_int, metavar="N", help="threads of llama.cpp (default: its choice)")
+    result.add_argument(
+        "--threads", type=positive_int, metavar="N", help="threads to sample with (default: the physical cores)"
+    )
     result.add_argument(
         "--gpu-layers", type=int, default=0, metavar="N", help="layers that llama.cpp keeps on the GPU; -1: all"
     )

@@ -12,7 +12,8 @@ from recipes.reinforce.sample import plain
 from runtime.errors import EngineError
 from runtime.evaluate.stats import paired_difference, wilson
 from runtime.files import write_text
-from runtime.solver.batch import Item, solve_batch
+from runtime.solver.item import Item
+from runtime.solver.side_by_side import solve_side_by_side
 
 if TYPE_CHECKING:
     from recipes.reinforce.questions import Question
@@ -28,9 +29,10 @@ class Evaluation:
     """Evaluations of one run, one file each in `evaluations/`; one that is there is not done again."""
 
     def __init__(
-        self, folder: Path, questions: Sequence[Question], solve: SolverSettings, limits: Limits, slots: int
-    ) -> None:
-        self.folder, self.questions, self.limits, self.slots = folder, questions, limits, slots
+        self, folder: Path, questions: Sequence[Question], solve: SolverSettings, limits: Limits, slots: int,
+        decoders: int = 1,
+    ) -> None:  # fmt: skip
+        self.folder, self.questions, self.limits, self.slots, self.decoders = folder, questions, limits, slots, decoders
         self.solve = plain(solve).model_copy(update={"temperature": 0.0})
 
     def path(self, step: int) -> Path:
@@ -72,8 +74,10 @@ class Evaluation:
     def _solve(self, engine: Engine, on_solution: Callable[[int, int], None] | None) -> list[dict[str, Any]]:
         items = [Item(one.id, number, one.text) for number, one in enumerate(self.questions)]
         lines: dict[int, dict[str, Any]] = {}
-        slots = min(self.slots, len(items))
-        for item, solution in solve_batch(engine, items, self.solve, limits=self.limits, slots=slots):
+        solved = solve_side_by_side(
+            engine, items, self.solve, limits=self.limits, slots=min(self.slots, len(items)), decoders=self.decoders
+        )
+        for item, solution in solved:
             if is_unfinished(solution.status):
                 raise EngineError(
                     f"a held-out question could not be solved ({solution.detail or solution.status})",

@@ -26,6 +26,7 @@ from recipes.reinforce.policy import Policy
 from recipes.reinforce.sample import Sampled, Sampler
 from recipes.reinforce.swap import SwapCheck
 from recipes.reinforce.view import View, evaluation_line
+from runtime.engine.llama.library import usable_cores
 from runtime.engine.protocol import encode
 from runtime.errors import TrainError
 from runtime.lce import conversation, segments
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 CHECK_TOKENS = 256
 """Tokens that the check after each swap reads: fewer could not tell a small step from rounding."""
-DRIFT_ROWS = 32
+DRIFT_ROWS = 16
 """Solutions of a step on which the way from the model that a run began with is measured."""
 
 
@@ -71,7 +72,11 @@ def reinforce(job: Job, console: Console, *, fresh: bool = False) -> Outcome:
             folder.clear()
             for name in ("rollouts", "evaluations"):
                 shutil.rmtree(job.out / name, ignore_errors=True)
-        settings = EngineSettings(threads=job.threads, n_ctx=job.train.context, gpu_layers=job.gpu_layers)
+        # A 16-bit sampler's last digits depend on its batch anyhow, so that it can have the faster attention.
+        settings = EngineSettings(
+            threads=job.threads, n_ctx=job.train.context, gpu_layers=job.gpu_layers,
+            flash_attention="on" if job.options.sampler == "f16" else "auto",
+        )  # fmt: skip
         try:
             with LlamaEngine(sampled_file(job.gguf, job.options.sampler), settings) as engine:
                 return _Run(job, folder, engine, console)()
@@ -99,13 +104,14 @@ class _Run:
         folder.truncate_log(self.policy.done)
         self.log = folder.log()
         self.adapter = folder.path / "adapter.gguf"
+        decoders = side_by_side(engine, job.threads)
         self.sampler = Sampler(
             engine, job.questions.pool, job.options, job.solve, job.limits, Journal(folder.path / "rollouts"),
-            job.train.seed,
+            job.train.seed, decoders,
         )  # fmt: skip
         self.sampler.recall(self.policy.done)
         self.evaluation = Evaluation(
-            folder.path / "evaluations", job.questions.held_out, job.solve, job.limits, job.options.slots
+            folder.path / "evaluations", job.questions.held_out, job.solve, job.limits, job.options.slots, decoders
         )
         self.view = View(console, job.options.steps, self.policy.done)
         self.stopped = stop_reason(self.log) or "" if self.log else ""
@@ -182,8 +188,8 @@ class _Run:
             drawn = float(sum(len(chosen[row].trajectory.places) for row in rows))
             divisor = self.divisor(sampled) if options.method == "pg" else drawn
             cap = options.cap if options.method == "pg" else None
-            drift = policy.drift(rollouts, rows[:DRIFT_ROWS]) if not norms else drift
             update = policy.update(rollouts, rows, divisor=divisor, rate=rate, cap=cap)
+            drift = policy.drift(rollouts, rows[:DRIFT_ROWS], update.seen) if not norms else drift
             seen.add(update.seen, len(seen.log_pi))
             norms.append(update.norm)
             tokens += update.tokens
@@ -266,6 +272,14 @@ class _Run:
             | {"seconds": rounded(totals), "rollouts": self.log[-1]["rollouts_so_far"] if self.log else 0}
             | {"device": self.policy.adapted.device.type, "micro_tokens": self.policy.micro_tokens}
         )
+
+
+def side_by_side(engine: LlamaEngine, threads: int | None) -> int:
+    """How many decoders to sample with: a small model has one a thread, a larger one its threads in one decoder."""
+    if not engine.is_small:
+        return 1
+    engine.threads = 1
+    return threads or usable_cores()
 
 
 def check_ids(engine: LlamaEngine, texts: Sequence[str], system: str) -> list[int]:

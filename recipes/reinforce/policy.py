@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     import torch
 
-MICRO_TOKENS = 4096
-"""Tokens of a forward pass to begin with; halved when memory runs out."""
+MICRO_TOKENS, CPU_MICRO_TOKENS = 4096, 1024
+"""Tokens of a forward pass to begin with; halved when memory runs out. On a CPU the activations of more tokens leave
+its caches (the nano model: 3,100 tokens a second with 1,024, 2,200 with 4,096)."""
 
 
 @dataclass
@@ -95,7 +96,8 @@ class Policy:
             model, self.tokenizer, self.lora, self.train, "peft", base_name=str(self.base.path)
         )
         self.optimizer: torch.optim.Optimizer = optimizer.build(self.adapted, self.train)
-        self.micro_tokens = MICRO_TOKENS if self.train.micro_tokens == "auto" else int(self.train.micro_tokens)
+        most = CPU_MICRO_TOKENS if self.adapted.device.type == "cpu" else MICRO_TOKENS
+        self.micro_tokens = most if self.train.micro_tokens == "auto" else int(self.train.micro_tokens)
         self.done = 0
 
     @property
@@ -125,21 +127,19 @@ class Policy:
         self.optimizer.step()
         return Update(norm, result.tokens, stepper.seen)
 
-    def drift(self, rollouts: Rollouts, rows: Sequence[int]) -> float:
-        """Nats a token from the model without the adapter to the model with it, on tokens that the latter drew."""
+    def drift(self, rollouts: Rollouts, rows: Sequence[int], seen: Seen) -> float:
+        """Nats a token from the model without the adapter to the model that drew `rows`, on the tokens it drew.
+
+        Args:
+            seen: what the latter thought of them, see `update`.
+        """
         import torch
 
-        def log_pi() -> NDArray[np.float32]:
-            stepper = PolicyStepper(self.adapted, rollouts, self.train, self.micro_tokens, cap=None)
+        stepper = PolicyStepper(self.adapted, rollouts, self.train, self.micro_tokens, cap=None)
+        with torch.no_grad(), self.scaled(0.0):
             for micro in stepper.micro_batches(rows):
                 stepper.forward(micro)
-            return np.concatenate([stepper.seen.log_pi[row] for row in rows])
-
-        with torch.no_grad():
-            now = log_pi()
-            with self.scaled(0.0):
-                start = log_pi()
-        ratio = start.astype(np.float64) - now
+        ratio = np.concatenate([stepper.seen.log_pi[row].astype(np.float64) - seen.log_pi[row] for row in rows])
         return float(np.mean(np.expm1(ratio) - ratio))
 
     def write(self, target: Path, *, named: bool = True) -> None:

@@ -12,7 +12,8 @@ from recipes.reinforce.journal import Journal, Rollout
 from recipes.reinforce.reward import is_unfinished, reward_of
 from runtime.errors import EngineError
 from runtime.settings import SolverSettings, derived_seed
-from runtime.solver.batch import Item, solve_batch, with_samples
+from runtime.solver.item import Item, with_samples
+from runtime.solver.side_by_side import solve_side_by_side
 
 if TYPE_CHECKING:
     from recipes.reinforce.questions import Question
@@ -63,10 +64,10 @@ class Sampler:
 
     def __init__(
         self, engine: Engine, pool: Sequence[Question], options: ReinforceSettings, solve: SolverSettings,
-        limits: Limits, journal: Journal, seed: int,
+        limits: Limits, journal: Journal, seed: int, decoders: int = 1,
     ) -> None:  # fmt: skip
         self.engine, self.pool, self.options, self.limits = engine, pool, options, limits
-        self.solve, self.journal, self.seed = plain(solve), journal, seed
+        self.solve, self.journal, self.seed, self.decoders = plain(solve), journal, seed, decoders
         self.rates: dict[int, float] = {}
 
     def remember(self, groups: dict[int, list[Rollout]]) -> None:
@@ -129,9 +130,9 @@ class Sampler:
         failed = ""
         total = len(numbers) * options.samples
         for done, (item, solution) in enumerate(
-            solve_batch(
+            solve_side_by_side(
                 self.engine, with_samples(asked, options.samples), settings, limits=self.limits,
-                slots=min(options.slots, total), trajectories=True,
+                slots=min(options.slots, total), decoders=self.decoders, trajectories=True,
             ), 1,
         ):  # fmt: skip
             if on_solution is not None:

@@ -37,7 +37,12 @@ _BYTES_PER_VALUE = {
 
 
 class LlamaModel:
-    """A model in memory, with its adapter and its vocabulary."""
+    """A model in memory, with its adapter and its vocabulary.
+
+    Attributes:
+        is_small: whether a second thread of one decoder would only be waited for.
+        threads: of each decoder.
+    """
 
     def __init__(
         self, path: Path, settings: EngineSettings, *, lora: Path | None = None, vocab_only: bool = False
@@ -108,8 +113,8 @@ class LlamaModel:
         self.n_ctx_train: int = int(lib.llama_model_n_ctx_train(model))
         wanted = self.settings.n_ctx
         self.n_ctx: int = wanted if wanted is not None else self._roomy_context(vocab_only)
-        small = not vocab_only and lib.llama_model_n_params(model) < _SMALL
-        self.threads: int = self.settings.threads or (1 if small else usable_cores())
+        self.is_small: bool = not vocab_only and lib.llama_model_n_params(model) < _SMALL
+        self.threads: int = self.settings.threads or (1 if self.is_small else usable_cores())
         flash = self.settings.flash_attention
         self.flash_attention: bool = flash == "on" or (flash == "auto" and self.settings.gpu_layers != 0)
         quantized_v = self.settings.cache_type_v not in ("f32", "f16", "bf16")

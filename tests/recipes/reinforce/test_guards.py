@@ -82,7 +82,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             blocks = [Block("text", f"\\boxed{{{answer}}}")]
             yield item, dataclasses.replace(Solution(blocks, answer, "answered"), trajectory=drawn)
 
-    monkeypatch.setattr(sample, "solve_batch", solver)
+    monkeypatch.setattr(sample, "solve_side_by_side", solver)
     return given
 
 
