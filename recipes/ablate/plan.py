@@ -10,6 +10,7 @@ from typing import Any
 
 from export.plan import BITS
 from qlora.memory import disk_of
+from recipes.ablate.jobs import cores_each
 from recipes.ablate.stages import is_adapter_alone, is_evaluated
 from recipes.ablate.study import Study, Training
 from recipes.ablate.variants import LCE
@@ -50,17 +51,17 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(study: Study, *, keep: bool = False, measure: bool = False) -> Estimate:
-    """Hours and disk of what is missing; with `measure` the base is loaded and one step of LCE timed."""
+def estimate(study: Study, *, keep: bool = False, measure: bool = False, jobs: int = 1) -> Estimate:
+    """Hours and disk of what is missing, `jobs` trainings at a time; with `measure` one step of LCE is timed."""
     missing = [(training, mode) for training, mode in study.evaluations() if not is_evaluated(study, training, mode)]
     trainings = list(dict.fromkeys(training for training, _ in missing))
     questions = sum(len(chosen.questions) for chosen in study.sets)
     train_hours = solve_hours = None
     if measure:
-        seconds = _seconds_per_token(study)
+        seconds = _seconds_per_token(study, jobs) / jobs
         batch = study.qlora.train.batch_rows
         tokens = sum(_tokens(study, training) * training.steps * batch for training in trainings)
-        train_hours = round((tokens * seconds + OVERHEAD * len(trainings)) / 3600, 3)
+        train_hours = round((tokens * seconds + OVERHEAD * len(trainings) / jobs) / 3600, 3)
         written = sum(_written(study, training) * questions for training, _ in missing)
         solve_hours = round(written * seconds / 3600, 3)
     return Estimate(
@@ -70,7 +71,7 @@ def estimate(study: Study, *, keep: bool = False, measure: bool = False) -> Esti
         questions,
         train_hours,
         solve_hours,
-        _disk(study, trainings, keep=keep),
+        _disk(study, trainings, keep=keep, jobs=jobs),
         shutil.disk_usage(_existing(study.folder)).free,
     )
 
@@ -96,9 +97,13 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _seconds_per_token(study: Study) -> float:
+def _seconds_per_token(study: Study, jobs: int) -> float:
     from qlora.plan import plan
 
+    if jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
+        torch.set_num_threads(cores_each(jobs))
     found = plan(study.qlora, measure=True)
     assert found.seconds_per_step is not None  # it was measured
     tokens = float(study.counts[LCE.training].lengths.mean()) * min(study.qlora.train.batch_rows, found.rows)
@@ -113,8 +118,8 @@ def _written(study: Study, training: Training) -> float:
     return float(study.counts[training.variant.training].supervised.mean())
 
 
-def _disk(study: Study, trainings: list[Training], *, keep: bool) -> int:
-    """Adapters and results of all; checkpoints and model files of one, or of all that are kept."""
+def _disk(study: Study, trainings: list[Training], *, keep: bool, jobs: int) -> int:
+    """Adapters and results of all; checkpoints and model files of those at work, or of all that are kept."""
     from qlora.base import find_base, load_tokenizer
     from qlora.shape import Shape
 
@@ -133,7 +138,7 @@ def _disk(study: Study, trainings: list[Training], *, keep: bool) -> int:
         total += adapter + 6_000 * questions + (model + disk_of(shape, settings) if keep else 0)
         largest = max(largest, passing)
     rows = sum(len(str(row.messages)) for rows in study.files.values() for row in rows)
-    return int(SPARE * (total + largest + rows))
+    return int(SPARE * (total + largest * min(jobs, len(trainings)) + rows))
 
 
 def _gigabytes(size: int) -> str:

@@ -59,17 +59,31 @@ def run_stages(study: Study, options: Options, console: Console, after: Callable
     trainings = study.trainings
     errors = 0
     for number, training in enumerate(trainings, start=1):
-        modes = [mode for other, mode in study.evaluations() if other == training]
-        missing = [mode for mode in modes if not is_evaluated(study, training, mode)]
-        if missing:
+        is_new = bool(missing_modes(study, training))
+        if is_new:
             console.rule(f"{number} of {len(trainings)}: {training.name}")
-            _train(study, training, console)
-            errors += _evaluate(study, training, missing, options, console)
+        errors += run_one(study, training, options, console)
+        if is_new:
             after()
-        if not options.keep and all(is_evaluated(study, training, mode) for mode in modes):
-            for name in ("checkpoints", "export"):
-                shutil.rmtree(study.run_folder(training) / name, ignore_errors=True)
     return errors
+
+
+def run_one(study: Study, training: Training, options: Options, console: Console) -> int:
+    """All stages of one training that are missing; returns and raises as `run_stages`."""
+    errors = 0
+    if missing := missing_modes(study, training):
+        _train(study, training, console)
+        errors = _evaluate(study, training, missing, options, console)
+    if not options.keep and not missing_modes(study, training):
+        for name in ("checkpoints", "export"):
+            shutil.rmtree(study.run_folder(training) / name, ignore_errors=True)
+    return errors
+
+
+def missing_modes(study: Study, training: Training) -> list[str]:
+    """The modes in which the model of a training is still to be evaluated."""
+    modes = [mode for other, mode in study.evaluations() if other == training]
+    return [mode for mode in modes if not is_evaluated(study, training, mode)]
 
 
 def evaluation_folder(study: Study, training: Training, mode: str) -> Path:
@@ -138,7 +152,7 @@ def _evaluate(study: Study, training: Training, modes: list[str], options: Optio
     engine: Any = _engine(study, training, options, console)
     try:
         for mode in modes:
-            console.print(f"{training.name}: {mode}", highlight=False)
+            console.print(f"solving in mode {mode}", highlight=False)
             outcome = run_eval(
                 engine,
                 study.sets,
@@ -148,6 +162,8 @@ def _evaluate(study: Study, training: Training, modes: list[str], options: Optio
                 mode=mode,
                 slots=options.slots,
                 plots=False,
+                console=console,
+                brief=True,
             )
             _note_errors(evaluation_folder(study, training, mode), outcome["errors"])
             errors += outcome["errors"]

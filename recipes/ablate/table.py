@@ -116,17 +116,17 @@ def _difference(runs: Sequence[Verdicts | None], others: Sequence[Verdicts | Non
 
 
 def sheets(entries: Sequence[dict[str, Any]]) -> list[Sheet]:
-    """Accuracy and differences; the cost; what each variant is."""
+    """Accuracy, and the difference in all questions; the difference in each set; the cost; what each variant is."""
     names = list(entries[0]["sets"]) if entries else []
-    header = ["variant", "at equal", "steps", "seeds"]
-    for name in names:
-        header += [f"{name} % [95 %]", "minus lce [95 %]"]
-    body = []
+    header = ["variant", "at equal", "steps", "seeds", *(f"{name} % [95 %]" for name in names), "minus lce [95 %]"]
+    body, apart = [], []
     for entry in entries:
+        sets = entry["sets"]
         line = [entry["variant"], entry["budget"], _range(entry["steps"]), f"{entry['seeds']}"]
-        for name in names:
-            line += [_percent(entry["sets"][name]["accuracy"]), _signed(entry["sets"][name]["difference"])]
-        body.append(line)
+        line += [_percent(sets[name]["accuracy"]) for name in names]
+        body.append([*line, _signed(sets[names[-1]]["difference"])])
+        if entry["variant"] != LCE.name:
+            apart.append([entry["variant"], entry["budget"], *(_signed(sets[name]["difference"]) for name in names)])
     note = (
         "Difference: mean over seeds of paired outcomes on the same questions, clustered by question and by seed; "
         "with one seed it says nothing of the scatter between trainings"
@@ -139,8 +139,10 @@ def sheets(entries: Sequence[dict[str, Any]]) -> list[Sheet]:
         for entry in entries
     ]  # fmt: skip
     meaning = {entry["variant"]: [entry["variant"], entry["says"], entry["mode"]] for entry in entries}
+    by_set = Sheet("Difference to lce in points [95 %]", ["variant", "at equal", *names], apart, left=2)
     return [
         Sheet("Ablation", header, body, left=2, note=note),
+        *([by_set] if len(names) > 1 and apart else []),
         Sheet(
             "Cost",
             ["variant", "at equal", "rows", "left out", "supervised tokens", "tokens written a question", "cells"],
@@ -214,24 +216,36 @@ def draw(entries: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     known = [entry for entry in entries if next(reversed(entry["sets"].values()))["accuracy"]]
     if not known or not plots.available():
         return []
-    figure = plots.figure(10, 1.2 + 0.34 * len(known))
+    names = list(dict.fromkeys(entry["variant"] for entry in known))
+    budgets = {name: [entry["budget"] for entry in known if entry["variant"] == name] for name in names}
+    figure = plots.figure(9, 1.3 + 0.18 * len(names) + 0.18 * len(known))
     left, right = figure.subplots(1, 2, sharey=True)
-    labels = [f"{entry['variant']} ({BUDGETS[entry['budget']]})" for entry in known]
-    for place, entry in enumerate(known):
-        colour = plots.PALETTE[0 if entry["budget"] == "steps" else 1]
-        marker = plots.MARKERS[0 if entry["budget"] == "steps" else 1]
+    for entry in known:
+        own = budgets[entry["variant"]]
+        place = names.index(entry["variant"]) + 0.3 * (own.index(entry["budget"]) - (len(own) - 1) / 2)
+        style = list(BUDGETS).index(entry["budget"])
         told = next(reversed(entry["sets"].values()))
         for axes, value in ((left, told["accuracy"]), (right, told["difference"])):
             if value is None:
                 continue
             share = 100 * value["value"]
             errors = [[max(0.0, share - 100 * value["low"])], [max(0.0, 100 * value["high"] - share)]]
-            axes.errorbar(share, place, xerr=errors, fmt=marker, color=colour, capsize=3)
-    left.set_yticks(range(len(known)), labels)
-    left.invert_yaxis()
-    left.set(xlabel="solved, % (95 % interval)")
+            axes.errorbar(
+                share, place, xerr=errors, fmt=plots.MARKERS[style], color=plots.PALETTE[style], capsize=3,
+                markersize=5, label=BUDGETS[entry["budget"]] if axes is left else None,
+            )  # fmt: skip
+    left.set_yticks(range(len(names)), names)
+    left.set(ylim=(len(names) - 0.5, -0.5), xlim=(0, None), xlabel="solved, % (95 % interval)")
     right.axvline(0, color=plots.PALETTE[7], linewidth=0.8)
-    right.set(xlabel="difference to lce, points (95 % interval)")
+    right.tick_params(axis="y", length=0)
+    right.set(xlabel=f"minus {LCE.name}, points (95 % interval)")
+    for axes in (left, right):
+        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = left.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    figure.legend(shown.values(), shown, loc="outside upper center", ncols=len(shown), frameon=False)
     return plots.write_figure(figure, folder / "ablation", plots.FORMATS)
 
 

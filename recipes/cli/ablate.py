@@ -64,6 +64,10 @@ goes on when it is given again. --plan says hours and disk, and starts nothing."
     result.add_argument("--keep", action="store_true", help="keep checkpoints and GGUF files of every training")
     result.add_argument("--slots", type=positive_int, default=8, metavar="N", help="solutions written together")
     result.add_argument("--threads", type=positive_int, metavar="N", help="threads for decoding")
+    result.add_argument(
+        "--jobs", type=positive_int, default=1, metavar="N",
+        help="trainings at a time, each with its share of the cores (default 1)",
+    )  # fmt: skip
     result.add_argument("--n-ctx", type=positive_int, metavar="N", help="tokens of context for all slots together")
     result.add_argument("--json", action="store_true", help="print the table (or the plan) as JSON")
     return result
@@ -78,13 +82,15 @@ def run(args: argparse.Namespace) -> int:
     from runtime.show.console import make_console
 
     screen = make_console(stderr=True)
-    study = _study(args, recipe)
+    study, absent = _study(args, recipe)
     from recipes.ablate.plan import estimate, lines_of, refuse_small_disk
     from recipes.ablate.variants import LCE
+    from runtime.evaluate.run import tell_of_sets
 
+    tell_of_sets(study.sets, absent, screen)
     if all(cell.variant != LCE for cell in study.cells):
         screen.print(f"{LCE.name} is not among the variants, so that no differences to it are shown")
-    found = estimate(study, keep=args.keep, measure=args.plan)
+    found = estimate(study, keep=args.keep, measure=args.plan, jobs=args.jobs)
     if args.plan:
         if args.json:
             print(json.dumps({**found.as_dict(), "rows": study.rows}, indent=2))
@@ -93,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
                 make_console().print(f"{name:<10}{text}", markup=False, highlight=False)
         return 0 if found.free >= found.disk else 1
     refuse_small_disk(found, args.out)
+    from recipes.ablate.jobs import run_jobs
     from recipes.ablate.stages import Options, run_stages
     from recipes.ablate.study import open_folder
     from recipes.ablate.table import write_all
@@ -104,8 +111,12 @@ def run(args: argparse.Namespace) -> int:
         open_folder(study)
         _check_base(recipe, study)
         options = Options(args.slots, args.threads, args.n_ctx, args.keep)
+        after = partial(write_all, study)
         try:
-            errors = run_stages(study, options, screen, after=partial(write_all, study))
+            if args.jobs > 1:
+                errors = run_jobs(study, options, args.jobs, screen, after)
+            else:
+                errors = run_stages(study, options, screen, after)
         except KeyboardInterrupt:
             screen.print("Stopped, saved. The same command goes on from there.")
             return 130
@@ -117,7 +128,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def _study(args: argparse.Namespace, recipe: Recipe) -> Study:
+def _study(args: argparse.Namespace, recipe: Recipe) -> tuple[Study, dict[str, str]]:
+    """The study, and the sets of `all-short` that are not at hand, with why."""
     from recipes.ablate.study import Budget, design
     from recipes.ablate.variants import DEFAULT, variant_of
 
@@ -131,28 +143,32 @@ def _study(args: argparse.Namespace, recipe: Recipe) -> Study:
         if not path.is_file():
             raise InputError(f"there is no file {path}", "nothing was started", "check --original")
     budgets: list[Budget] = ["steps", "tokens"] if args.budget == "both" else [args.budget]
-    return design(
-        recipe,
-        variants,
-        sets=_sets(args, recipe),
-        seeds=args.seeds,
-        budgets=budgets,
-        folder=args.out,
-        originals=args.original,
+    sets, absent = _sets(args, recipe)
+    return (
+        design(
+            recipe,
+            variants,
+            sets=sets,
+            seeds=args.seeds,
+            budgets=budgets,
+            folder=args.out,
+            originals=args.original,
+        ),
+        absent,
     )
 
 
-def _sets(args: argparse.Namespace, recipe: Recipe) -> list[QuestionSet]:
+def _sets(args: argparse.Namespace, recipe: Recipe) -> tuple[list[QuestionSet], dict[str, str]]:
     from recipes.schema import NANO
     from runtime.evaluate.question_sets import load_sets
 
     if args.data:
         specs = [name.strip() for name in args.data.split(",") if name.strip()]
-        return load_sets(specs, limit=args.limit, folder=args.questions)[0]
+        return load_sets(specs, limit=args.limit, folder=args.questions)
     if recipe.base == NANO and recipe.data.source == NANO:
         from recipes.ablate.nano import held_out_sets
 
-        return held_out_sets(args.limit or NANO_QUESTIONS)
+        return held_out_sets(args.limit or NANO_QUESTIONS), {}
     raise InputError("--data is missing", "nothing was started", "name question sets, e.g. --data svamp")
 
 

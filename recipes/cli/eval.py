@@ -63,6 +63,7 @@ Modes:
             ("mathcoder eval nano --data mine.jsonl --out e --samples 8 --temperature 0.7", "maj@8 too"),
             ("mathcoder eval smollm2 --data all-short --out runs/tour", "20 questions of each set at hand"),
             ("mathcoder eval nano --efficiency --data mine.jsonl --out e", "what running the code costs, and gives"),
+            ("mathcoder eval --efficiency --results outs/*.jsonl", "what recorded solutions cost, cells run again"),
             ("mathcoder eval model.gguf --data svamp --limit 200 --with-and-without --out e", "does code help it?"),
             ("mathcoder eval --grade answers.jsonl --json", "grade answers that exist"),
             ("mathcoder eval --compare a/results.jsonl b/results.jsonl", "the paired difference and its interval"),
@@ -74,6 +75,7 @@ Modes:
         "       mathcoder eval --grade FILE ... [--strict] [--json]\n"
         "       mathcoder eval --compare FILE FILE ... [--strict] [--json]\n"
         "       mathcoder eval --results FILE [--report FORMAT] [--json]\n"
+        "       mathcoder eval [MODEL] --efficiency --results FILE ... [--limit N] [--out DIR] [--json]\n"
         "       mathcoder eval --inspect FILE [--show KIND] [--limit N] [--json]",
     )
     result.add_argument("model", nargs="?", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
@@ -101,7 +103,11 @@ Modes:
         "--efficiency", action="store_true",
         help="where time and tokens go, against other methods at equal accuracy and tokens",
     )  # fmt: skip
-    result.add_argument("--results", type=Path, metavar="FILE", help="report on a results file that exists")
+    result.add_argument(
+        "--results", type=Path, nargs="+", metavar="FILE",
+        help="report on a results file that exists; with --efficiency, run the cells of recorded solutions again "
+        "(tokens are counted by MODEL)",
+    )  # fmt: skip
     result.add_argument("--grade", type=Path, nargs="+", metavar="FILE", help="grade the answers in .jsonl files")
     result.add_argument("--strict", action="store_true", help="grade plain numbers only, within 1e-6")
     result.add_argument("--compare", type=Path, nargs="+", metavar="FILE", help="results files side by side")
@@ -117,6 +123,8 @@ Modes:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, grade, compare or inspect."""
+    if args.efficiency and args.results is not None:
+        return _recorded(args)
     chosen = [name for name in ("grade", "compare", "inspect", "results") if getattr(args, name) is not None]
     if len(chosen) + (args.model is not None) != 1:
         raise InputError(
@@ -139,8 +147,14 @@ def _report(args: argparse.Namespace) -> int:
     from runtime.evaluate.run import report_file
     from runtime.show.console import make_console
 
+    if len(args.results) > 1:
+        raise InputError(
+            f"{len(args.results)} results files were named",
+            "nothing was reported",
+            "name one, or set them side by side with --compare",
+        )
     shown = not (args.json or args.report)
-    outcome = report_file(args.results, console=make_console() if shown else None, plots=_plots(args))
+    outcome = report_file(args.results[0], console=make_console() if shown else None, plots=_plots(args))
     _told(args, outcome)
     return 1 if outcome["errors"] else 0
 
@@ -248,6 +262,36 @@ def _efficiency(args: argparse.Namespace, engine: Engine, settings: SolverSettin
     elif args.report:
         print(written(sheets(told), args.report), end="")
     return 0
+
+
+def _recorded(args: argparse.Namespace) -> int:
+    """What solutions that exist cost; tokens by the vocabulary of MODEL, else characters."""
+    from recipes.cli.solving import cell_limits, model_of, person
+    from runtime.evaluate.recorded import measure_recorded, sheet
+    from runtime.show.console import make_console
+
+    def measured(**counting: Any) -> dict[str, Any]:
+        return measure_recorded(
+            args.results, args.out, limits=cell_limits(person(args)), limit=args.limit,
+            seed=args.seed if args.seed is not None else 1, console=make_console(stderr=True), **counting,
+        )  # fmt: skip
+
+    if args.model is None:
+        told = measured()
+    else:
+        from runtime.engine.llama.engine import LlamaEngine
+        from runtime.settings import EngineSettings
+
+        path = Path(model_of(args, args.model))
+        with LlamaEngine(path, EngineSettings(n_ctx=64), vocab_only=True) as engine:
+            told = measured(count=lambda text: len(engine.vocabulary.encode(text)), unit=f"tokens of {path.name}")
+    if args.json:
+        print(json.dumps(told, indent=2))
+    elif args.report:
+        print(written([sheet(told)], args.report), end="")
+    else:
+        make_console().print(sheet(told).rich())
+    return 1 if any(row["not_run"] for row in told["files"].values()) else 0
 
 
 def _with_and_without(

@@ -26,6 +26,23 @@ class _Count:
     def done(self) -> int:
         return self.right + self.wrong + self.no_answer + self.errors
 
+    @property
+    def share(self) -> str:
+        """Percent right of those that were graded."""
+        graded = self.done - self.errors
+        return f"{100 * self.right / graded:.1f}" if graded else "-"
+
+    def is_due(self) -> bool:
+        """Whether a line is due here: about ten a set."""
+        return self.done == self.total or self.done % max(1, self.total // 10) == 0
+
+    def line(self, name: str) -> str:
+        """How far the set is."""
+        told = f"{self.right} right ({self.share} %), {self.wrong} wrong, {self.no_answer} without answer"
+        failed = f", {self.errors} failed by this machine" if self.errors else ""
+        left = f"  {self.eta()} left" if self.done < self.total else ""
+        return f"{name} {self.done}/{self.total}  {told}{failed}{left}"
+
     def eta(self) -> str:
         """Time left, from the solutions of this session alone: those of an earlier one say nothing about its speed."""
         left = self.total - self.done
@@ -39,12 +56,13 @@ class _Count:
 
 
 class LiveTable:
-    """Counts solutions per set: a live table at a terminal, a line now and then elsewhere, nothing without console."""
+    """Counts solutions per set: a live table at a terminal, lines as training's elsewhere, nothing without console."""
 
     def __init__(self, totals: Mapping[str, int], console: Console | None) -> None:
         self.counts = {name: _Count(total) for name, total in totals.items()}
         self._console = console
         self._live: Any = None
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> LiveTable:
         if self._console is not None and self._console.is_terminal:
@@ -76,12 +94,10 @@ class LiveTable:
             self._count(name, line["correct"], line["answer"] is not None)
         if self._live is not None:
             self._live.update(self.table())
-        elif self._console is not None and (count.done == count.total or count.done % max(1, count.total // 10) == 0):
-            self._console.print(
-                f"{name}: {count.done}/{count.total}, {count.right} right, {count.wrong} wrong, "
-                f"{count.no_answer} without answer, left {count.eta()}",
-                highlight=False,
-            )
+        elif self._console is not None and (count.is_due() or time.monotonic() - self._last_line > 60):
+            self._last_line = time.monotonic()
+            # Whole, whatever the width: a log is read by line.
+            self._console.print(count.line(name), markup=False, highlight=False, soft_wrap=True)
 
     def _count(self, name: str, correct: bool, answered: bool) -> None:
         count = self.counts.get(name)
@@ -99,15 +115,13 @@ class LiveTable:
         for title in ("set", "done", "right", "wrong", "no answer", "right %", "left"):
             table.add_column(title, justify="left" if title == "set" else "right")
         for name, count in self.counts.items():
-            graded = count.done - count.errors
-            share = f"{100 * count.right / graded:.1f}" if graded else "-"
             table.add_row(
                 name,
                 f"{count.done}/{count.total}",
                 f"[green]{count.right}[/green]",
                 f"[red]{count.wrong}[/red]",
                 str(count.no_answer),
-                share,
+                count.share,
                 count.eta(),
             )
         return table

@@ -116,6 +116,7 @@ def run_eval(
     console: Console | None = None,
     solve: SolveBatch | None = None,
     questions: Path | None = None,
+    brief: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a model on question sets.
 
@@ -135,6 +136,7 @@ def run_eval(
         console: where the live table and the report are shown; None shows nothing.
         solve: stands in for `runtime.solver.batch.solve_batch`.
         questions: folder of NAME.jsonl files in which named sets are looked for before the hub.
+        brief: the console shows how far the run is, and nothing before and after it.
 
     Returns:
         `{"report": {set: ...}, "facts": {...}, "errors": solutions with status error, "folder": path, "files": [...]}`.
@@ -165,7 +167,7 @@ def run_eval(
         found, missing = load_sets([chosen], limit=limit, seed=seed, folder=questions)
         loaded += found
         absent |= missing
-    tell_of_sets(loaded, absent, console)
+    tell_of_sets(loaded, absent, None if brief else console)
     names = [chosen.name for chosen in loaded]
     if len(set(names)) < len(names):
         raise InputError(f"two sets share a name: {', '.join(names)}", "nothing was evaluated", "rename one: name=path")
@@ -182,7 +184,7 @@ def run_eval(
     finally:
         if engine is not model:
             engine.close()
-    return report_file(results, plots=plots, console=console)
+    return report_file(results, plots=plots, console=None if brief else console)
 
 
 def tell_of_sets(sets: Sequence[QuestionSet], absent: dict[str, str], console: Console | None) -> None:

@@ -143,7 +143,8 @@ def clustered_difference(differences: Sequence[Sequence[float]], z: float = Z95)
     Outcomes of one question are alike in all runs, and outcomes of one run share its training. The variance of the mean
     is that of the question clusters plus that of the run clusters minus that of single outcomes (A. C. Cameron,
     J. B. Gelbach and D. L. Miller, JBES 29, 2011), with the factor G/(G-1) for each kind of cluster, and never less
-    than that of the question clusters. With one run it says nothing of training's own scatter.
+    than that of the question clusters. With one run it says nothing of training's own scatter. Where all differences
+    are the same they say nothing of theirs: then as many other ones may be behind them as Wilson's interval allows.
 
     Args:
         differences: one sequence a run, each with one difference a question, in one order.
@@ -162,6 +163,8 @@ def clustered_difference(differences: Sequence[Sequence[float]], z: float = Z95)
         single = math.fsum(value * value for row in errors for value in row)
         variance = max(by_question, by_question + by_run - single)
     half = z * math.sqrt(variance) / (runs * n)
+    if variance == 0:
+        half = wilson(0, n, z).high
     return MeanDifference(mean, max(-1.0, mean - half), min(1.0, mean + half), n, runs)
 
 

@@ -1,10 +1,11 @@
-"""Answers that need no parser: numerals, times of day, numerals with a base, `5 m`, thousands separators."""
+"""Answers that need no parser: numerals, also in words, times of day, numerals with a base, `5 m`, thousands."""
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
 
+from runtime.grade.reading.cardinals import read_cardinal
 from runtime.grade.reading.expression import ExpressionParser
 from runtime.grade.reading.nodes import REALS, Answer, BaseNumeral, Number, Scalar
 from runtime.grade.reading.notations import dimensions, read_date, read_moment, whole_hour
@@ -14,7 +15,7 @@ from runtime.grade.reading.units import canonical_unit
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
 _BASES = "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
 _BASED = re.compile(
-    r"\(?([0-9A-Za-z.]+?)\)?\s*"
+    r"(-?)\s?\(?([0-9A-Za-z.]+?)\)?\s*"
     rf"(?:_\s*\{{?\s*(?:base\s*)?(\d+|{'|'.join(_BASES)})\s*\}}?|(?:in )?base\s*(\d+|{'|'.join(_BASES)}))"
 )
 _UNIT_LETTER = r"(?:mm|cm|km|nm|mg|kg|ml|mL|[kM]?(?:Hz|Pa|eV)|\\mu ?m|\\Omega|[mghsLlKNJWVA])(?:\^\{?[23]\}?)?"
@@ -30,7 +31,7 @@ THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?")
 
 
 def simple(text: str) -> list[Answer]:
-    """Plain numerals, times of day, numerals with a base and the real line, without the machinery."""
+    """Plain numerals, also in words, times of day, numerals with a base and the real line, without the machinery."""
     if _NUMBER.fullmatch(text):
         return [Scalar(ExpressionParser(tokenize(text)).finish())]
     plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()
@@ -40,12 +41,15 @@ def simple(text: str) -> list[Answer]:
         return [found]
     based = _BASED.fullmatch(re.sub(r"\s+", " ", plain).replace("{ ", "{"))
     if based:
-        named = based[2] or based[3]
+        sign, written = based[1], based[2]
+        named = based[3] or based[4]
         base = _BASES.index(named) + 2 if named in _BASES else int(named[:6])
         # Letters alone are a numeral where all are digits of the base, else a name with its subscript.
-        digits = len(based[1]) > 1 and base <= 36 and all(c.isalnum() and int(c, 36) < base for c in based[1])
-        if based[1][0].isdigit() or digits:
-            return [BaseNumeral(based[1].upper(), base)]
+        digits = len(written) > 1 and base <= 36 and all(c.isalnum() and int(c, 36) < base for c in written)
+        if written[0].isdigit() or digits:
+            return [BaseNumeral(sign + written.upper(), base)]
+    if (number := read_cardinal(plain)) is not None:
+        return [Scalar(ExpressionParser(tokenize(str(number))).finish())]
     return [REALS] if _REAL_LINE.fullmatch(" ".join(plain.split())) else []
 
 

@@ -87,7 +87,7 @@ _LEADING_EQUALS = re.compile(r"^(?:=|:)\s*(?=\S)")
 _HALF_ROW_BREAK = re.compile(r"(?<!\\)\\(?=\s*(?:[-+\d.]|$))")
 _ANNOUNCED = re.compile(
     rf"^(?:(?:so|thus|hence|therefore|finally),?\s{{1,3}})?(?:\\text\s*\{{\s*(?:{ANNOUNCED})\}}"
-    rf"|{ANNOUNCED}|(?:result|solution|value|total|output)\s?:\s?(?=[-\d\\$(])"
+    rf"|{ANNOUNCED}|(?:result|solution|value|total|output)\s?:\s?(?=[-\d\\$(])|(?-i:A):\s(?=[-\d\\$(])"
     r"|(?:so|thus|hence|therefore|finally),?\s(?=[-\d\\$(]|[A-Za-z]\s?=))",
     re.IGNORECASE,
 )

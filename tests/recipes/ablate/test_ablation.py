@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("peft", reason="ablate needs the train extra")
 
 from recipes.ablate.plan import Estimate, refuse_small_disk
 from recipes.ablate.study import design
+from recipes.ablate.table import draw, sheets
 from recipes.ablate.variants import LCE, variant_of
 from recipes.schema import load_recipe
 from runtime.errors import InputError
 from runtime.evaluate.question_sets import Question, QuestionSet
 from runtime.evaluate.stats import clustered_difference
-from runtime.lce import Block, conversation
+from runtime.lce import ROLES, Block, conversation
+from tests.runtime.gguf_factory import write_model
 
 ROOT = Path(__file__).resolve().parents[3]
+OWN = {role: f"<own_{role}>" for role in ROLES}
 SETS = [QuestionSet("sums", (Question("0", 0, "What is 1 + 1?", "2"),), "here")]
 
 
@@ -99,72 +107,163 @@ def test_a_difference_over_seeds_is_wider_where_the_seeds_disagree() -> None:
     assert (one.value, one.runs, one.n) == (0.0, 1, 100)
     # One run: the usual interval of a mean.
     assert one.high == pytest.approx(1.96 * (50 / 99) ** 0.5 / 10, rel=1e-3)
+    same = clustered_difference([[0.0] * 100])
+    assert same.low == -same.high, "a hundred questions with equal outcomes do not prove that all are equal"
+    assert same.high == pytest.approx(0.037, abs=1e-3)
     with pytest.raises(ValueError, match="different numbers"):
         clustered_difference([[1.0], [1.0, 0.0]])
 
 
-def ablate(folder: Path, out: str, *more: str) -> list[str]:
+def entry(variant: str, budget: str, value: float, difference: float | None) -> dict[str, Any]:
+    share = {"value": value, "low": value / 2, "high": (1 + value) / 2}
+    told = {"value": difference, "low": -0.5, "high": 0.5} if difference is not None else None
+    return {
+        "variant": variant, "says": "a_b & c", "budget": budget, "mode": "full", "rows": 10, "left_out": 1,
+        "steps": [3, 4], "supervised": [5, 5], "seeds": 2, "generated": 1.0, "cells": None,
+        "sets": {name: {"accuracy": share, "difference": told} for name in ("first", "second", "all")},
+    }  # fmt: skip
+
+
+def test_a_table_has_each_set_s_accuracy_and_keeps_their_differences_apart(tmp_path: Path) -> None:
+    entries = [entry("lce", "steps", 0.5, None), entry("lce", "tokens", 0.25, None)]
+    entries += [entry("text-only", "steps", 0.1, -0.4), entry("rank-4", "steps", 0.5, 0.0)]
+    first, apart, *_, meaning = sheets(entries)
+    assert list(first.header) == [
+        "variant", "at equal", "steps", "seeds", "first % [95 %]", "second % [95 %]", "all % [95 %]", "minus lce [95 %]"
+    ]  # fmt: skip
+    assert first.rows[0][-2:] == ["50.0 [25.0, 75.0]", "-"]
+    assert first.rows[2][2:4] + first.rows[2][-1:] == ["3 to 4", "2", "-40.0 [-50.0, +50.0]"]
+    assert [row[0] for row in apart.rows] == ["text-only", "rank-4"]
+    assert len(apart.rows[0]) == 5
+    assert r"a\_b \& c" in meaning.latex()
+    pictures = draw(entries, tmp_path)
+    assert [path.name for path in pictures] == ["ablation.png", "ablation.svg"]
+    drawn = pictures[1].read_text(encoding="utf-8")
+    assert all(drawn.count(f">{name}<") == 1 for name in ("text-only", "rank-4", "equal steps", "minus lce, points"
+                                                          " (95 % interval)"))  # fmt: skip
+
+
+def ablate(folder: Path, out: Path, *more: str) -> list[str]:
     return [
-        sys.executable, "-m", "recipes", "ablate", "nano", "--out", out, "--rows", str(folder / "rows.jsonl"),
-        "--data", str(folder / "sums.jsonl"), "--variants", "lce,text-only,imagined", "--threads", "1",
+        sys.executable, "-m", "recipes", "ablate", "nano", "--out", str(out), "--rows", str(folder / "rows.jsonl"),
+        "--data", str(folder / "sums.jsonl"), "--variants", "lce,imagined", "--threads", "1",
         "--slots", "2", "train.max_steps=3", "train.batch_rows=4", "train.save_every=1", "data.held_out_percent=0",
         "solve.max_tokens=24", "sandbox.cell_seconds=30", *more,
     ]  # fmt: skip
 
 
-def finish(folder: Path, out: str) -> dict[str, object]:
-    done = subprocess.run(
-        ablate(folder, out), cwd=ROOT, capture_output=True, text=True, timeout=280, check=False, env=environment()
-    )
+def finish(words: list[str], out: Path) -> tuple[dict[str, Any], list[str]]:
+    """The table of a call that goes to its end, and the lines that it printed on the way."""
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=580, check=False, env=environment())
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(Path(out, "table.json").read_text(encoding="utf-8"))
+    return json.loads((out / "table.json").read_text(encoding="utf-8")), done.stderr.splitlines()
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
+def write_sums(path: Path) -> None:
+    lines = [json.dumps({"id": n, "question": f"What is {n} plus {n}?", "gold": 2 * n}) for n in range(1, 5)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def killed_after(words: list[str], count: int, delay: float) -> str | None:
+    """Kill a call and all it started `delay` seconds after its line number `count`: that line, None if it ended."""
+    process = subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = list(itertools.islice(process.stderr, count))
+    time.sleep(delay)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # Up to the end of the pipe: with --jobs the processes of its own hold it, and end by themselves.
+    process.stderr.read()
+    process.stderr.close()
+    return lines[-1].strip() if process.wait() == -signal.SIGKILL and len(lines) == count else None
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_study_killed_again_and_again_at_random_ends_with_the_same_table(tmp_path: Path) -> None:
+def test_a_study_killed_ten_times_at_random_ends_with_the_same_table(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl")
-    lines = [json.dumps({"id": n, "question": f"What is {n} plus {n}?", "gold": 2 * n}) for n in range(1, 5)]
-    (tmp_path / "sums.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    began = time.monotonic()
-    whole = finish(tmp_path, str(tmp_path / "whole"))
-    length = time.monotonic() - began
+    write_sums(tmp_path / "sums.jsonl")
+    whole, lines = finish(ablate(tmp_path, tmp_path / "whole"), tmp_path / "whole")
     rng = random.Random(5)
-    kills = 0
-    while kills < 10:
-        process = subprocess.Popen(
-            ablate(tmp_path, str(tmp_path / "killed")),
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-            start_new_session=True,
-        )
-        try:
-            # From the imports to well into a stage; never long enough for the whole study.
-            process.wait(timeout=rng.uniform(0.05, 0.4) * length)
-            break
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-    killed = finish(tmp_path, str(tmp_path / "killed"))
-    assert kills >= 5, "the study must not end before it was killed a few times"
+    last = []
+    for number in range(10):
+        jobs = ["--jobs", "2"] if number % 3 == 2 else []
+        # Ten times at most half of all that there is to do, since a call that goes on repeats some lines.
+        count = rng.randint(1, len(lines) // 10)
+        last.append(killed_after(ablate(tmp_path, tmp_path / "killed", *jobs), count, rng.uniform(0, 0.5)))
+    assert None not in last, f"the study must not end before it was killed ten times: {last}"
+    stages = {word for line in last for word in ("step", "solving", "exporting") if line and word in line}
+    assert len(stages) > 1, f"kills at one stage alone say little: {last}"
+    killed, _ = finish(ablate(tmp_path, tmp_path / "killed"), tmp_path / "killed")
     assert killed == whole
     for name in ("table.md", "table.tex", "table.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    entries = {(entry["variant"], entry["budget"]): entry for entry in whole["entries"]}  # type: ignore[attr-defined]
-    assert set(entries) == {(v, b) for v in ("lce", "text-only", "imagined") for b in ("steps", "tokens")}
+    entries = {(entry["variant"], entry["budget"]): entry for entry in whole["entries"]}
+    assert set(entries) == {(v, b) for v in ("lce", "imagined") for b in ("steps", "tokens")}
     assert all(entry["sets"]["sums"]["accuracy"]["n"] == 4 for entry in entries.values())
     assert not list((tmp_path / "killed" / "runs").glob("*/checkpoints"))
     # Another study is refused in the same folder.
     other = subprocess.run(
-        ablate(tmp_path, str(tmp_path / "killed"), "--seeds", "2"),
+        ablate(tmp_path, tmp_path / "killed", "--seeds", "2"),
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env=environment(),
     )  # fmt: skip
     assert other.returncode == 2
     assert "another seeds" in " ".join(other.stderr.split())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_on_a_gguf_base_only_adapters_are_trained_and_solved_with_two_at_a_time_and_interrupted(tmp_path: Path) -> None:
+    base = write_model(tmp_path / "base.gguf", control=tuple(OWN.values()), end=OWN["endofmessage"], spread=0.2)
+    recipe = {
+        "name": "tiny",
+        "base": str(base),
+        "data": {"source": str(write_rows(tmp_path / "rows.jsonl")), "held_out_percent": 0},
+        "train": {"batch_rows": 4, "max_steps": 3, "save_every": 1, "context": 400},
+        "lora": {"r": 32, "control_tokens": "reuse", "reuse_tokens": OWN},
+        "solve": {"max_tokens": 16},
+    }
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    write_sums(tmp_path / "sums.jsonl")
+
+    def words(out: Path, *more: str) -> list[str]:
+        return [
+            sys.executable, "-m", "recipes", "ablate", str(tmp_path / "tiny.yaml"), "--out", str(out),
+            "--variants", "execution-loss,imagined,code-only", "--budget", "steps",
+            "--data", str(tmp_path / "sums.jsonl"),
+            "--slots", "2", "--n-ctx", "1024", *more,
+        ]  # fmt: skip
+
+    one, lines = finish(words(tmp_path / "one", "--keep"), tmp_path / "one")
+    assert any(re.match(r"sums 4/4  \d right \(.* %\), \d wrong", line) for line in lines), "how far it is"
+    assert sorted(path.name for path in (tmp_path / "one" / "runs").rglob("export/*")) == [
+        "code-only-3-seed1-adapter.gguf",
+        "execution-loss-3-seed1-adapter.gguf",
+    ], "nothing is merged"
+    meta = json.loads(
+        (tmp_path / "one/runs/execution-loss-3-seed1/eval-imagined/results.meta.json").read_text(encoding="utf-8")
+    )
+    assert meta["model"] == base.name
+    assert meta["lora"] == "execution-loss-3-seed1-adapter.gguf"
+    # Two at a time, stopped by Ctrl-C while they train.
+    process = subprocess.Popen(
+        words(tmp_path / "two", "--jobs", "2"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, env=environment(),
+    )  # fmt: skip
+    assert process.stderr is not None
+    next(line for line in process.stderr if re.match(r"(execution-loss|code-only)-3-seed1  step 1/3", line))
+    process.send_signal(signal.SIGINT)
+    told = process.stderr.read()
+    assert process.wait() == 130, told
+    assert "The same command goes on from there" in told
+    assert "Traceback" not in told
+    two, lines = finish(words(tmp_path / "two", "--jobs", "2"), tmp_path / "two")
+    assert two == one
+    assert any(line.startswith("code-only-3-seed1  sums 4/4") for line in lines)

@@ -141,3 +141,39 @@ def test_the_nano_model_is_measured_by_every_method_and_a_second_call_measures_n
     assert main([*words, "--report", "csv"]) == 0
     assert "What a question costs,full,1," in capsys.readouterr().out
     assert (tmp_path / "e" / "results.jsonl").read_bytes() == lines
+
+
+def test_recorded_solutions_are_graded_counted_and_their_cells_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def line(index: int, gold: str, *blocks: tuple[str, str]) -> str:
+        told = [{"type": kind, "content": content} for kind, content in blocks]
+        row = {"id": index, "question": "Q?", "gold": gold, "blocks": told, "completion": blocks[-1][1]}
+        return json.dumps(row) + "\n"
+
+    path = tmp_path / "others.jsonl"
+    path.write_text(
+        line(0, "3", ("code", "import time\ntime.sleep(0.4)\nx = 3"), ("execution", "-"), ("code", "x"),
+             ("execution", "3"), ("text", "3"))
+        + line(1, "4", ("text", "It is"), ("code", "x"), ("execution", "NameError"), ("text", "5")),
+        encoding="utf-8",
+    )  # fmt: skip
+    words = ["eval", "--efficiency", "--results", str(path), "--out", str(tmp_path / "e")]
+    assert main([*words, "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["files"]["others"]
+    assert (row["solutions"], row["accuracy"]["value"], row["texts"], row["cells"]) == (2, 0.5, 1.5, 1.5)
+    # Characters of text and code; of the question and the recorded executions.
+    assert row["written"] == (len("import time\ntime.sleep(0.4)\nx = 3") + len("x3") + len("It isx5")) / 2
+    assert row["read"] == (2 * len("Q?") + len("-3") + len("NameError")) / 2
+    assert 0.4 < row["cell_seconds_most"] < 30
+    assert (row["cells_stopped"], row["not_run"]) == (0, 0)
+    assert main([*words, "--cell-seconds", "0.2", "--report", "markdown"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == (tmp_path / "e" / "efficiency.md").read_text(encoding="utf-8")
+    assert shown.splitlines()[4].endswith("| 1 |"), "the cell that sleeps is stopped"
+    assert main(["eval", "nano", *words[1:4], "--json"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert counted["unit"].startswith("tokens of nano")
+    assert 0 < counted["files"]["others"]["written"] < row["written"]
+    assert main(["eval", "--results", str(path), str(path)]) == 2
+    assert "2 results files were named" in " ".join(capsys.readouterr().err.split())

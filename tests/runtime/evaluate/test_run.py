@@ -271,7 +271,7 @@ def test_the_live_table_counts_and_the_report_is_printed(sums: str, tmp_path: Pa
     run_eval(
         Engine(), [sums], tmp_path / "r2", settings=QUIET, console=Console(file=screen, width=160), solve=solver(right)
     )
-    assert "9/9, 9 right, 0 wrong, 0 without answer" in screen.getvalue()
+    assert "9/9  9 right (100.0 %), 0 wrong, 0 without answer" in screen.getvalue()
 
 
 def test_plots_are_pictures(sums: str, tmp_path: Path) -> None:
