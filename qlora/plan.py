@@ -156,9 +156,12 @@ def _resident_with_libraries() -> int:
     """Bytes that this process holds once it has what training imports: there they are before the first weight."""
     import sys
 
-    import bitsandbytes  # noqa: F401
-    import peft  # noqa: F401
-    import transformers.models.auto.modeling_auto  # noqa: F401
+    from qlora.quiet import quiet_libraries
+
+    with quiet_libraries():
+        import bitsandbytes  # noqa: F401
+        import peft  # noqa: F401
+        import transformers.models.auto.modeling_auto  # noqa: F401
 
     if sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as file:

@@ -256,6 +256,8 @@ def test_on_a_gguf_base_only_adapters_are_trained_and_solved_with_two_at_a_time_
     process = subprocess.Popen(
         words(tmp_path / "two", "--jobs", "2"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, env=environment(),
+        # A shell starts what runs in its background with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     assert process.stderr is not None
     next(line for line in process.stderr if re.match(r"(execution-loss|code-only)-3-seed1  step 1/3", line))
