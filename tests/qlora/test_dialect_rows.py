@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import gguf
 import pytest
-from dialect_words import SOLUTIONS, drawn, outputs_of, replayed
+from dialect_words import SOLUTIONS, alternating, drawn, joined, outputs_of, replayed
 
 from export.from_gguf.vocabulary import tokenizer_of
 from export.gguf.file import read_gguf
@@ -198,33 +197,6 @@ def test_published_solutions_have_the_same_ids(
                     check(pairs[vocabulary], name, trace["question"], blocks, tokenizer)
                     checked += 1
     assert checked >= 10
-
-
-def joined(blocks: list[dict[str, str]]) -> list[Block]:
-    """The blocks, texts in a row as one, as a form without markers between texts has them."""
-    made: list[Block] = []
-    for block in blocks:
-        content = block["content"].strip()
-        if made and made[-1].type == block["type"] == "text":
-            made[-1] = Block("text", f"{made[-1].content}\n{content}")
-        else:
-            made.append(Block(block["type"], content))  # type: ignore[arg-type]
-    return made
-
-
-def alternating(blocks: list[Block]) -> bool:
-    """Whether the blocks are as a solver writes them: none empty, executions after code and nowhere else, text last."""
-    kinds = [block.type for block in blocks]
-    pairs_of = list(itertools.pairwise(kinds))
-    return (
-        bool(kinds)
-        and kinds[-1] == "text"
-        and kinds[0] != "execution"
-        and all((a == "code") == (b == "execution") for a, b in pairs_of)
-        and ("text", "text") not in pairs_of
-        and all(block.content for block in blocks)
-        and not any("```" in block.content for block in blocks)
-    )
 
 
 # Kinds and labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,30 @@ class Recorded:
 def outputs_of(blocks: Iterable[Block]) -> list[str]:
     """What the cells gave."""
     return [block.content for block in blocks if block.type == "execution"]
+
+
+def joined(blocks: list[dict[str, str]]) -> list[Block]:
+    """The blocks, texts in a row as one, as a form without markers between texts has them."""
+    made: list[Block] = []
+    for block in blocks:
+        content = block["content"].strip()
+        if made and made[-1].type == block["type"] == "text":
+            made[-1] = Block("text", f"{made[-1].content}\n{content}")
+        else:
+            made.append(Block(block["type"], content))  # type: ignore[arg-type]
+    return made
+
+
+def alternating(blocks: list[Block]) -> bool:
+    """Whether the blocks are as a solver writes them: none empty, executions after code and nowhere else, text last."""
+    kinds = [block.type for block in blocks]
+    pairs_of = list(itertools.pairwise(kinds))
+    return (
+        bool(kinds)
+        and kinds[-1] == "text"
+        and kinds[0] != "execution"
+        and all((a == "code") == (b == "execution") for a, b in pairs_of)
+        and ("text", "text") not in pairs_of
+        and all(block.content for block in blocks)
+        and not any("```" in block.content for block in blocks)
+    )
