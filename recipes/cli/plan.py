@@ -59,7 +59,12 @@ def run(args: argparse.Namespace) -> int:
         size = bytes_of(args.gpu)
         # The base alone: with the data `nano` all rows would be made first, and none of them is asked for.
         settings = QloraSettings(
-            name=recipe.name, base=base_path(recipe.base), data=recipe.data, train=recipe.train, lora=recipe.lora
+            name=recipe.name,
+            base=base_path(recipe.base),
+            dialect=recipe.dialect,
+            data=recipe.data,
+            train=recipe.train,
+            lora=recipe.lora,
         )
         card = plan_for_card(settings, size)
         if args.json:

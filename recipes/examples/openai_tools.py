@@ -49,7 +49,9 @@ def solve(
             model=model, messages=messages, tools=[tool(call.name, call.argument)], **asked
         )
         said = reply.choices[0].message
-        messages.append(said.model_dump(exclude_none=True, include={"role", "content", "tool_calls"}))
+        # Templates want a text, where the API allows none beside calls.
+        spoken = said.model_dump(exclude_none=True, include={"role", "content", "tool_calls"})
+        messages.append({"content": "", **spoken})
         calls = [(one.id, one.function.arguments) for one in said.tool_calls or ()] or calls_in(
             said.content or "", call
         )

@@ -127,3 +127,11 @@ def load_recipe_layers(recipe: str) -> int:
     from qlora.published import shape_of
 
     return shape_of(load_recipe(recipe).base).layers
+
+
+def test_a_run_in_another_dialect_is_planned_without_tokens_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    def adapter(*more: str) -> int:
+        _, planned = card(capsys, "qwen3-4b-tools", "8GB", *more)
+        return planned["memory"]["adapter"]  # type: ignore[index,no-any-return]
+
+    assert adapter() == adapter("lora.control_tokens=none") < adapter("dialect=lce")

@@ -114,6 +114,9 @@ def test_what_was_trained_here_is_asked_without_thinking_unless_it_is_wanted(wor
     wanted = spoken(words, "prefilled", True, trained="template")
     assert (wanted.thinks, wanted.evidence) == (True, "trained")
     assert wanted.result.prefills_thinking
+    # Where the prompt ends inside thinking and nothing turns it off, a row begins by ending it.
+    stuck = spoken(words, "always", None, trained="template").solution(BLOCKS)
+    assert "".join(segment.text for segment in stuck).lstrip().startswith("</think>")
 
 
 @pytest.mark.parametrize(
