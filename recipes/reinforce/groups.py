@@ -104,6 +104,31 @@ def stop_reason(log: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
+def held_out_reason(evaluated: Sequence[Mapping[str, Any]], patience: int) -> str | None:
+    """Why a run should stop after the last of its evaluations, None where it should not.
+
+    Args:
+        evaluated: `step`, `pass_at_1` and, but for the first, `gain_high` of each.
+        patience: evaluations without a new best after which it stops; 0: it goes on.
+    """
+    if len(evaluated) < 2:
+        return None
+    first, last = evaluated[0], evaluated[-1]
+    if last["gain_high"] < 0:
+        return (
+            f"of the held-out questions {last['pass_at_1']:.1%} are solved and at the start {first['pass_at_1']:.1%} "
+            "were (95 % interval of the change below 0)"
+        )
+    best = max(evaluated, key=lambda one: float(one["pass_at_1"]))
+    since = sum(one["step"] > best["step"] for one in evaluated)
+    if patience and since >= patience:
+        return (
+            f"for {since} evaluations no more held-out questions were solved than after step {best['step']} "
+            f"({best['pass_at_1']:.1%})"
+        )
+    return None
+
+
 def warnings(log: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a person should look at after the last step of `log`."""
     first, last = log[0], log[-1]

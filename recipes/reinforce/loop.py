@@ -19,13 +19,13 @@ from qlora.runfolder import RunFolder
 from recipes.reinforce import record
 from recipes.reinforce.evaluate import Evaluation
 from recipes.reinforce.figures import rounded, sample_figures
-from recipes.reinforce.groups import centred, refuse_pool, stop_reason, varies, warnings
+from recipes.reinforce.groups import centred, held_out_reason, refuse_pool, stop_reason, varies, warnings
 from recipes.reinforce.job import Job, sampled_file
 from recipes.reinforce.journal import Journal, Rollout
 from recipes.reinforce.policy import Policy
 from recipes.reinforce.sample import Sampled, Sampler
 from recipes.reinforce.swap import SwapCheck
-from recipes.reinforce.view import View, evaluation_line
+from recipes.reinforce.view import PARTS, View, evaluation_line, summary
 from runtime.engine.llama.library import usable_cores
 from runtime.engine.protocol import encode
 from runtime.errors import TrainError
@@ -111,10 +111,11 @@ class _Run:
         )  # fmt: skip
         self.sampler.recall(self.policy.done)
         self.evaluation = Evaluation(
-            folder.path / "evaluations", job.questions.held_out, job.solve, job.limits, job.options.slots, decoders
-        )
+            folder.path / "evaluations", job.questions.held_out, job.solve, job.limits, job.options.slots,
+            samples=job.options.held_out_samples, decoders=decoders,
+        )  # fmt: skip
         self.view = View(console, job.options.steps, self.policy.done)
-        self.stopped = stop_reason(self.log) or "" if self.log else ""
+        self.stopped = self.reason()
         self.held_out: dict[str, Any] = {}
 
     def __call__(self) -> Outcome:
@@ -126,6 +127,8 @@ class _Run:
                 while self.policy.done < self.options.steps and not self.stopped:
                     self.step()
                 self.evaluate()
+            if self.log:
+                self.view.say(summary(self.log))
             status = "finished"
         except KeyboardInterrupt:
             self.view.say(f"stopped after step {self.policy.done}, saved; the same call goes on from here", "yellow")
@@ -252,9 +255,17 @@ class _Run:
         self.view.step(entry)
         for warning in warnings(self.log):
             self.view.say(f"warning: {warning}", "yellow")
-        if reason := stop_reason(self.log):
-            self.stopped = reason
-            self.view.say(f"stopped after step {self.policy.done}: {reason}", "yellow")
+        self.stopped = self.reason()
+        if self.stopped:
+            self.view.say(f"stopped after step {self.policy.done}: {self.stopped}", "yellow")
+
+    def reason(self) -> str:
+        """Why the run should stop here; empty where it should not."""
+        if not self.log:
+            return ""
+        first = {"step": 0, **self.evaluation.figures(0)}
+        evaluated = [{"step": entry["step"], **entry["held_out"]} for entry in self.log if "held_out" in entry]
+        return stop_reason(self.log) or held_out_reason([first, *evaluated], self.options.patience) or ""
 
     def close(self, status: str) -> None:
         """The adapter and the account of the run."""
@@ -265,7 +276,7 @@ class _Run:
             lines = self.evaluation.read(self.policy.done) or []
             record.write_held_out(self.folder, lines, self.job.solve.system)
         record.plot(self.log, self.folder.path / "plots")
-        totals = {name: sum(e["seconds"].get(name, 0.0) for e in self.log) for name in ("step", *_PARTS)}
+        totals = {name: sum(e["seconds"].get(name, 0.0) for e in self.log) for name in ("step", *PARTS)}
         self.folder.write(
             self.run
             | {"status": status, "steps": self.policy.done, "stopped": self.stopped, "held_out_share": self.held_out}
@@ -291,9 +302,6 @@ def check_ids(engine: LlamaEngine, texts: Sequence[str], system: str) -> list[in
             break
         ids += encode(vocabulary, segments(conversation(text, system=system), generation_prompt=True))
     return ids[:CHECK_TOKENS]
-
-
-_PARTS = ("sample", "cells", "grade", "train", "swap", "eval")
 
 
 def _length(rollout: Rollout) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recipes.reinforce.job import Job
     from recipes.reinforce.policy import Policy
 
-FREE = frozenset({"steps", "slots", "evaluate_every", "refill"})
+FREE = frozenset({"steps", "slots", "evaluate_every", "refill", "patience"})
 """Keys of `reinforce` that a run may be continued with other values of."""
 CURVES = {
     "pass": ("share of solutions", ("pass_at_1", "pass_at_k", "maj_at_k")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from recipes.reinforce.groups import UNFINISHED, VOID_STATUSES
@@ -39,10 +40,16 @@ def _boxed(solution: Solution) -> list[str]:
 
 
 def reward_of(solution: Solution, gold: str, kind: str, seed: str) -> float:
-    """1 or 0. `random` throws a coin that knows nothing of the solution, the same one for the same `seed`."""
+    """1 or 0. With `random` a coin that knows nothing of the solution, the same one for the same `seed`; `shuffled` is
+    dealt out when all are known, see `dealt_out`."""
     if kind == "random":
         return float(random.Random(f"reward {seed}").random() < 0.5)
     return float(earned(solution, gold))
+
+
+def dealt_out(rewards: Sequence[float], seed: str) -> list[float]:
+    """The same rewards in another order, which knows nothing of the solutions; the same one for the same `seed`."""
+    return random.Random(f"dealt {seed}").sample(rewards, len(rewards))
 
 
 def is_void(status: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recipes.reinforce.groups import pick, varies
 from recipes.reinforce.journal import Journal, Rollout
-from recipes.reinforce.reward import is_unfinished, reward_of
+from recipes.reinforce.reward import dealt_out, is_unfinished, reward_of
 from runtime.errors import EngineError
 from runtime.settings import SolverSettings, derived_seed
 from runtime.solver.item import Item, with_samples
@@ -35,18 +35,22 @@ def plain(solve: SolverSettings) -> SolverSettings:
     )  # fmt: skip
 
 
+_SECONDS = ("sample", "cells", "cells_beside", "grade")
+
+
 @dataclass
 class Sampled:
     """The solutions of one step.
 
     Attributes:
         groups: question to its solutions that came to an end, all turns together.
-        seconds: of sampling, of the cells (beside the decoding) and of grading, in this call.
+        seconds: of this call: sampling; within it, waiting for cells with nothing to decode, the cells beside the
+            decoding (summed over solutions, their waiting for a processor included), and grading.
         fresh: solutions drawn in this call; the others were read from the journal.
     """
 
     groups: dict[int, list[Rollout]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=lambda: {"sample": 0.0, "cells": 0.0, "grade": 0.0})
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_SECONDS, 0.0))
     fresh: int = 0
 
     @property
@@ -128,37 +132,45 @@ class Sampler:
         asked = (Item(str(number), number, self.pool[number].text) for number in numbers)
         found: dict[tuple[int, int], Rollout] = {}
         failed = ""
+        waited: list[float] = []
         total = len(numbers) * options.samples
         for done, (item, solution) in enumerate(
             solve_side_by_side(
                 self.engine, with_samples(asked, options.samples), settings, limits=self.limits,
                 slots=min(options.slots, total), decoders=self.decoders, trajectories=True,
+                waited=waited,
             ), 1,
         ):  # fmt: skip
             if on_solution is not None:
                 on_solution(done, total)
-            drawn = solution.trajectory
-            if is_unfinished(solution.status) or drawn is None or not drawn.places:
+            written = solution.trajectory
+            if is_unfinished(solution.status) or written is None or not written.places:
                 failed = solution.detail or solution.status
                 continue
             graded = time.perf_counter()
             key = (item.index, item.sample)
             reward = reward_of(solution, self.pool[item.index].gold, options.reward, f"{self.seed} {step} {key}")
             told: dict[str, Any] = {**solution.as_dict(), "supported": solution.is_supported}
-            found[key] = Rollout(*key, reward, told, drawn)
+            found[key] = Rollout(*key, reward, told, written)
             sampled.seconds["grade"] += time.perf_counter() - graded
-            sampled.seconds["cells"] += solution.ms["execution"] / 1e3
+            sampled.seconds["cells_beside"] += solution.ms["execution"] / 1e3
         if not found:
             raise EngineError(
                 f"not one of {total} solutions came to an end ({failed})",
                 "the run stops; the last checkpoint is kept",
                 "mend that, and give the same command again",
             )
+        sampled.seconds["cells"] += sum(waited) / len(waited) if waited else 0.0
         sampled.seconds["sample"] += time.perf_counter() - began
         sampled.fresh += len(found)
         # In the order in which they were asked: they finish in another one each time.
         order = {number: place for place, number in enumerate(numbers)}
-        return [found[key] for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
+        drawn = [found[key] for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
+        if options.reward == "shuffled":
+            rewards = dealt_out([rollout.reward for rollout in drawn], f"{self.seed} {step} {turn}")
+            for rollout, reward in zip(drawn, rewards, strict=True):
+                rollout.reward = reward
+        return drawn
 
 
 def _add(sampled: Sampled, rollouts: Sequence[Rollout]) -> None:

@@ -20,8 +20,10 @@ class ReinforceSettings(BaseModel):
     steps: int = Field(default=60, ge=1, description="steps: sample, reward, update")
     questions: int = Field(default=16, ge=1, description="questions of a step")
     samples: int = Field(default=16, ge=2, description="solutions to each of them")
-    reward: Literal["gold", "random"] = Field(
-        default="gold", description="gold: 1 for the right answer, else 0; random: a coin, the control run"
+    reward: Literal["gold", "random", "shuffled"] = Field(
+        default="gold",
+        description="gold: 1 for the right answer, else 0; controls, which must not gain: random, a coin; shuffled, "
+        "the rewards of gold dealt out anew among the solutions of a turn",
     )
     cap: float = Field(
         default=2.0, ge=1, description="pg: most that a token's weight pi / mu may be (sampler and trainer differ)"
@@ -46,7 +48,16 @@ class ReinforceSettings(BaseModel):
         "questions, by hash",
     )
     held_out_questions: int = Field(default=400, ge=1, description="most held-out questions solved in an evaluation")
+    held_out_samples: int = Field(
+        default=0,
+        ge=0,
+        description="solutions drawn to each of 50 held-out questions in an evaluation, for pass@k; 0: none",
+    )
     evaluate_every: int = Field(default=20, ge=0, description="steps between evaluations; 0: only first and last")
+    patience: int = Field(
+        default=3, ge=0,
+        description="evaluations without a new best held-out share after which the run stops; 0: it never does",
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _fits_method(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qlora.progress import StepBar
@@ -9,6 +10,10 @@ from qlora.progress import StepBar
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+
+PARTS = ("sample", "cells", "grade", "train", "swap", "eval")
+"""Of a step's seconds; `cells` is part of `sample`."""
 
 
 class View(StepBar):
@@ -48,9 +53,20 @@ def numbers_of(entry: dict[str, Any]) -> str:
         f"entropy {entry.get('entropy', 0.0):.3f}",
         f"mismatch {entry.get('mismatch_kl', 0.0):.1e}",
         f"grad {entry.get('grad_norm', 0.0):.2f}",
-        " ".join(f"{name} {value:.1f}s" for name, value in seconds.items() if name != "cells" and value >= 0.05),
+        " ".join(f"{name} {value:.1f}s" for name, value in seconds.items() if name != "cells_beside" and value >= 0.05),
     ]
     return "  ".join(parts)
+
+
+def summary(log: Sequence[Mapping[str, Any]]) -> str:
+    """Where the time of a run's steps went. Cells beside the decoding cost none: only what was waited for counts."""
+    total = {name: sum(entry["seconds"].get(name, 0.0) for entry in log) for name in ("step", *PARTS)}
+    whole = total["step"] or 1.0
+    shares = ", ".join(f"{name} {total[name] / whole:.0%}" for name in PARTS if name != "cells")
+    return (
+        f"{log[-1]['rollouts_so_far']:,} solutions in {len(log)} steps of {whole / len(log):.0f} seconds: {shares}; "
+        f"waiting for cells {total['cells'] / whole:.1%}"
+    )
 
 
 def evaluation_line(step: int, found: dict[str, Any]) -> str:
@@ -59,6 +75,10 @@ def evaluation_line(step: int, found: dict[str, Any]) -> str:
         f"step {step}: {found['pass_at_1']:.1%} of {found['n']} held-out questions "
         f"[{found['low']:.1%}, {found['high']:.1%}]"
     )
+    if "pass_at_k" in found:
+        text += f", {found['pass_at_k']:.0%} of {found['k_of']} by any of {found['k']}"
+    if "follows" in found:
+        text += f"; {found['follows']:.0%} of {found['follows_of']} right answers change with their cells' results"
     if "gain" in found:
         text += f", {100 * found['gain']:+.1f} points [{100 * found['gain_low']:+.1f}, {100 * found['gain_high']:+.1f}]"
     return text

@@ -83,6 +83,9 @@ class Batch:
         engine, settings, limits, slots, on_event, on_execution: see `solve_batch`.
         trajectories: see `solve_batch`.
         keep: keep the cache of finished conversations, as far as there are free slots, for the question that follows.
+
+    Attributes:
+        waited: seconds in which there was nothing to decode and cells were waited for.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Batch:
         self.kept: dict[tuple[str, ...], TokenSequence] | None = {} if keep else None
         """Questions of a conversation to the sequence that holds it, the oldest first."""
         self.admitted = 0
+        self.waited = 0.0
         self.room = False
         """Whether a lane has finished since a parked one could last come back."""
         engine.stop_flag.clear()
@@ -312,11 +316,14 @@ class Batch:
 
     def _collect_cells(self, *, wait: bool) -> None:
         while self.cells.running:
+            began = time.perf_counter()
             try:
                 # A time-out: a queue that is waited on for ever lets neither Ctrl-C nor a new item through.
                 lane, result, error = self.cells.done.get(timeout=0.2) if wait else self.cells.done.get_nowait()
             except queue.Empty:
                 return
+            finally:
+                self.waited += time.perf_counter() - began if wait else 0.0
             wait = False
             if lane not in self.cells.running:
                 self.cells.release(lane)  # Cancelled meanwhile.

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.engine import Engine
-from runtime.engine.stopping import stop_on_sigint
+from runtime.engine.stopping import StopFlag, stop_on_sigint
 from runtime.settings import SolverSettings
-from runtime.solver.batch import Batch, solve_batch
+from runtime.solver.batch import Batch
 from runtime.solver.item import Item
-from runtime.solver.solution import Solution
+from runtime.solver.solution import OnExecution, Solution
 
 if TYPE_CHECKING:
     from runtime.sandbox import Limits
@@ -45,23 +45,40 @@ def solve_side_by_side(
     limits: Limits | None = None,
     slots: int = 8,
     decoders: int = 1,
+    on_execution: OnExecution | None = None,
     trajectories: bool = False,
+    waited: list[float] | None = None,
 ) -> Iterator[tuple[Item, Solution]]:
     """Solve `items` and yield each with its solution as soon as it is finished, as `solve_batch` does.
 
     Args:
-        engine, items, settings, limits, trajectories: see `solve_batch`.
+        engine, items, settings, limits, on_execution, trajectories: see `solve_batch`.
         slots: sequences under way in all decoders together.
-        decoders: how many; 1 is `solve_batch`.
+        decoders: how many; one works in the caller's thread.
+        waited: takes the seconds that each decoder waited for cells with nothing to decode, when all is solved.
 
     Raises:
         ModelError, EngineError, KeyboardInterrupt: as of `solve_batch`. What one decoder raises ends them all.
     """
     decoders = max(1, min(decoders, slots))
-    if decoders == 1:
-        yield from solve_batch(engine, items, settings, limits=limits, slots=slots, trajectories=trajectories)
-        return
-    shared, flag = _Shared(items), engine.stop_flag
+    shares = [slots // decoders + (number < slots % decoders) for number in range(decoders)]
+    batches: list[Batch] = []
+    try:
+        with stop_on_sigint(engine.stop_flag):
+            batches += (
+                Batch(engine, settings, limits, share, on_execution=on_execution, trajectories=trajectories)
+                for share in shares
+            )
+            yield from batches[0].run(iter(items)) if decoders == 1 else _together(batches, items, engine.stop_flag)
+        if waited is not None:
+            waited += [batch.waited for batch in batches]
+    finally:
+        for batch in batches:
+            batch.close()
+
+
+def _together(batches: Sequence[Batch], items: Iterable[Item], flag: StopFlag) -> Iterator[tuple[Item, Solution]]:
+    shared = _Shared(items)
     done: queue.SimpleQueue[tuple[Item, Solution] | BaseException | None] = queue.SimpleQueue()
 
     def work(batch: Batch) -> None:
@@ -73,35 +90,27 @@ def solve_side_by_side(
         else:
             done.put(None)
 
-    batches: list[Batch] = []
-    threads: list[threading.Thread] = []
+    threads = [threading.Thread(target=work, args=(batch,), name="decoder") for batch in batches]
     failure: BaseException | None = None
     try:
-        with stop_on_sigint(flag):
-            for number in range(decoders):
-                share = slots // decoders + (number < slots % decoders)
-                batches.append(Batch(engine, settings, limits, share, trajectories=trajectories))
-            threads = [threading.Thread(target=work, args=(batch,), name="decoder") for batch in batches]
-            for thread in threads:
-                thread.start()
-            left = decoders
-            while left:
-                told = done.get()
-                if told is None or isinstance(told, BaseException):
-                    left -= 1
-                    if told is not None:
-                        # The others stop because of the flag; theirs is not the reason.
-                        failure = failure or told
-                        flag.set()
-                elif failure is None:
-                    yield told
+        for thread in threads:
+            thread.start()
+        left = len(threads)
+        while left:
+            told = done.get()
+            if told is None or isinstance(told, BaseException):
+                left -= 1
+                if told is not None:
+                    # The others stop because of the flag; theirs is not the reason.
+                    failure = failure or told
+                    flag.set()
+            elif failure is None:
+                yield told
     finally:
         if any(thread.is_alive() for thread in threads):
             flag.set()
         for thread in threads:
             thread.join()
-        for batch in batches:
-            batch.close()
         flag.clear()
     if failure is not None:
         raise failure

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from recipes.reinforce.figures import sample_figures
-from recipes.reinforce.groups import centred, pick, refuse_pool, stop_reason, warnings
+from recipes.reinforce.groups import centred, held_out_reason, pick, refuse_pool, stop_reason, warnings
 from recipes.reinforce.journal import Journal, Rollout
 from recipes.reinforce.questions import load_questions
-from recipes.reinforce.reward import earned, is_void, reward_of
+from recipes.reinforce.reward import dealt_out, earned, is_void, reward_of
 from runtime.engine.trajectory import Trajectory
 from runtime.errors import InputError
 from runtime.lce import Block
@@ -125,6 +125,31 @@ def entry(**changes: Any) -> dict[str, Any]:
 def test_a_run_stops_and_says_why(last: list[dict[str, Any]], said: str | None) -> None:
     reason = stop_reason([entry(), entry(), *last])
     assert reason is None if said is None else reason is not None and said in reason
+
+
+def evaluated(*shares: float, high: float = 0.1) -> list[dict[str, Any]]:
+    first, *others = [{"step": 20 * n, "pass_at_1": share} for n, share in enumerate(shares)]
+    return [first, *({**one, "gain_high": high} for one in others)]
+
+
+def test_a_run_stops_where_held_out_questions_are_solved_less_often_or_no_more_often() -> None:
+    assert held_out_reason(evaluated(0.8), 3) is None
+    assert "at the start 80.0%" in (held_out_reason(evaluated(0.8, 0.7, high=-0.01), 3) or "")
+    assert held_out_reason(evaluated(0.8, 0.7), 3) is None, "it may be chance"
+    assert held_out_reason(evaluated(0.8, 0.84, 0.83, 0.84), 3) is None
+    flat = held_out_reason(evaluated(0.8, 0.84, 0.83, 0.84, 0.82), 3)
+    assert flat is not None
+    assert "for 3 evaluations no more held-out questions were solved than after step 20 (84.0%)" in flat
+    assert held_out_reason(evaluated(0.8, 0.84, 0.83, 0.84, 0.82), 0) is None
+    assert held_out_reason(evaluated(0.8, 0.84, 0.83, 0.84, 0.85), 3) is None
+
+
+def test_shuffled_rewards_are_the_same_ones_on_other_solutions() -> None:
+    rewards = [1.0, 0.0] * 30
+    dealt = dealt_out(rewards, "1 2 0")
+    assert sorted(dealt) == sorted(rewards)
+    assert dealt != rewards
+    assert dealt == dealt_out(rewards, "1 2 0") != dealt_out(rewards, "1 3 0")
 
 
 def test_a_run_warns_where_no_code_is_run_any_more_or_the_gradient_jumps() -> None:

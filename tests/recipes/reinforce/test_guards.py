@@ -107,6 +107,15 @@ def test_the_gold_answer_goes_into_nothing_that_solves(seen: list[Any], tmp_path
     assert json.loads(journal.path(0, 0).read_text().splitlines()[0])["facts"]["adapter"] == "another adapter"
 
 
+@pytest.mark.usefixtures("seen")
+def test_a_shuffled_reward_knows_nothing_of_its_solution(tmp_path: Path) -> None:
+    pool = [Question(str(n), f"{QUESTION} ({n})", GOLD) for n in range(20)]
+    options = ReinforceSettings(questions=20, samples=4, refill=0, reward="shuffled")
+    sampled = Sampler(None, pool, options, SolverSettings(), Limits(), Journal(tmp_path), 0)(0, "adapter")  # type: ignore[arg-type]
+    assert sum(map(sum, sampled.rewards())) == 40, "as many as with the right golds"
+    assert 10 < sum(rollout.reward for rollout in sampled.rollouts if rollout.sample % 2) < 30, "on any solutions"
+
+
 def test_groups_that_teach_nothing_are_filled_up_with_other_questions(seen: list[Any], tmp_path: Path) -> None:
     pool = [Question(str(n), f"{QUESTION} ({n})", GOLD if n % 2 else "no number") for n in range(40)]
     options = ReinforceSettings(questions=6, samples=4, refill=2)
