@@ -23,7 +23,6 @@ import collections
 import copy
 import itertools
 import json
-import os
 import queue
 import random
 import re
@@ -36,7 +35,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from figures import RESULTS, ROOT, Figures
+from figures import RESULTS, SHARED_DATA, Figures
 
 from recipes.data.check import OUTPUT_CHARS, check
 from recipes.data.outputs import agreement, is_traceback
@@ -313,9 +312,7 @@ def measure_speed(rows: list[dict[str, Any]], sessions: int, folder: Path, figur
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    )
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--rows", type=int, help="a random sample of so many development rows")
     parser.add_argument("--faults", type=int, default=200, help="0: skip")
     parser.add_argument("--sample", type=int, default=60, help="rows of the comparison with Jupyter; 0: skip")

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from figures import RESULTS, ROOT, Figures
+from figures import RESULTS, SHARED_DATA, Figures
 
 from recipes.data import fenced, tools
 from recipes.data.convert import convert
@@ -69,9 +68,7 @@ def gsm8k(path: Path, rows: int | None, sessions: int | None, figures: Figures) 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    )
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--rows", type=int, help="only the first N solutions of GSM8K")
     parser.add_argument("--sessions", type=int, help="sandbox sessions at once")
     arguments = parser.parse_args()

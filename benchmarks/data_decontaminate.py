@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 import sys
@@ -23,7 +22,7 @@ import time
 import unicodedata
 from pathlib import Path
 
-from figures import RESULTS, ROOT, Figures
+from figures import RESULTS, SHARED_DATA, Figures
 
 from recipes.data.decontaminate import decontaminate
 from recipes.data.rows import Refused, read_questions, write_lines
@@ -58,9 +57,7 @@ def edited(text: str, rng: random.Random) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--data", type=Path, default=Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    )
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--nano", type=int, default=4000, help="generated problems")
     arguments = parser.parse_args()
     questions, figures = str(arguments.data / "questions"), Figures("data_decontaminate")

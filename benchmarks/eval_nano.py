@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import get_args
 
-from figures import ROOT, Figures, add_json_argument
+from figures import ROOT, SHARED_DATA, Figures, add_json_argument
 
 from recipes.nano.problems import HeldOutKind, held_out
 from recipes.places import PACKAGED_MODEL
@@ -49,7 +48,7 @@ def generated(kind: HeldOutKind, n: int, folder: Path) -> str:
 def main() -> int:
     """Solve, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    shared = Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data")) / "questions"
+    shared = SHARED_DATA / "questions"
     parser.add_argument("--questions", type=Path, default=shared, help="folder with SVAMP.jsonl and mathematics.jsonl")
     parser.add_argument("--generated", type=int, default=400, help="problems of each generated set")
     parser.add_argument("--limit", type=int, help="at most this many questions of each set")

@@ -18,6 +18,8 @@ sys.path.insert(0, str(ROOT))
 
 from runtime.files import write_text  # noqa: E402
 
+SHARED_DATA = Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
+"""The development data, which is not part of the repository."""
 RESULTS = ROOT / "benchmarks" / "results"
 
 

@@ -305,7 +305,7 @@ def plan_of(shape: str) -> Callable[[Part], None]:
     """`mathcoder plan` against the bytes that a step allocates, for a shape of benchmarks/qlora_gpu.py."""
 
     def run(part: Part) -> None:
-        from qlora_gpu import SHAPES, write_base, write_rows
+        from random_bases import SHAPES, write_base, write_rows
 
         name = shape if part.device == "cuda" else "tiny"
         write_base(part.folder / "base", SHAPES[name])

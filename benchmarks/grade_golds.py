@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import random
 import re
 import sys
@@ -29,6 +28,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from figures import SHARED_DATA  # noqa: E402
 
 from runtime.evaluate.question_sets import load_set  # noqa: E402
 from runtime.grade import last_boxed  # noqa: E402
@@ -112,9 +113,8 @@ def measure(path: Path) -> dict[str, Any]:
 
 def main() -> int:
     """Run the benchmark."""
-    default = os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(default), help="folder with questions/")
+    parser.add_argument("--data", type=Path, default=SHARED_DATA, help="folder with questions/")
     parser.add_argument("--sets", default="", help="names of files without .jsonl, with commas between")
     parser.add_argument("--list", action="store_true", help="name the forms that were not found")
     parser.add_argument("--json", type=Path, help="write the figures here")

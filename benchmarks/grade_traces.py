@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import random
 import sys
 import time
@@ -25,6 +24,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from figures import SHARED_DATA  # noqa: E402
 
 from runtime.evaluate.records import read_records, strict_differences  # noqa: E402
 from runtime.grade import equivalent, last_boxed  # noqa: E402
@@ -142,9 +143,8 @@ def speed(data: Path) -> dict[str, Any]:
 
 def main() -> int:
     """Run the benchmark."""
-    default = os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(default), help="folder with traces/ and questions/")
+    parser.add_argument("--data", type=Path, default=SHARED_DATA, help="folder with traces/ and questions/")
     parser.add_argument("--differences", action="store_true", help="list every answer the two graders differ on")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()

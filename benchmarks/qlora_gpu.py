@@ -24,36 +24,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import resource
 import subprocess
 import sys
 import tempfile
-import time
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from figures import RESULTS, ROOT, Figures
-from qlora_speed import labelled_rows
+from figures import RESULTS, Figures
+from plain_trl import labelled_rows, sft_in_order
+from random_bases import SHAPES, write_base, write_rows
 
-sys.path.insert(0, str(ROOT / "tests" / "qlora"))
-
-SHAPES: dict[str, dict[str, Any]] = {
-    "llama-7b": {
-        "architecture": "llama", "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008,
-        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
-    },
-    "qwen2-1.5b": {
-        "architecture": "qwen2", "vocab_size": 151_936, "hidden_size": 1536, "intermediate_size": 8960,
-        "num_hidden_layers": 28, "num_attention_heads": 12, "num_key_value_heads": 2, "tied": True,
-    },
-    "tiny": {
-        "architecture": "llama", "vocab_size": 2048, "hidden_size": 128, "intermediate_size": 384,
-        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4,
-    },
-}  # fmt: skip
 SIDES = ("ours, unsloth", "ours, peft", "ours, peft, no checkpointing", "unsloth + SFTTrainer")
 PLAIN = SIDES[-1]
 PREPARE = "prepare"
@@ -190,59 +173,6 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
     return {"rows": each, "tokens": round(float(each * mean))}
 
 
-def write_rows(path: Path, count: int, *, small: bool) -> None:
-    """Rows of text, code and execution blocks, of different lengths."""
-    from factory import WORDS, row_of, write_jsonl
-
-    draw = random.Random(0)
-    rows = []
-    for number in range(count):
-        text = WORDS * draw.randint(1, 1 if small else 3)
-        code = "\n".join(f"a{k} = {k} + {number}" for k in range(draw.randint(2, 8 if small else 40)))
-        blocks = ("text", text), ("code", code), ("execution", "42"), ("text", "It is \\boxed{42}."), ("text", "42")
-        rows.append(row_of(f"What is row {number}?", *blocks))
-    write_jsonl(path, rows)
-
-
-def write_base(folder: Path, shape: dict[str, Any]) -> None:
-    """A random base in bfloat16, its weights drawn where they are drawn fastest, a file for each layer."""
-    import torch
-    import transformers
-    from factory import tokenizer_of
-    from safetensors.torch import save_file
-
-    options = dict(shape)
-    architecture, tied = options.pop("architecture"), options.pop("tied", False)
-    name = {"llama": "Llama", "qwen2": "Qwen2"}[architecture]
-    tokenizer = tokenizer_of("sentencepiece" if architecture == "llama" else "bytes")
-    config = getattr(transformers, f"{name}Config")(
-        **options, max_position_embeddings=4096, tie_word_embeddings=tied, torch_dtype="bfloat16",
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        architectures=[f"{name}ForCausalLM"],
-    )  # fmt: skip
-    with torch.device("meta"):
-        model = getattr(transformers, f"{name}ForCausalLM")(config)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder.mkdir(parents=True)
-    files: dict[str, dict[str, Any]] = {}
-    for key, value in model.state_dict().items():
-        if tied and key == "lm_head.weight":
-            continue
-        part = key.split(".")[2] if ".layers." in key else "rest"
-        if key.endswith("norm.weight"):
-            tensor = torch.ones(value.shape, dtype=torch.bfloat16)
-        else:
-            tensor = torch.empty(value.shape, dtype=torch.bfloat16, device=device).normal_(std=0.02).cpu()
-        files.setdefault(part, {})[key] = tensor
-    index: dict[str, str] = {}
-    for part, tensors in files.items():
-        save_file(tensors, folder / f"model-{part}.safetensors", metadata={"format": "pt"})
-        index |= dict.fromkeys(tensors, f"model-{part}.safetensors")
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
-    config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
 # The sides
 
 
@@ -319,9 +249,7 @@ def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
     import torch
     from unsloth import FastLanguageModel  # isort: skip  (before what it rewrites)
     from datasets import Dataset
-    from torch.utils.data import SequentialSampler
-    from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
     from qlora.base import find_base, load_tokenizer
     from qlora.packing import RowOrder
@@ -351,28 +279,10 @@ def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
     labelled = labelled_rows(data, len(data.rows))
     rows = [labelled[row] for row in chosen]
 
-    class Watch(TrainerCallback):
-        def __init__(self) -> None:
-            self.ends: list[float] = []
-            self.losses: list[float] = []
-
-        def on_step_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
-            if gpu:
-                torch.cuda.synchronize()
-            self.ends.append(time.perf_counter())
-
-        def on_log(self, _args: Any, _state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-            if logs and "loss" in logs:
-                self.losses.append(float(logs["loss"]))
-
-    class InOrder(SFTTrainer):
-        def _get_train_sampler(self, dataset: Any = None) -> Any:
-            return SequentialSampler(dataset if dataset is not None else self.train_dataset)
-
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    watch = Watch()
-    trainer = InOrder(
+    trainer_class, watch = sft_in_order()
+    trainer = trainer_class(
         model=model,
         args=SFTConfig(
             output_dir=str(args.folder / "plain"), per_device_train_batch_size=each,
@@ -386,7 +296,7 @@ def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
         callbacks=[watch],
     )  # fmt: skip
     trainer.train()
-    seconds = watch.ends[-1] - watch.ends[WARM_UP - 1]
+    seconds = watch.ends[-1][0] - watch.ends[WARM_UP - 1][0]
     timed = slice(step * WARM_UP, step * args.steps)
     supervised = int(data.supervised_per_row[chosen[timed]].sum())
     device = torch.device("cuda", 0) if gpu else torch.device("cpu")

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import ROOT, Figures
+from plain_trl import labelled_rows, sft_in_order
 
 SIDES = ("ours", "trl-padded", "trl-padding-free")
 BATCH, TRL_BATCH, RATE = 16, 8, 1e-3
@@ -157,27 +158,12 @@ def ours(_side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: 
     return losses, time.perf_counter() - started[0], time.process_time() - started[1], before
 
 
-def labelled_rows(data: Any, count: int) -> list[dict[str, list[int]]]:
-    """The first `count` rows of prepared data as SFTTrainer takes them, with our labels."""
-    from qlora.tokenized import supervised_mask
-
-    rows = []
-    for index in range(count):
-        tokens, kinds = data.table.row(index)
-        carries = supervised_mask(kinds, data.supervised)
-        labels = [int(token) if carry else -100 for token, carry in zip(tokens, carries, strict=True)]
-        rows.append({"input_ids": tokens.tolist(), "labels": labels})
-    return rows
-
-
 def trl(side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: Any, steps: int) -> Any:
     """SFTTrainer on the same rows, already tokenized and labelled, in the same order."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
-    from torch.utils.data import SequentialSampler
-    from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
     from qlora.adapter import linear_names
     from qlora.tokens import add_control_tokens
@@ -195,33 +181,17 @@ def trl(side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: An
     peft_model = get_peft_model(model, config)
     rows = labelled_rows(data, BATCH * steps)
 
-    class Watch(TrainerCallback):
-        def __init__(self) -> None:
-            self.losses: list[float] = []
-            self.started = self.ended = (0.0, 0.0)
+    trainer_class, watch = sft_in_order()
 
-        def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-            self.ended = (time.perf_counter(), time.process_time())
-            if state.global_step == 1:
-                self.started = self.ended
-
-        def on_log(self, _args: Any, _state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-            if logs and "loss" in logs:
-                self.losses.append(float(logs["loss"]))
-
-    class InOrder(SFTTrainer):
-        def _get_train_sampler(self, dataset: Any = None) -> Any:
-            return SequentialSampler(dataset if dataset is not None else self.train_dataset)
-
+    class OwnLoss(trainer_class):  # type: ignore[misc,valid-type]
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
             outputs = model(**inputs, use_cache=False, num_items_in_batch=num_items_in_batch)
             return (outputs.loss, outputs) if return_outputs else outputs.loss
 
-    watch = Watch()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = InOrder(
+        trainer = OwnLoss(
             model=peft_model,
             args=SFTConfig(
                 output_dir=folder, per_device_train_batch_size=TRL_BATCH,
@@ -238,7 +208,8 @@ def trl(side: str, model: Any, tokenizer: Any, data: Any, options: Any, lora: An
         )  # fmt: skip
         before = resident_mb()
         trainer.train()
-    return watch.losses, watch.ended[0] - watch.started[0], watch.ended[1] - watch.started[1], before
+    (started, started_cpu), (ended, ended_cpu) = watch.ends[0], watch.ends[-1]
+    return watch.losses, ended - started, ended_cpu - started_cpu, before
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ CHARACTERS a token of Llama's tokenizer. Prints a table in Markdown.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 from pathlib import Path
 
-from figures import ROOT
+from figures import SHARED_DATA
 
 from qlora.cards import plan_for_card
 from qlora.data import load_rows
@@ -38,7 +37,7 @@ CHARACTERS = 2.8
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    shared = Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    shared = SHARED_DATA
     parser.add_argument("--rows", type=Path, default=shared / "mathcodeinstruct_dev.jsonl")
     parser.add_argument("--utilization", type=float, default=0.35)
     parser.add_argument("--peak", type=float, default=989.0, help="TFLOP/s")

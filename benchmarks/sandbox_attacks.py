@@ -38,6 +38,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from figures import SHARED_DATA  # noqa: E402
+
 from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from runtime.errors import SandboxError  # noqa: E402
 from runtime.sandbox import CellResult, Limits, Sandbox, host  # noqa: E402
@@ -215,8 +217,7 @@ def _daemon(sandbox: Sandbox) -> list[str]:
 def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--tier", default=",".join(TIERS), help="default: every one that works here")
     parser.add_argument("--only", default="")
     parser.add_argument("--sessions", type=int, default=2, help="at once")

@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import collections
 import json
-import os
 import random
 import re
 import sys
@@ -36,6 +35,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from figures import SHARED_DATA  # noqa: E402
 
 from benchmarks.figures import Figures, add_json_argument  # noqa: E402
 from recipes.data.rewordings import change_between  # noqa: E402
@@ -171,8 +172,7 @@ def _miss(row: dict, source: str, position: int, cause: str, block: dict, record
 def main() -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--data", type=Path, default=SHARED_DATA)
     parser.add_argument("--rows", type=int, default=0, help="a random sample of so many rows; 0: all")
     parser.add_argument("--tracebacks", action="store_true", help="only rows in which a recorded execution is one")
     parser.add_argument("--threads", type=int, default=3, help="sessions at once")

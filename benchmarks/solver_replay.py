@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -24,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from figures import ROOT, Figures, add_json_argument
+from figures import SHARED_DATA, Figures, add_json_argument
 from sandbox_fidelity import is_traceback, kind_of, last_error, normal
 
 from recipes.places import PACKAGED_MODEL
@@ -117,7 +116,7 @@ def replay(
 
 
 def main() -> int:
-    data = Path(os.environ.get("MATHCODER_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    data = SHARED_DATA
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, default=sorted((data / "traces").glob("*.jsonl")))
     parser.add_argument("--rows", type=int, help="only so many of each file")
