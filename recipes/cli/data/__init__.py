@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from recipes.cli.command import Parser
+from recipes.cli.command import Parser, actions_text
 
 ACTIONS = {
     "show": "print a row, coloured by what each piece is to training",
@@ -30,7 +30,7 @@ def parser() -> Parser:
         "data",
         "Look at, check, clean, convert and make rows in the schema of MathCodeInstruct.",
         details="Actions:\n"
-        + "\n".join(f"  {name:<15}{summary}" for name, summary in ACTIONS.items())
+        + actions_text(ACTIONS)
         + "\n\n`mathcoder data ACTION --help` explains one. SRC is a .jsonl, .jsonl.gz or .parquet file, a folder of\n"
         "such files, a hub id, or `nano`, the rows that are generated on this machine.",
         examples=[

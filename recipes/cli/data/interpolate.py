@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipes.cli.command import Parser, Ticker, positive_int
-from recipes.cli.data.shared import show_counts, show_lines, show_refused
+from recipes.cli.data.shared import model_argument, show_counts, show_lines, show_refused
 from runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ interface (key in OPENAI_API_KEY). OUT is a question file for `data solve`. A ki
     )
     result.add_argument("--easy", required=True, metavar="FILE", help="questions, such as those of GSM8K")
     result.add_argument("--hard", required=True, metavar="FILE", help="questions, such as those of MATH")
-    result.add_argument(
-        "--model", required=True, metavar="MODEL", help="a GGUF file, a name, or a server's name for it"
-    )
+    model_argument(result)
     result.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .jsonl file of new questions")
     result.add_argument("--pairs", type=positive_int, default=100, metavar="N", help="pairs to draw")
     result.add_argument("--solve", type=int, default=0, metavar="K", help="keep what K solutions agree on; 0: skip")

@@ -22,6 +22,13 @@ def source_argument(result: Parser) -> None:
     )
 
 
+def model_argument(result: Parser) -> None:
+    """`--model`, which is asked."""
+    result.add_argument(
+        "--model", required=True, metavar="MODEL", help="a GGUF file, a name, or a server's name for it"
+    )
+
+
 def base_argument(result: Parser) -> None:
     """`--base`, whose tokens are counted."""
     result.add_argument("--base", metavar="BASE", help="folder or hub id of a base, or `nano`: count its tokens")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from recipes.cli.command import Parser, Ticker, positive_int, say
-from recipes.cli.data.shared import keep_arguments, show_refused, show_selected
+from recipes.cli.data.shared import keep_arguments, model_argument, show_refused, show_selected
 from runtime.errors import InputError
 
 
@@ -39,9 +39,7 @@ merge` puts their files together. With --endpoint a server draws the tokens; cod
         see_also=["data merge", "data check", "solve"],
     )
     result.add_argument("questions", metavar="QUESTIONS", help="a .jsonl file with `question` (and `gold`, `id`)")
-    result.add_argument(
-        "--model", required=True, metavar="MODEL", help="a GGUF file, a name, or a server's name for it"
-    )
+    model_argument(result)
     keep_arguments(result)
     result.add_argument(
         "--samples",

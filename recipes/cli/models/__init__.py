@@ -11,7 +11,7 @@ import json
 import sys
 
 from recipes import smollm2
-from recipes.cli.command import Parser, say
+from recipes.cli.command import Parser, actions_text, say
 from recipes.models import one_line, size_text, survey
 from recipes.places import models_folder, tilde
 
@@ -36,7 +36,7 @@ anything, what Ollama, LM Studio, the Hugging Face cache and llama.cpp's cache h
 
 Actions:
 """
-        + "\n".join(f"  {name:<10}{summary}" for name, summary in ACTIONS.items())
+        + actions_text(ACTIONS)
         + "\n\n`mathcoder models ACTION --help` explains one.",
         examples=[
             ("mathcoder models", "the list"),

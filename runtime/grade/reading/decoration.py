@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 
-_MARKDOWN = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in [
+from runtime.grade.reading.rewrites import rewrites, rewritten
+
+_MARKDOWN = rewrites(
+    [
         (r"^\s*(?:\*\s+(?=\S)|-\s+(?=[*_`]))", ""),
         (r"^\s*[•‣◦▪]\s*", ""),
         (r"~~[^~]{1,200}~~", " "),
@@ -25,15 +26,14 @@ _MARKDOWN = [
         (r"^([\"'])([^\"']{1,200})\1[.,]?$", r"\2"),
         (r"<(b|i|u|em|strong|code|span|p|div|answer)>([^<>]{0,200})</\1>", r"\2"),
     ]
-]
+)
 _SIZES = (
     "tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge displaystyle textstyle scriptstyle "
     "limits nolimits rm bf it bfseries itshape boldmath nonumber notag strut mathstrut noindent centering"
 ).split()
 _ENVIRONMENTS = r"(?:aligned|align\*?|equation\*?|gather\*?|gathered|split|center|displaymath|math|multline\*?)"
-_LATEX = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in [
+_LATEX = rewrites(
+    [
         (r"\\(?:textcolor|color|mathcolor|colorbox)\s*(?:\[\w{1,9}\])?\s*\{[^{}]{0,40}\}", ""),
         (r"\\fcolorbox\s*\{[^{}]{0,40}\}\s*\{[^{}]{0,40}\}", ""),
         # Numbers and units as siunitx sets them.
@@ -49,7 +49,7 @@ _LATEX = [
         (r"\\math(?:open|close)\s?\{\}|\\rule\s?\{[^{}]{0,20}\}\s?\{[^{}]{0,20}\}", " "),
         (r"\\mathrm\s+([ei])(?![A-Za-z])", r"{\1}"),
     ]
-]
+)
 _ALIGNED = re.compile(rf"\\(?:begin|end)\{{{_ENVIRONMENTS}\}}")
 _BOLD = (
     "bm|boldsymbol|pmb|mathbf|mathit|mathsf|mathtt|mathnormal|mathcal|mathord|mathrel|mathbin|mathpunct|smash|underline|"
@@ -65,17 +65,14 @@ _PLAIN_NUMBER = re.compile(r"[-+]?[\d.,:/]*\d\s*(?:\\?%)?")
 
 def without_markdown(text: str) -> str:
     """`text` without emphasis, code marks, heading marks and simple HTML tags."""
-    for pattern, replacement in _MARKDOWN:
-        text = pattern.sub(replacement, text)
-    return text
+    return rewritten(text, _MARKDOWN)
 
 
 def without_fonts(text: str) -> str:
     r"""`text` without colours, sizes and fonts; words keep (or get) their `\text{}`, mathematics loses it."""
     if "\\" not in text:
         return text
-    for pattern, replacement in _LATEX:
-        text = pattern.sub(replacement, text)
+    text = rewritten(text, _LATEX)
     if _ALIGNED.search(text):
         text = _ALIGNED.sub(" ", text)
         if r"\begin" not in text:

@@ -12,13 +12,13 @@ import re
 from runtime.grade.reading.boxes import last_boxed
 from runtime.grade.reading.characters import in_ascii
 from runtime.grade.reading.decoration import without_fonts, without_markdown, without_outer_braces
+from runtime.grade.reading.rewrites import rewrites, rewritten
 from runtime.grade.reading.sentences import ANNOUNCED
 from runtime.grade.reading.units import SHORT
 
 _TWO_LETTERS = "|".join(sorted(unit for unit in SHORT if len(unit) == 2 and unit.isalpha()))
-_SUBSTITUTIONS = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in [
+_SUBSTITUTIONS = rewrites(
+    [
         (r"\\\(|\\\)|\\\[(?![\d.]+(?:pt|em|ex|mm|cm)\])|\\\]|\$\$", " "),  # delimiters of mathematics
         (r"\\!", ""),
         (r"\{,\}", ","),
@@ -80,7 +80,7 @@ _SUBSTITUTIONS = [
         # Text that is the whole answer needs no mark.
         (r"^\\text\s*\{([^{}]*\d[^{}]*|\s*[A-Z](?:\s*,\s*[A-Z])+\s*)\}$", r"\1"),
     ]
-]
+)
 _MATRIX = re.compile(r"\\begin\{([bpvBV]?matrix|smallmatrix|array)\}(\{[lcr|]*\})?(.*?)\\end\{\1\}", re.DOTALL)
 _BRACKETED_MATRIX = re.compile(r"[\[(]\s*(\\begin\{matrix\}(?:(?!\\begin).)*\\end\{matrix\})\s*[\])]", re.DOTALL)
 _LEADING_EQUALS = re.compile(r"^(?:=|:)\s*(?=\S)")
@@ -131,8 +131,7 @@ def clean(text: str) -> str:
         text = re.sub(r"\$(?=\s*-?[\d.])", r"\\usd ", text)
     text = text.replace("$", " ")
     text = without_fonts(text)
-    for pattern, replacement in _SUBSTITUTIONS:
-        text = pattern.sub(replacement, text)
+    text = rewritten(text, _SUBSTITUTIONS)
     text = _REPEATING.sub(_repeating, text)
     text = _GOING_ON.sub(_going_on, text)
     text = _MATRIX.sub(_repair_matrix, text)

@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,22 @@ def archive(path: Path, *, without: str = "", version: str | None = None, conten
     return path
 
 
-def know(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    """Have `file` be the source distribution that the project knows."""
-    monkeypatch.setattr(llamacpp, "SHA256", {llamacpp.installed_version(): sha256_file(file)})
-    monkeypatch.setattr(llamacpp, "TREES", {})
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
+    """An archive that is the source distribution which the project knows."""
+
+    def make(**options: Any) -> Path:
+        file = archive(tmp_path / "x.tar.gz", **options)
+        monkeypatch.setattr(llamacpp, "SHA256", {llamacpp.installed_version(): sha256_file(file)})
+        monkeypatch.setattr(llamacpp, "TREES", {})
+        return file
+
+    return make
 
 
 def test_no_network_is_one_sentence_with_the_remedy(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess([], 1, "", "WARNING: x\nERROR: No matching distribution found for y\n")
-    monkeypatch.setattr(llamacpp.subprocess, "run", lambda *_args, **_kw: failed)
+    monkeypatch.setattr("subprocess.run", lambda *_args, **_kw: failed)
     with pytest.raises(ExportError, match=r"No matching distribution.*--llama-cpp FILE"):
         llamacpp.find()
     assert not any(cache.glob("llama.cpp-*"))
@@ -60,14 +68,13 @@ def test_an_archive_with_another_hash_is_not_used(cache: Path, tmp_path: Path) -
 
 @pytest.mark.usefixtures("cache")
 def test_only_what_is_needed_is_unpacked_and_the_second_call_finds_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = archive(tmp_path / "x.tar.gz")
-    know(monkeypatch, file)
+    file = known()
     found = llamacpp.find(file)
     assert found.converter.read_text() == "test"
     assert not (found.folder / "src").exists()
-    monkeypatch.setattr(llamacpp.subprocess, "run", lambda *_args, **_kw: pytest.fail("fetched again"))
+    monkeypatch.setattr("subprocess.run", lambda *_args, **_kw: pytest.fail("fetched again"))
     assert llamacpp.find() == found
     assert llamacpp.is_at_hand()
 
@@ -91,10 +98,9 @@ def test_of_a_version_nobody_knows_a_newly_given_archive_replaces_the_cached_one
 
 @pytest.mark.usefixtures("cache")
 def test_a_cached_converter_that_is_not_the_known_one_is_fetched_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = archive(tmp_path / "x.tar.gz")
-    know(monkeypatch, file)
+    file = known()
     found = llamacpp.find(file)
     monkeypatch.setattr(llamacpp, "TREES", {llamacpp.installed_version(): llamacpp.tree_hash(found.folder)})
     assert llamacpp.find().mismatch is None
@@ -105,30 +111,24 @@ def test_a_cached_converter_that_is_not_the_known_one_is_fetched_again(
     assert (found.folder / "conversion" / "base.py").read_text() == "test"
 
 
-def test_an_archive_without_converter_leaves_nothing(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = archive(tmp_path / "x.tar.gz", without="conversion/base.py")
-    know(monkeypatch, file)
+def test_an_archive_without_converter_leaves_nothing(known: Callable[..., Path], cache: Path) -> None:
+    file = known(without="conversion/base.py")
     with pytest.raises(ExportError, match=r"holds no vendor/llama\.cpp"):
         llamacpp.find(file)
     assert list(cache.iterdir()) == []
 
 
-def test_a_cut_archive_is_refused(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = archive(tmp_path / "x.tar.gz")
+def test_a_cut_archive_is_refused(known: Callable[..., Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = known()
     file.write_bytes(file.read_bytes()[:-60])
-    know(monkeypatch, file)
+    monkeypatch.setattr(llamacpp, "SHA256", {llamacpp.installed_version(): sha256_file(file)})
     with pytest.raises(ExportError, match=r"not a readable \.tar\.gz|holds no vendor"):
         llamacpp.find(file)
     assert not any(cache.glob("llama.cpp-*"))
 
 
-def test_an_archive_of_another_version_is_named_and_refused(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = archive(tmp_path / "x.tar.gz", version="0.3.9")
-    know(monkeypatch, file)
+def test_an_archive_of_another_version_is_named_and_refused(known: Callable[..., Path], cache: Path) -> None:
+    file = known(version="0.3.9")
     with pytest.raises(InputError, match=rf"0\.3\.9; {llamacpp.installed_version()} is installed"):
         llamacpp.find(file)
     assert not any(cache.glob("llama.cpp-*"))
@@ -183,7 +183,7 @@ def test_nothing_of_the_distribution_runs_while_it_is_fetched(tmp_path: Path, mo
         seen["requirement"] = Path(command[-1]).read_text()
         return subprocess.CompletedProcess(command, 1, "", "ERROR: stopped by the test")
 
-    monkeypatch.setattr(llamacpp.subprocess, "run", run)
+    monkeypatch.setattr("subprocess.run", run)
     with pytest.raises(ExportError, match="stopped by the test"):
         llamacpp.find()
     assert {"--require-hashes", "--no-build-isolation", "--no-deps"} <= set(seen["command"])
