@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 # Before anything imports torch. The suite holds exact float32 results and starts several processes, so it hides the
@@ -54,48 +52,11 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def llamacpp_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`models/` of llama.cpp as llama-cpp-python's source distribution has it: vocabularies of published models
-    (`ggml-vocab-*.gguf`, no weights) and their chat templates (`templates/`). Fetched once; skips without
-    network, but under CI."""
-    import tarfile
-
-    from export.gguf.llamacpp import download, installed_version
-    from runtime.errors import ExportError
-
-    wanted = installed_version()
-    folder = request.config.cache.mkdir("llama.cpp-models") / wanted  # type: ignore[union-attr]
-    if not folder.is_dir():
-        scratch = tmp_path_factory.mktemp("llama.cpp-models")
-        try:
-            archive = download(scratch, wanted)
-        except ExportError as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(str(error))
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                _, marker, inside = member.name.partition("/vendor/llama.cpp/models/")
-                if marker and inside:
-                    member.name = inside
-                    tar.extract(member, scratch / "models", filter="data")
-        archive.unlink()
-        made = Path(tempfile.mkdtemp(dir=folder.parent))
-        shutil.copytree(scratch / "models", made / "models")
-        try:
-            os.replace(made / "models", folder)
-        except OSError:
-            assert folder.is_dir()  # Another worker was faster.
-        shutil.rmtree(made)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def llama_cpp_models() -> Path:
-    """llama.cpp's `models` folder: vocabularies without weights, and `templates/*.jinja`.
+    """llama.cpp's `models` folder: vocabularies of published models without weights, and `templates/*.jinja`.
 
     They are in llama-cpp-python's source distribution, which is fetched once and kept in the cache; nothing of them is
-    part of this project. Tests skip, saying so, where it cannot be had.
+    part of this project. Tests skip, saying so, where it cannot be had, and fail under CI.
     """
     import tarfile
     import tempfile
@@ -105,19 +66,25 @@ def llama_cpp_models() -> Path:
     from runtime.files import cache_folder
 
     folder = cache_folder() / f"llama.cpp-{installed_version()}-models"
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".models-") as scratch:
-            try:
-                archive = download(Path(scratch), installed_version())
-            except MathCoderError as error:
-                pytest.skip(f"llama.cpp's templates and vocabularies cannot be fetched: {error.cause}")
-            with tarfile.open(archive) as members:
-                for member in members:
-                    member.name = member.name.partition("/vendor/llama.cpp/models/")[2]
-                    if member.name and member.isfile():
-                        members.extract(member, Path(scratch) / "models", filter="data")
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".models-") as scratch:
+        try:
+            archive = download(Path(scratch), installed_version())
+        except MathCoderError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"llama.cpp's templates and vocabularies cannot be fetched: {error.cause}")
+        with tarfile.open(archive) as members:
+            for member in members:
+                member.name = member.name.partition("/vendor/llama.cpp/models/")[2]
+                if member.name and member.isfile():
+                    members.extract(member, Path(scratch) / "models", filter="data")
+        try:
             (Path(scratch) / "models").rename(folder)
+        except OSError:
+            assert folder.is_dir()  # Another worker was faster.
     return folder
 
 

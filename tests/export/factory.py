@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from export.settings import ExportSettings
 
 CORPUS = (
     "Janet has 12 ducks and each lays 3 eggs. How many eggs does she sell in 7 days?\n"
@@ -244,3 +248,26 @@ def make_run(
     rows = "".join(json.dumps(row(question, blocks)) + "\n" for question, blocks in ROWS)
     (run / "held_out.jsonl").write_text(rows, encoding="utf-8")
     return model
+
+
+@contextmanager
+def base_as_file(run: Path, settings: ExportSettings, folder: Path) -> Iterator[tuple[Path, dict[str, Any], Path]]:
+    """The run's base as a GGUF file that somebody has: the file, what is recorded of it, and where it is recorded."""
+    from export.merge.source import GGUF_FILE, open_source
+    from export.pipeline import export
+    from runtime.files import sha256_file
+
+    base = open_source(run, settings).base
+    plain = folder / "plain"
+    plain.mkdir()
+    for file in base.iterdir():
+        (plain / file.name).write_bytes(file.read_bytes())
+    config = json.loads((run / "tokenizer" / "tokenizer_config.json").read_text())
+    (plain / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    gguf = export(plain, settings.model_copy(update={"name": "base"}), folder / "base").files["F16"]
+    facts = {"file": gguf.name, "path": str(gguf), "sha256": sha256_file(gguf), "adds_space": False}
+    (base / GGUF_FILE).write_text(json.dumps(facts), encoding="utf-8")
+    try:
+        yield gguf, facts, base / GGUF_FILE
+    finally:
+        (base / GGUF_FILE).unlink()

@@ -12,17 +12,16 @@ from export.certify.adapter import certify_adapter
 from export.certify.check import check_gguf
 from export.gguf.adapter import export_adapter
 from export.gguf.file import USER_DEFINED, read_gguf
-from export.merge.source import GGUF_FILE, open_source
+from export.merge.source import open_source
 from export.pipeline import export
 from export.settings import CertifySettings, ExportSettings
 from qlora.settings import QloraSettings, TrainSettings
 from qlora.train import train
 from runtime.engine import load
-from runtime.files import sha256_file
 from runtime.lce import CONTROL_TOKENS, DIALECT_META
 from runtime.settings import EngineSettings
 from runtime.solver.dialects import choose
-from tests.export.factory import make_base
+from tests.export.factory import base_as_file, make_base
 from tests.qlora.factory import sum_rows, write_jsonl
 
 # A conversion starts a process that imports torch.
@@ -89,17 +88,7 @@ def test_the_merged_file_is_certified_and_spoken_to_in_the_dialect(run: Path, co
 
 def test_the_adapter_alone_is_certified_on_the_base_s_file(run: Path, converter: Any, tmp_path: Path) -> None:
     settings = ExportSettings(llama_cpp=converter.folder, certify=CertifySettings(rows=0), quant=("F16",))
-    base = open_source(run, settings).base
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    for file in base.iterdir():
-        (plain / file.name).write_bytes(file.read_bytes())
-    config = json.loads((run / "tokenizer" / "tokenizer_config.json").read_text())
-    (plain / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
-    gguf = export(plain, settings.model_copy(update={"name": "base"}), tmp_path / "base").files["F16"]
-    facts = {"file": gguf.name, "path": str(gguf), "sha256": sha256_file(gguf), "adds_space": False}
-    (base / GGUF_FILE).write_text(json.dumps(facts), encoding="utf-8")
-    try:
+    with base_as_file(run, settings, tmp_path) as (gguf, _, _):
         adapter = export_adapter(run, settings, tmp_path / "adapter")
         certificate = certify_adapter(open_source(run, settings), adapter, gguf, ExportSettings())
         assert certificate["certified"], certificate["reasons"]
@@ -107,5 +96,3 @@ def test_the_adapter_alone_is_certified_on_the_base_s_file(run: Path, converter:
         engine = load(gguf, lora=adapter, settings=EngineSettings(n_ctx=128, threads=1))
         assert choose("auto", engine).evidence == "trained"
         engine.close()
-    finally:
-        (base / GGUF_FILE).unlink()

@@ -12,17 +12,16 @@ from export.certify.adapter import certify_adapter
 from export.certify.check import check_gguf
 from export.gguf.adapter import export_adapter
 from export.gguf.file import read_gguf
-from export.merge.source import GGUF_FILE, open_source
+from export.merge.source import open_source
 from export.pipeline import export
 from export.settings import CertifySettings, ExportSettings
 from qlora.settings import LoraSettings, QloraSettings, TrainSettings
 from qlora.train import train
 from runtime.engine import load
 from runtime.errors import InputError
-from runtime.files import sha256_file
 from runtime.lce import BASE_KEY, ROLES
 from runtime.settings import EngineSettings
-from tests.export.factory import make_base
+from tests.export.factory import base_as_file, make_base
 from tests.qlora.factory import sum_rows, write_jsonl
 
 # A conversion starts a process that imports torch.
@@ -91,19 +90,7 @@ def test_the_adapter_alone_is_certified_on_the_base_s_file_and_used_there(
     run: Path, converter: Any, tmp_path: Path
 ) -> None:
     settings = ExportSettings(llama_cpp=converter.folder, certify=CertifySettings(rows=0), quant=("F16",))
-    source = open_source(run, settings)
-    base = source.base
-    # The base as a file that somebody has: what `export.from_gguf` records of it.
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    for file in base.iterdir():
-        (plain / file.name).write_bytes(file.read_bytes())
-    config = json.loads((run / "tokenizer" / "tokenizer_config.json").read_text())
-    (plain / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
-    gguf = export(plain, settings.model_copy(update={"name": "base"}), tmp_path / "base").files["F16"]
-    facts = {"file": gguf.name, "path": str(gguf), "sha256": sha256_file(gguf), "adds_space": False}
-    (base / GGUF_FILE).write_text(json.dumps(facts), encoding="utf-8")
-    try:
+    with base_as_file(run, settings, tmp_path) as (gguf, facts, record):
         adapter = export_adapter(run, settings.model_copy(update={"adapter_type": "q8_0"}), tmp_path / "adapter")
         assert read_gguf(adapter).metadata[BASE_KEY] == facts["sha256"]
         certificate = certify_adapter(open_source(run, settings), adapter, gguf, ExportSettings())
@@ -112,8 +99,6 @@ def test_the_adapter_alone_is_certified_on_the_base_s_file_and_used_there(
         engine = load(gguf, lora=adapter, settings=EngineSettings(n_ctx=128, threads=1))
         assert_roles(engine)
         engine.close()
-        (base / GGUF_FILE).write_text(json.dumps({**facts, "adds_space": True}), encoding="utf-8")
+        record.write_text(json.dumps({**facts, "adds_space": True}), encoding="utf-8")
         with pytest.raises(InputError, match="puts a space before every block, which training did not"):
             export_adapter(run, settings, tmp_path / "none")
-    finally:
-        (base / GGUF_FILE).unlink()

@@ -151,3 +151,23 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
     """Write `rows` as JSON lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+def kept_bytes(made: Any) -> tuple[Any, int]:
+    """A micro-batch of the first 16 rows, and the bytes of activations that its forward pass keeps for the backward."""
+    import torch
+
+    (micro,) = made.stepper.micro_batches(list(range(16)))
+    kept: dict[int, int] = {}
+    held = {parameter.untyped_storage().data_ptr() for parameter in made.adapted.peft.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in held and tensor.is_floating_point():
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss, _ = made.stepper.forward(micro)
+    assert loss.requires_grad
+    return micro, sum(kept.values())

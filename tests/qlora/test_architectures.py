@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from factory import kept_bytes
 
 from qlora.architectures import ARCHITECTURES
 from qlora.base import find_base
@@ -69,22 +70,11 @@ def test_the_plan_counts_what_is_trained_and_what_a_step_keeps(made: Any) -> Non
     lora = LoraSettings(r=4)
     assert shape.lora_parameters(lora) == sum(n for name, n in sizes.items() if "lora_" in name)
     assert shape.token_parameters(lora) == sum(n for name, n in sizes.items() if "trainable_tokens" in name)
-    (micro,) = made.stepper.micro_batches(list(range(16)))
-    kept: dict[int, int] = {}
-    held = {parameter.untyped_storage().data_ptr() for parameter in made.adapted.peft.parameters()}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in held and tensor.is_floating_point():
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        made.stepper.forward(micro)
+    micro, kept = kept_bytes(made)
     slots = len(micro.lengths) * max(micro.lengths) / micro.tokens
     per_token = shape.kept_per_token(4, 4, slots=slots, keys=shape.queries)
     planned = micro.tokens * (shape.layers * per_token + 4 * 2 * shape.hidden)
-    assert sum(kept.values()) == pytest.approx(planned, rel=0.1)
+    assert kept == pytest.approx(planned, rel=0.1)
 
 
 def test_the_table_of_architectures_is_what_the_tests_train() -> None:

@@ -125,14 +125,14 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pairs(llamacpp_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pair]]:
+def pairs(llama_cpp_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pair]]:
     folder = tmp_path_factory.mktemp("vocabularies")
     made: dict[str, Pair] = {}
     for name, tokens in (("qwen2", QWEN3), ("llama-bpe", LLAMA3)):
         template = ""
         if name in TEMPLATES:
-            template = (llamacpp_models / "templates" / TEMPLATES[name]).read_text(encoding="utf-8")
-        path = with_tokens(llamacpp_models / f"ggml-vocab-{name}.gguf", folder / f"{name}.gguf", tokens, template)
+            template = (llama_cpp_models / "templates" / TEMPLATES[name]).read_text(encoding="utf-8")
+        path = with_tokens(llama_cpp_models / f"ggml-vocab-{name}.gguf", folder / f"{name}.gguf", tokens, template)
         made[name] = Pair(LlamaEngine(path, EngineSettings(threads=1), vocab_only=True), path)
     yield made
     for pair in made.values():

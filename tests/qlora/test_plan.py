@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from factory import row_of, sum_rows, write_jsonl
+from factory import kept_bytes, row_of, sum_rows, write_jsonl
 
 from qlora.layout import Rows
 from qlora.memory import memory_of
@@ -66,25 +66,13 @@ def test_the_planned_activations_are_within_a_tenth_of_what_a_step_keeps(
 ) -> None:
     folder = base(architecture, hidden_size=128, intermediate_size=320, num_hidden_layers=4)
     made = bench(folder, rows_file)
-    (micro,) = made.stepper.micro_batches(list(range(16)))
-    kept: dict[int, int] = {}
-    held = {p.untyped_storage().data_ptr() for p in made.adapted.peft.parameters()}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in held and tensor.is_floating_point():
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss, _ = made.stepper.forward(micro)
-    assert loss.requires_grad
+    micro, kept = kept_bytes(made)
     shape = Shape.of(made.adapted.peft.config.to_dict(), len(made.tokenizer))
     slots = len(micro.lengths) * max(micro.lengths) / micro.tokens
     assert slots > 1.1
     per_token = shape.kept_per_token(4, 4, slots=slots, keys=shape.queries)  # on a CPU keys are repeated for each query
     expected = micro.tokens * (shape.layers * per_token + 4 * 2 * shape.hidden)
-    assert sum(kept.values()) == pytest.approx(expected, rel=0.1)
+    assert kept == pytest.approx(expected, rel=0.1)
 
 
 def test_a_7b_shape_in_4_bits_is_planned_below_8_gb_and_a_16_bit_one_is_not(

@@ -101,6 +101,14 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     opened.child.close(force=True)
 
 
+def with_editor(folder: Path, command: str) -> Terminal:
+    """A chat whose editor is a line of shell, with the file in `$1`."""
+    editor = folder / "editor.sh"
+    editor.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
+    editor.chmod(0o755)
+    return Terminal(folder, EDITOR=str(editor))
+
+
 def transcript(folder: Path) -> list[dict[str, Any]]:
     """Events of the newest transcript."""
     newest = max((folder / "chats").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
@@ -162,10 +170,7 @@ def test_pasted_lines_are_one_question(terminal: Terminal) -> None:
 
 
 def test_retry_edit_and_unknown_commands(tmp_path: Path) -> None:
-    editor = tmp_path / "editor.sh"
-    editor.write_text('#!/bin/sh\nprintf "%s" "what is the sum, edited?" > "$1"\n', encoding="utf-8")
-    editor.chmod(0o755)
-    opened = Terminal(tmp_path, EDITOR=str(editor))
+    opened = with_editor(tmp_path, 'printf "%s" "what is the sum, edited?" > "$1"')
     opened.type("hello", r"You asked 'hello'")
     opened.type("/retry", r"You asked 'hello'")
     opened.type("/edit", r"answer[^\n]*\n[^\n]*42")
@@ -178,10 +183,7 @@ def test_retry_edit_and_unknown_commands(tmp_path: Path) -> None:
 
 
 def test_an_edited_code_block_is_run_and_the_solution_goes_on_from_its_result(tmp_path: Path) -> None:
-    editor = tmp_path / "editor.sh"
-    editor.write_text("#!/bin/sh\nsed -i 's/30/100/' \"$1\"\n", encoding="utf-8")
-    editor.chmod(0o755)
-    opened = Terminal(tmp_path, EDITOR=str(editor))
+    opened = with_editor(tmp_path, "sed -i 's/30/100/' \"$1\"")
     opened.type("what is the sum?", r"answer[^\n]*\n[^\n]*42")
     opened.type("/edit code", r"\b112\b")
     opened.wait_for(r"answer")

@@ -117,7 +117,7 @@ def test_a_marker_is_told_from_other_added_tokens() -> None:
 # Vocabularies of published models
 
 
-def test_gemma_s_quotes_and_results_cannot_be_spelled(llamacpp_models: Path) -> None:
+def test_gemma_s_quotes_and_results_cannot_be_spelled(llama_cpp_models: Path) -> None:
     markers = [
         "<|tool_call>",
         "<tool_call|>",
@@ -127,7 +127,7 @@ def test_gemma_s_quotes_and_results_cannot_be_spelled(llamacpp_models: Path) -> 
         "<|channel>",
         "<channel|>",
     ]
-    with words_of(llamacpp_models / "ggml-vocab-gemma-4.gguf") as words:
+    with words_of(llama_cpp_models / "ggml-vocab-gemma-4.gguf") as words:
         ids = {marker: words.control_id(marker) for marker in markers}
         assert (ids["<|tool_response>"], ids["<tool_response|>"], ids['<|"|>']) == (50, 51, 52)
         assert 51 in words._tokenize("4<tool_response|>", special=False), "the trap this guards against is gone"
@@ -141,9 +141,9 @@ def test_gemma_s_quotes_and_results_cannot_be_spelled(llamacpp_models: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["llama-bpe", "qwen2", "phi-3", "deepseek-llm", "command-r", "gemma-4"])
-def test_ordinary_text_has_the_ids_it_had(llamacpp_models: Path, name: str) -> None:
-    strings = (llamacpp_models / f"ggml-vocab-{name}.gguf.inp").read_text(encoding="utf-8")
-    with words_of(llamacpp_models / f"ggml-vocab-{name}.gguf") as words:
+def test_ordinary_text_has_the_ids_it_had(llama_cpp_models: Path, name: str) -> None:
+    strings = (llama_cpp_models / f"ggml-vocab-{name}.gguf.inp").read_text(encoding="utf-8")
+    with words_of(llama_cpp_models / f"ggml-vocab-{name}.gguf") as words:
         plain = {text: words.encode(text) for text in strings.split("\n__ggml_vocab_test__\n")}
         assert len(plain) > 40
         words.reserve(["<tool_call>", "<|tool_call>", '<|"|>', "</s>", "<|channel|>", "<think>"])

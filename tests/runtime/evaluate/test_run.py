@@ -143,9 +143,7 @@ def test_a_run_writes_results_facts_and_report(sums: str, tmp_path: Path) -> Non
     assert "| sums | 9 | 100.00" in (out / "report.md").read_text("utf-8")
 
 
-def test_a_killed_run_goes_on_without_repeating_a_problem(sums: str, tmp_path: Path) -> None:
-    out, asked = tmp_path / "run", []
-
+def killed_at_the_fifth(sums: str, out: Path) -> None:
     def dies(item: Any) -> Solution:
         if item.index == 4:
             raise KeyboardInterrupt
@@ -153,6 +151,11 @@ def test_a_killed_run_goes_on_without_repeating_a_problem(sums: str, tmp_path: P
 
     with pytest.raises(KeyboardInterrupt):
         run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(dies))
+
+
+def test_a_killed_run_goes_on_without_repeating_a_problem(sums: str, tmp_path: Path) -> None:
+    out, asked = tmp_path / "run", []
+    killed_at_the_fifth(sums, out)
     saved = {line["id"] for line in lines(out)}
     assert 0 < len(saved) < 9
     with open(out / "results.jsonl", "a", encoding="utf-8") as handle:
@@ -522,14 +525,7 @@ def test_the_report_shows_what_a_solution_and_the_run_cost(sums: str, tmp_path: 
 
 def test_seconds_of_a_run_that_was_killed_are_unknown(sums: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-
-    def dies(item: Any) -> Solution:
-        if item.index == 4:
-            raise KeyboardInterrupt
-        return right(item)
-
-    with pytest.raises(KeyboardInterrupt):
-        run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(dies))
+    killed_at_the_fifth(sums, out)
     found = run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(right))
     assert found["facts"]["seconds"] is None
     assert "whole run" not in as_markdown(found["report"], found["facts"])

@@ -8,12 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from hub_server import COMMIT, HubHandler, served
 from owners_rows import HUB, MAWPS, TABMWP
 
 from runtime.errors import DataError, InputError
@@ -23,7 +22,6 @@ from runtime.evaluate.question_sets import load_set, load_sets
 from runtime.grade.rules import Rule, accepts
 
 ROOT = Path(__file__).resolve().parents[3]
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> Path:
@@ -48,16 +46,13 @@ def hub() -> Iterator[str]:
             both = f"  - split: train\n    path: {other}\n---\n"
             held["README.md"] = (card[: -len("---\n")] + both).encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
+    class Handler(HubHandler):
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             asked = json.loads(self.rfile.read(length) or b"{}")
             path = "/".join(urlsplit(self.path).path.split("/")[3:5])
             wanted = asked.get("paths", [])
-            self._json([self._entry(path, name) for name in wanted if name in files.get(path, {})])
+            self.answer_json([self._entry(path, name) for name in wanted if name in files.get(path, {})])
 
         def do_GET(self) -> None:
             parts = unquote(urlsplit(self.path).path).strip("/").split("/")
@@ -66,44 +61,25 @@ def hub() -> Iterator[str]:
                 if "tree" in parts:
                     under = "/".join(parts[6:])
                     names = [n for n in files[path] if n.startswith(under)]
-                    self._json([self._entry(path, name) for name in names])
+                    self.answer_json([self._entry(path, name) for name in names])
                 else:
                     told = {"id": path, "sha": COMMIT, "private": False, "tags": [], "downloads": 0, "likes": 0}
-                    self._json(told | {"siblings": [{"rfilename": name} for name in files[path]]})
+                    self.answer_json(told | {"siblings": [{"rfilename": name} for name in files[path]]})
             elif parts[0] == "datasets" and "/".join(parts[1:3]) in files and "resolve" in parts:
                 name = "/".join(parts[5:])
                 held = files["/".join(parts[1:3])]
                 if name in held:
-                    self._answer(200, held[name], {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT})
+                    self.answer_file(name, held[name])
                 else:
-                    self._answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+                    self.refuse(404, "EntryNotFound")
             else:
-                self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+                self.refuse(404, "RepoNotFound")
 
         def _entry(self, path: str, name: str) -> dict[str, object]:
             return {"type": "file", "path": name, "size": len(files[path][name]), "oid": f"{hash(name) & 0xFFFF:040x}"}
 
-        def _json(self, value: object) -> None:
-            self._answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
-
-        def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for key, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(key, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing on the screen."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(Handler) as endpoint:
+        yield endpoint
 
 
 LOAD = """

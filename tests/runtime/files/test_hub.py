@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -10,60 +9,39 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
+from hub_server import COMMIT, HubHandler, served
 
 pytest.importorskip("huggingface_hub", reason="fetching needs huggingface_hub (the train extra)")
 ROOT = Path(__file__).resolve().parents[3]
 FILES = {"config.json": b'{"model_type": "llama"}', "notes.txt": b"not asked for"}
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
 def hub(refusal: tuple[int, str] | None = None) -> Iterator[str]:
     """The endpoint of a hub with one repository, `org/name`; with `refusal`, one that answers all with that."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
+    class Handler(HubHandler):
         def do_GET(self) -> None:
             if refusal is not None:
-                self._answer(refusal[0], b"{}", {"X-Error-Code": refusal[1]})
+                self.refuse(*refusal)
             elif self.path.startswith("/api/models/org/name"):
                 siblings = [{"rfilename": name} for name in FILES]
                 told = {"id": "org/name", "modelId": "org/name", "sha": COMMIT, "siblings": siblings, "private": False}
                 if "/tree/" in self.path:
                     listed = [{"type": "file", "path": n, "size": len(d), "oid": "0" * 40} for n, d in FILES.items()]
-                    self._answer(200, json.dumps(listed).encode(), {"Content-Type": "application/json"})
+                    self.answer_json(listed)
                 else:
-                    self._answer(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+                    self.answer_json(told)
             elif (name := self.path.rpartition("/")[2]) in FILES:
-                self._answer(200, FILES[name], {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT})
+                self.answer_file(name, FILES[name])
             else:
-                self._answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+                self.refuse(404, "RepoNotFound")
 
-        def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for key, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(key, value)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Nothing on the screen."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served(Handler) as endpoint:
+        yield endpoint
 
 
 def closed_port() -> str:
