@@ -1,1 +1,1 @@
-"""Floor 3: adapter -> merged weights -> GGUF, with a certificate that it still computes the same thing."""
+"""Floor 3: adapter, merged weights, GGUF, and a certificate that it still computes the same."""

@@ -65,7 +65,7 @@ class Samples:
 
 
 def read_samples(file: Path, tokenizer: Any, *, rows: int, context: int, max_positions: int) -> Samples:
-    """Up to `rows` rows of `file` spread evenly over it, tokenized, at most `max_positions` supervised positions.
+    """Up to `rows` rows of `file`, spread evenly, tokenized, with at most `max_positions` supervised.
 
     Raises:
         DataError: the file holds no usable row.

@@ -18,7 +18,9 @@ OnProgress = Callable[[str, float], None]
 
 
 class Thresholds(Settings):
-    """What a file must meet to be called certified. KL is in nats per supervised token, to the adapter model.
+    """What a file must meet to be called certified.
+
+    KL is in nats per supervised token, to the adapter model.
 
     A right merge measures 1e-8 to 1e-5 (16-bit rounding), one into the wrong form of the base 1.5e-3 and more: the
     limits for the merged model and the unquantized file lie between.

@@ -131,13 +131,16 @@ class _SelectRows(torch.autograd.Function):
 
 
 def _embedding_factor(layer: Any) -> float:
-    """What an embedding layer multiplies its rows by (Gemma: the root of the width), rounded as it rounds it."""
+    """What an embedding layer multiplies its rows by, rounded as it rounds it.
+
+    Gemma: the root of the width.
+    """
     scale = getattr(layer, "scalar_embed_scale", 1.0)
     return float(torch.tensor(scale, dtype=layer.weight.dtype))
 
 
 def logit_factor(config: Any) -> float:
-    """What a model multiplies its logits by: `logit_scale` of Cohere, one over `logits_scaling` of Granite."""
+    """What a model multiplies its logits by: `logit_scale` (Cohere), 1 / `logits_scaling` (Granite)."""
     config = config.get_text_config()
     return float(getattr(config, "logit_scale", None) or 1.0) / float(getattr(config, "logits_scaling", None) or 1.0)
 
@@ -160,7 +163,7 @@ def _token_rows(module: Any, factor_of: Callable[[Any], float]) -> TokenRows:
 def add_adapter(
     model: Any, tokenizer: Any, lora: LoraSettings, train: TrainSettings, backend: str, *, base_name: str
 ) -> Adapted:
-    """Put LoRA on all linear layers of `model`, and trained rows for the control tokens that were added on both ends.
+    """Put LoRA on all linear layers, and trained rows for the added control tokens on both ends.
 
     Trained parameters are float32 whatever the compute type: steps of 1e-4 vanish in bfloat16's 8 bits.
     """
@@ -227,7 +230,7 @@ def add_adapter(
 def refuse_unlike_meant(
     adapted: Adapted, *, tied: bool, dtype: torch.dtype, token_rows: int = len(CONTROL_TOKENS)
 ) -> None:
-    """Refuse a run that would not train what it says: nothing on the screen would tell, and the loss would fall.
+    """Refuse a run that would not train what it says: the loss would fall, and nobody would notice.
 
     Args:
         adapted: ready for the first step.

@@ -1,4 +1,4 @@
-"""Which architectures can be trained: those the loop was tested with, and what is refused in any other."""
+"""Which architectures can be trained: those tested with the loop; and what any other is refused for."""
 
 from __future__ import annotations
 

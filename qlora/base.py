@@ -53,7 +53,7 @@ class Base:
 
 
 def _name_in_hub_cache(file: Path) -> str | None:
-    """The SHA-256 of a file that lies in the hub's cache, whose large files are named by it; None elsewhere.
+    """The SHA-256 of a file in the hub's cache, which names large files by it; None elsewhere.
 
     To hash the 13.5 GB of a 7B base takes 8 s from an NVMe disk and minutes from a slower one, at every start.
     """
@@ -112,8 +112,9 @@ def _check(base: Base, *, untested: bool) -> None:
 
 
 def load_tokenizer(base: Base, lora: LoraSettings | None = None, dialect: str = "lce") -> Any:
-    """The base's tokenizer with the eight control tokens added, or their roles given to tokens it has; in another
-    dialect as it is.
+    """The base's tokenizer with the eight control tokens added, or played by tokens it has.
+
+    In another dialect it stays as it is.
 
     Raises:
         InputError: there is no such dialect.

@@ -1,4 +1,4 @@
-"""What a GPU of a given size would do with a run, without that GPU, and without rows or network where need be."""
+"""What a GPU of a given size would do with a run; needs neither that GPU, nor rows, nor a network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CardPlan:
 
 
 def plan_for_card(settings: QloraSettings, available: int) -> CardPlan:
-    """What a GPU with so many free bytes would do, without rows, GPU or, for a base of a packaged recipe, network.
+    """What a GPU with so many free bytes would do, without rows, GPU or, for packaged recipes, network.
 
     Rows are taken to be as long as the context, so the run itself may find room for more.
 
@@ -53,7 +53,10 @@ def plan_for_card(settings: QloraSettings, available: int) -> CardPlan:
 
 
 def card_plan(shape: Shape, settings: QloraSettings, available: int, rows: Rows) -> CardPlan:
-    """What a GPU with so many free bytes would do with these rows, in bfloat16 unless the recipe says otherwise."""
+    """What a GPU with so many free bytes would do with these rows.
+
+    In bfloat16 unless the recipe says otherwise.
+    """
     width = 4 if settings.train.compute_dtype == "float32" else 2
     layout, memory = choose_layout(shape, settings, width, available, on_gpu=True, rows=rows)
     fits = memory.total <= available

@@ -90,7 +90,7 @@ def load(checkpoint: Path, adapted: Adapted, optimizer: torch.optim.Optimizer) -
 
 
 def _plain(value: Any) -> Any:
-    """`value` with new tensors in place of its own, without the attributes that bitsandbytes has put on them."""
+    """`value` with new tensors for its own, without the attributes that bitsandbytes puts on them."""
     import torch
 
     if isinstance(value, torch.Tensor):
@@ -101,7 +101,7 @@ def _plain(value: Any) -> Any:
 
 
 def _page(optimizer: Any) -> None:
-    """Put the moments of a paged optimizer where it puts them itself: into memory that may move to the host."""
+    """Put a paged optimizer's moments where it puts them itself: in memory that may move to the host."""
     for parameter, state in optimizer.state.items():
         for name in ("state1", "state2"):
             pages = optimizer.get_state_buffer(parameter, dtype=state[name].dtype)

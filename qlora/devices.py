@@ -1,4 +1,4 @@
-"""What GPUs are here, and whether this torch can use them: asked before minutes are spent on a processor instead."""
+"""What GPUs are here, and whether this torch can use them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def nvidia_driver() -> Driver | None:
 
 
 def cuda_of_driver() -> tuple[int, int] | None:
-    """The newest CUDA version that the driver speaks, by the driver's own library; None where it is not found."""
+    """The newest CUDA version that the driver speaks, by its own library; None where it is not found."""
     for name in ("libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"):
         try:
             library = ctypes.CDLL(name)
@@ -77,7 +77,10 @@ def gpu_is_usable() -> bool:
 
 
 def is_too_old(driver: Driver, built: str) -> bool:
-    """Whether a torch built for CUDA `built` needs a newer driver: its minor versions run on each other's drivers."""
+    """Whether a torch built for CUDA `built` needs a newer driver.
+
+    Minor versions run on each other's drivers.
+    """
     return driver.cuda is not None and driver.cuda[0] < int(built.split(".")[0])
 
 

@@ -1,4 +1,4 @@
-"""The dialect that rows are rendered in: remembered by the tokenizer, resolved by the solver's own choice.
+"""The dialect that rows are rendered in: remembered by the tokenizer, chosen as the solver chooses.
 
 Training and the solver share one object. It renders a row's prompt and solution here and reads the model's tokens
 there, so that both see the same ids. Which dialect it is stands in `tokenizer_config.json`: whatever reads a run's
@@ -39,7 +39,7 @@ def dialect_name(tokenizer: Any) -> str:
 
 
 def speak(tokenizer: Any, name: str) -> str:
-    """Let rows be rendered in the dialect `name` (`auto`: the base's own); the tokenizer remembers it when it is saved.
+    """Let rows be rendered in dialect `name` (`auto`: the base's own), which the tokenizer remembers.
 
     Returns:
         The dialect's name.
@@ -58,7 +58,7 @@ def speak(tokenizer: Any, name: str) -> str:
 
 
 def fitted(name: str, tokenizer: Any, vocabulary: TokenizerVocabulary) -> NativeDialect:
-    """The dialect `name` with the tokens of its form that the vocabulary has; no content can spell them from here on.
+    """The dialect `name` with those tokens of its form that the vocabulary has; no content can spell them.
 
     Raises:
         InputError: there is no such dialect.
@@ -89,14 +89,14 @@ def fitted(name: str, tokenizer: Any, vocabulary: TokenizerVocabulary) -> Native
 
 
 def end_of_answer(dialect: NativeDialect, vocabulary: TokenizerVocabulary) -> str:
-    """The token that ends an answer: the one that the form says, or that of any text; empty where there is none."""
+    """The token that ends an answer: the one the form says, or that of any text; empty without one."""
     return dialect.end_of_answer(vocabulary) or vocabulary.eos_name
 
 
 def native_segments(
     dialect: NativeDialect, vocabulary: TokenizerVocabulary, messages: Sequence[Mapping[str, Any]]
 ) -> list[Segment]:
-    """The segments of a row in a dialect other than the block format, as the solver has them in the model's context.
+    """The segments of a row in another dialect than the block format, as the solver has them in context.
 
     Of several turns the last one is learned; the earlier ones are its history, rendered as the solver renders it.
     """
@@ -113,8 +113,7 @@ def native_segments(
 
 
 def _shaped(dialect: NativeDialect, block: Block) -> Block:
-    """The block as the solver has it: an output without what no model reads (colours, which old records have), within
-    the dialect's limit, and in its words where it is empty."""
+    """The block as the solver has it: cleaned, within the dialect's limit, and its word for no output."""
     from runtime.solver.outputs import cleaned
 
     return replace(block, content=dialect.shaped(cleaned(block.content), "ok")) if block.type == "execution" else block

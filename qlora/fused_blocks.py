@@ -50,7 +50,7 @@ class _SwiGlu(torch.autograd.Function):
 
 
 def fuse_blocks(model: nn.Module) -> int:
-    """Let the RMS norms and the SwiGLU MLPs of `model` compute with the functions above; returns how many now do."""
+    """Let the RMS norms and SwiGLU MLPs of `model` use the functions above; returns how many now do."""
     fused = 0
     for module in model.modules():
         if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):

@@ -1,4 +1,7 @@
-"""Which decoder layers keep only their input and compute again in the backward pass (arXiv 1604.06174)."""
+"""Which decoder layers keep only their input and compute again in the backward pass.
+
+arXiv 1604.06174.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the rows of a step are laid out so that they fit the free memory: tokens per pass, and checkpointed layers."""
+"""How the rows of a step fit the free memory: tokens per pass, and checkpointed layers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def whole_memory(device: torch.device) -> int:
 
 
 def spill_warning(device: torch.device) -> str:
-    """What to say where torch has reserved more than the card has: Windows and WSL then use the host's memory."""
+    """What to say where torch has reserved more than the card has: Windows and WSL use host memory then."""
     if device.type != "cuda":
         return ""
     import torch

@@ -22,7 +22,7 @@ ROWS_AT_A_TIME = 4096
 
 
 def load_model(base: Base, tokenizer: Any, settings: TrainSettings, backend: str, *, on_host: bool = False) -> Any:
-    """The base on its device, its linear layers in NF4 with double quantization, embeddings grown for the tokens.
+    """The base on its device: linear layers in NF4, embeddings grown for the added tokens.
 
     Rows of tokens that the base did not know start at the mean of the rows it knew, input and output.
 

@@ -1,4 +1,4 @@
-"""Cross-entropy over supervised positions only, in chunks: neither masked tokens nor the vocabulary cost memory.
+"""Cross-entropy in chunks over supervised positions: masked tokens and the vocabulary cost no memory.
 
 With V the vocabulary, H the width and N the supervised positions, the plain way keeps N x V logits for the backward
 pass (several GB at V = 32k and more). Here a chunk's logits become its gradient at once, in the forward pass, and are

@@ -1,4 +1,6 @@
-"""The loss scale that float16 needs: a power of two that follows what the gradients can bear (arXiv 1710.03740, 3.2).
+"""The loss scale that float16 needs: a power of two that follows what the gradients can bear.
+
+arXiv 1710.03740, section 3.2.
 
 float16 has no number above 65,504 and none between 0 and 6e-8, where most gradients of a mean loss lie. So the loss is
 multiplied before the backward pass, and the gradients are divided after it. Where they overflow, the scale is halved

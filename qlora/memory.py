@@ -117,7 +117,7 @@ def optimizer_bytes(settings: QloraSettings) -> int:
 
 
 def checkpoint_layers(train: TrainSettings, layers: int, *, on_gpu: bool) -> int:
-    """How many layers the settings checkpoint where nothing is known of the memory: on a GPU all, on a CPU none."""
+    """How many layers are checkpointed where nothing is known of the memory: on a GPU all, on a CPU none."""
     said = train.checkpoint_layers
     if said == "auto":
         return layers if on_gpu else 0

@@ -44,7 +44,7 @@ def build(adapted: Adapted, settings: TrainSettings) -> torch.optim.Optimizer:
 
 
 def learning_rate(step: int, steps: int, settings: TrainSettings) -> float:
-    """Learning rate of step `step` (from 0) of `steps`: linear warm-up, then the schedule down to `min_lr_ratio`.
+    """Learning rate of `step` (from 0) of `steps`: linear warm-up, then the schedule to `min_lr_ratio`.
 
     Warm-up takes at most a tenth of a run, so that a short trial of a recipe learns something too.
     """

@@ -14,7 +14,7 @@ _SIGNS = re.compile(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error`, or one that it was raised from, says that an allocation failed, on a GPU or on a CPU.
+    """Whether `error`, or one it was raised from, says that an allocation failed, on a GPU or a CPU.
 
     torch raises OutOfMemoryError only where its own allocator failed; cuBLAS, cuDNN and the driver fail on a full GPU
     with a RuntimeError (or torch.AcceleratorError) of their own.

@@ -53,7 +53,9 @@ class MicroBatch:
 
 
 def group_rows(rows: Sequence[int], lengths: NDArray[np.int64], micro_tokens: int, *, packed: bool) -> list[list[int]]:
-    """Split `rows` into groups of at most `micro_tokens` slots (a longer row stands alone), longest rows first.
+    """Split `rows` into groups of at most `micro_tokens` slots, longest first.
+
+    A longer row stands alone.
 
     Rows of like length share a group: then attention, which works on rows padded to the longest of the group, wastes
     little, and so do padded batches. Groups are evened out, because the last, small one would cost a whole pass. The

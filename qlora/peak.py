@@ -1,4 +1,4 @@
-"""How many floating-point operations a second this device can do: what the use of it (MFU) is held against."""
+"""How many floating-point operations a second this device can do: the 100 % of MFU."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Utilization:
         self._left = self.MEASURED_AGAIN_AT_MOST if self.peak.measured else 0
 
     def __call__(self, flops: float, seconds: float) -> float | None:
-        """Share of the peak, 0 to 1, of a step of `flops` operations in `seconds`; None where it cannot be said."""
+        """Share of the peak, 0 to 1, of `flops` operations in `seconds`; None where it cannot be said."""
         rate = flops / seconds / self.devices
         while rate > self.peak.flops and self._left:
             self._left -= 1

@@ -1,4 +1,4 @@
-"""What a run will need, before anything is spent: rows, tokens, parameters, memory, disk, and whether this GPU fits.
+"""What a run will need, before it starts: rows, tokens, parameters, memory, disk, and if it fits.
 
 Sizes follow from the base's config.json and the rows; no weights are loaded.
 """
@@ -153,7 +153,7 @@ def plan(settings: QloraSettings, *, measure: bool = False) -> Plan:
 
 
 def _resident_with_libraries() -> int:
-    """Bytes that this process holds once it has what training imports: there they are before the first weight."""
+    """Bytes that this process holds once it has imported what training imports, before any weight."""
     import sys
 
     from qlora.quiet import quiet_libraries

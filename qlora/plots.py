@@ -1,4 +1,4 @@
-"""The curves of a run, as PNG and in the terminal: loss by kind, learning rate, and what the samples measured."""
+"""The curves of a run, as PNG and in the terminal: loss by kind, learning rate, and the samples."""
 
 from __future__ import annotations
 

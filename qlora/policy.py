@@ -1,4 +1,4 @@
-"""The policy gradient of solutions that a sampler drew: the training loop's own step with a weighted loss.
+"""The policy gradient of sampled solutions: the training loop's own step with a weighted loss.
 
 A rollout is a row: its prompt and what the runtime put there are as masked as a prompt is in fine-tuning, and each
 drawn token counts by its advantage. Layout, memory and the answer to an out-of-memory error are `qlora.step`'s.
@@ -89,7 +89,7 @@ def rollouts_of(trajectories: Sequence[Trajectory], advantages: Sequence[float],
 
 @dataclass
 class Seen:
-    """What the trainer thinks of each drawn token, per row: log pi and entropy (nats), and sampler's log mu."""
+    """Per row, of each drawn token: the trainer's log pi and entropy (nats), and the sampler's log mu."""
 
     log_pi: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     entropy: dict[int, NDArray[np.float32]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""From a recipe's data section to the token table that is trained on, with an account of every row left out."""
+"""From a recipe's data section to the token table, with an account of every row left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The smallest Triton kernel, in a file of its own since Triton reads its source. Importing it needs Triton."""
+"""The smallest Triton kernel, in its own file since Triton reads its source.
+
+Importing it needs Triton.
+"""
 
 from __future__ import annotations
 

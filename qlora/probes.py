@@ -1,4 +1,4 @@
-"""What a GPU really does, tried in a process of its own: a crash or a hang of CUDA is a line, never the end.
+"""What a GPU really does, tried in a process of its own, so that a crash or a hang is a line.
 
 outcomes = try_all("cuda")            # for `mathcoder doctor` and the first hour on a GPU
 python -m qlora.probes cuda nf4       # one of them by hand; prints a line of JSON
@@ -56,7 +56,9 @@ class Outcome:
 
 
 def try_all(device: str = "cuda", names: Iterable[str] | None = None, *, seconds: int = SECONDS) -> Iterator[Outcome]:
-    """Run probes in a child process, each within `seconds`; what ends the child is the outcome of the one it ended in.
+    """Run probes in a child process, each within `seconds`.
+
+    What ends the child is the outcome of the probe it ended in.
 
     Args:
         device: `cuda`, or `cpu`, which shows that the probes themselves work.
@@ -125,7 +127,10 @@ def main(arguments: list[str]) -> int:
 
 
 def seen(device: str) -> Outcome:
-    """Which GPUs torch sees; the state is ok where it sees none, too: whether that is right is not for a probe."""
+    """Which GPUs torch sees.
+
+    The state is ok where it sees none, too: whether that is right is not for a probe.
+    """
     import torch
 
     if device == "cpu" or not torch.cuda.is_available():
@@ -287,7 +292,7 @@ def _attention_kernels(device: str, inputs: list[Tensor]) -> list[str]:
 
 
 def triton(device: str) -> Outcome:
-    """A kernel of Triton's, which unsloth is made of: its C compiler, Python.h, and one product of two numbers."""
+    """Try a kernel of Triton's, which unsloth is made of: its C compiler, Python.h, and one product."""
     from importlib.util import find_spec
 
     if find_spec("triton") is None:

@@ -1,4 +1,4 @@
-"""What a run shows: its beginning in numbers, then a progress bar with the losses, or lines without a terminal."""
+"""What a run shows: its beginning in numbers, then a bar with the losses, or lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the loop computes a loaded model's own loss: asked before an untested architecture is trained."""
+"""Whether the loop computes a model's own loss: asked before an untested architecture is trained."""
 
 from __future__ import annotations
 

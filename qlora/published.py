@@ -39,7 +39,9 @@ _SPARE_ROWS = {151936, 152064}
 
 
 def shape_of(base: str) -> Shape:
-    """The shape of a base by folder or hub id; of those above without a network, of others from their config.json.
+    """The shape of a base by folder or hub id, for those listed above without a network.
+
+    For others it is read from their config.json.
 
     Raises:
         InputError: there is no such base, or it could not be asked for.

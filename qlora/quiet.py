@@ -26,7 +26,10 @@ ENVIRONMENT = {
 
 
 def expandable_segments_work(system: str | None = None, release: str | None = None) -> bool:
-    """Whether torch's allocator can grow its segments here: on Linux, but not in WSL, whose driver cannot map them."""
+    """Whether torch's allocator can grow its segments here: on Linux, but not in WSL.
+
+    WSL's driver cannot map them.
+    """
     system, release = system or platform.system(), release or platform.release()
     return system == "Linux" and "microsoft" not in release.lower()
 

@@ -141,7 +141,7 @@ def closing(
 
 
 def loss_history(log: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The losses of the first step, and the mean of the last tenth of the steps, weighted by supervised tokens."""
+    """The losses of the first step, and the mean of the last tenth, weighted by supervised tokens."""
     if not log:
         return {"first": {}, "last": {}}
     keys = [key for key in ("loss", *KINDS) if key in log[-1]]

@@ -1,4 +1,4 @@
-"""The folder of a run: what is written there, by which name, and whether a run found there may be continued."""
+"""The folder of a run: what is written there, under which name, and whether it may be continued."""
 
 from __future__ import annotations
 

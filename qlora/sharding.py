@@ -32,7 +32,7 @@ class ShardedBase:
     """
 
     def __init__(self, adapted: Adapted, processes: Processes, device: torch.device) -> None:
-        """Shard the base and put everything on `device`; afterwards every forward pass is one of all processes.
+        """Shard the base and put everything on `device`; from then on a forward pass is one of all processes.
 
         Args:
             adapted: its base may lie in the memory of the host, so that no GPU ever has to hold all of it.
@@ -100,7 +100,7 @@ class ShardedBase:
             )
 
     def follow(self) -> None:
-        """In the other processes, meanwhile: give the parts of every layer, once for each forward pass of the first."""
+        """Give the parts of every layer, once for each forward pass of the first process."""
         while self._tell(False):
             for layer in self.layers:
                 layer.unshard()
@@ -118,8 +118,10 @@ def _frozen_linears(layer: nn.Module) -> list[Any]:
 
 
 def _plain_weight(linear: Any) -> nn.Parameter:
-    """bitsandbytes keeps the state of the quantization on its own kind of tensor, which sharding would lose: the layer
-    keeps it instead, where bitsandbytes itself looks next."""
+    """Keep the quantization's state on the layer, where bitsandbytes looks next.
+
+    It keeps it on its own kind of tensor, which sharding would lose.
+    """
     state = getattr(linear.weight, "quant_state", None)
     if state is not None:
         linear.quant_state = state

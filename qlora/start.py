@@ -136,5 +136,5 @@ def _hub_names(architecture: str, layers: int) -> Iterator[tuple[str, str]]:
 
 
 def _unpermuted(rows: torch.Tensor, heads: int) -> torch.Tensor:
-    """Rows in the order that transformers has, from llama.cpp's (the halves of each head's rotation interleaved)."""
+    """Rows in transformers' order, from llama.cpp's, which interleaves the halves of a head's rotation."""
     return rows.reshape(heads, rows.shape[0] // heads // 2, 2, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)

@@ -1,4 +1,4 @@
-"""One optimizer step's gradient: exact whatever the layout, and undone and retried smaller when memory runs out."""
+"""One optimizer step's gradient, exact in any layout; retried smaller when memory runs out."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class Stepper:
         return supervised_loss(hidden, head.weight, head.rows, head.ids, targets)
 
     def hidden(self, micro: MicroBatch) -> tuple[Tensor, Tensor]:
-        """[supervised, H] whose product with the head's rows is the logits that predict `micro.targets`, and those."""
+        """[supervised, H] whose product with the head's rows predicts `micro.targets`, and those rows."""
         adapted, device = self.adapted, self.adapted.device
         embedded = adapted.embed(torch.from_numpy(micro.ids))
         if self.settings.neftune_alpha is not None:
@@ -293,7 +293,10 @@ def _isolation(adapted: Adapted, micro: MicroBatch) -> dict[str, Any]:
 
 
 def _neftune(embedded: Tensor, micro: MicroBatch, alpha: float) -> Tensor:
-    """Uniform noise of magnitude alpha / sqrt(L * H), with L the tokens of the row (arXiv 2310.05914, algorithm 1)."""
+    """Uniform noise of magnitude alpha / sqrt(L * H), with L the tokens of the row.
+
+    arXiv 2310.05914, algorithm 1.
+    """
     lengths = torch.tensor(micro.lengths, device=embedded.device)
     per_token = lengths.repeat_interleave(lengths)[None, :, None] if micro.packed else lengths[:, None, None]
     scale = alpha / (per_token * embedded.shape[-1]).sqrt()

@@ -20,7 +20,7 @@ random between the two or three that may come costs less; after some hundred row
 
 
 def unlearned(control_loss: float | None) -> str | None:
-    """What a mean loss of the control tokens says about a model that did not learn them; None where it did."""
+    """What a mean loss of the control tokens says of a model that did not learn them, else None."""
     if control_loss is None or control_loss <= UNLEARNED:
         return None
     return (

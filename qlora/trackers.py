@@ -1,4 +1,4 @@
-"""Trackers that a recipe may name beside `log.jsonl`: TensorBoard, and those of people who compare many runs.
+"""Trackers that a recipe may name beside `log.jsonl`: TensorBoard, and those of several runs.
 
 None is installed with the toolkit, and none is called unless the recipe names it. One that fails in the middle of a run
 is left out from there on, with a line that says so: `log.jsonl` has every number.

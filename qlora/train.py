@@ -51,7 +51,10 @@ from qlora.trackers import Trackers
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a sampling callback gets: the model as it stands after `step`. Call it under `qlora.adapter.inference`."""
+    """What a sampling callback gets: the model after `step`.
+
+    Call it under `qlora.adapter.inference`.
+    """
 
     step: int
     adapted: Adapted
@@ -137,7 +140,7 @@ class _Run:
         return self.close(*self.take_steps())
 
     def prepare(self) -> None:
-        """Rows, tokens and their order; what the folder holds already. Everything that can be refused early is."""
+        """Rows, tokens and their order, and what the folder holds; refuse early what can be refused."""
         options = self.options
         if self.is_sharded:
             checks.refuse_sharded(self.settings.lora)
@@ -332,7 +335,7 @@ def step_seed(seed: int, step: int) -> int:
 
 @contextmanager
 def _stop_on_signal(*, launched: bool) -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, to be seen at the end of a step; a second Ctrl-C interrupts at once.
+    """An event that Ctrl-C or SIGTERM sets, seen at the end of a step; a second Ctrl-C interrupts at once.
 
     A launcher passes on the Ctrl-C that the terminal has sent to everybody already: within a second both are one. It
     also sends SIGTERM as soon as another process is lost, while this one is about to say so; so under a launcher

@@ -1,4 +1,4 @@
-"""A fast tokenizer as the solver's vocabulary: content to ids as llama.cpp makes them, and tokens by name.
+"""A fast tokenizer as the solver's vocabulary: ids as llama.cpp makes them, and tokens by name.
 
 Content is tokenized by a private copy of the tokenizer's own rules with three things switched off: special-token
 parsing (text that spells a control token stays text), the BOS and EOS of its template, and the space that
@@ -124,7 +124,7 @@ class TokenizerVocabulary:
         return name.replace("▁", " ").encode()
 
     def control_id(self, name: str) -> int | None:
-        """The id of the token called `name`, if it is a control token or one that `reserve` can guard, else None."""
+        """The id of the token `name`, if it is a control token or one that `reserve` can guard, else None."""
         token = self._ids.get(self._roles.get(name, name))
         return token if token in self._special or token in self._added else None
 
@@ -194,8 +194,11 @@ def _without_prefix(node: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _byte_of_character() -> dict[str, int]:
-    """The byte behind each character of a byte-level vocabulary: printable Latin-1 stands for itself, the rest, in
-    order, for the characters from 256 on (Radford et al. 2019, the vocabulary of GPT-2)."""
+    """The byte behind each character of a byte-level vocabulary.
+
+    Printable Latin-1 stands for itself, the rest, in order, for the characters from 256 on (Radford et al. 2019,
+    GPT-2).
+    """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in set(printable)]
     return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}

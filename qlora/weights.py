@@ -1,4 +1,4 @@
-"""The files of a model folder: its JSON files, and where its weights lie (one file, or shards with an index)."""
+"""The files of a model folder: its JSON files, and its weights (one file, or shards with an index)."""
 
 from __future__ import annotations
 

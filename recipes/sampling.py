@@ -120,7 +120,7 @@ class HeldOutSample:
 
 
 def choose(prepared: Prepared, count: int) -> list[tuple[Row, str]]:
-    """Up to `count` held-out rows with gold answers, one a question, in the order of the questions' hashes."""
+    """Up to `count` held-out rows with gold answers, one a question, by the hash of the question."""
     from runtime.grade import final_answer
     from runtime.lce import Block
 

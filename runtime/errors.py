@@ -87,7 +87,7 @@ class SandboxError(MathCoderError):
 
 
 class CellNotRunError(SandboxError):
-    """The machine, and not the code, kept a cell from running: no process, no memory, no room, a killed sandbox.
+    """The machine, not the code, kept a cell from running: no process, memory or room.
 
     Attributes:
         lost: whether the session's variables are lost, so that the same cell cannot simply be tried again.

@@ -1,4 +1,4 @@
-"""LCE (natural Language, Code, Execution): the block format of MathCoder, once, for training and for use.
+"""LCE (natural Language, Code, Execution): MathCoder's block format, for training and for use.
 
 A solution is a list of blocks, each `text`, `code` or `execution`. Eight control tokens delimit messages and blocks
 (MathCoder, arXiv 2310.03731). Rendered, one line in reality:
@@ -160,7 +160,7 @@ def render(messages: Sequence[Message], *, generation_prompt: bool = False) -> s
 
 
 def parse(text: str) -> list[Block]:
-    """The blocks of the last assistant message in `text`, or of `text` itself where no `<|assistant|>` stands in it.
+    """The blocks of the last assistant message in `text`, or of all of it without `<|assistant|>`.
 
     The final `<|endofmessage|>` may be absent.
 

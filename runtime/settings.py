@@ -1,4 +1,4 @@
-"""Settings of the inference side: how a model is loaded, how tokens are drawn, and what one solution may cost."""
+"""Settings of inference: how a model is loaded, how tokens are drawn, what a solution may cost."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class SolverSettings(SamplingSettings):
 
 
 def derived_seed(base: int, index: int, sample: int) -> int:
-    """A seed for one sample of one question: explicit, non-zero and distinct where `index` and `sample` are.
+    """A seed for one sample of one question: non-zero, and distinct for each `index` and `sample`.
 
     llama.cpp's unseeded samplers draw the same numbers in every process, and votes need different ones. Multiplying by
     an odd constant is a bijection modulo 2**32 (Knuth's multiplicative hash), so that for one base up to 2**12 samples

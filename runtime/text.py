@@ -76,7 +76,7 @@ _LINES = re.compile("(\r\n|\r|\n)")
 
 
 def for_model(text: str, limit: int) -> str:
-    """`text` for an execution block: cut to `limit` characters, head and tail, without what a reader cannot see.
+    """`text` for an execution block: at most `limit` characters, head and tail, all of it visible.
 
     It may still *spell* a control token. That is for tokenization to prevent (special parsing off, then a check of the
     ids), because a marker inserted here would change what honest code printed.
@@ -87,7 +87,7 @@ def for_model(text: str, limit: int) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """The first two thirds and the last third of `limit` characters of `text`, with the cut announced in between.
+    """The first two thirds and the last third of `limit` characters, the gap announced in between.
 
     The announcement comes on top of `limit`.
     """
@@ -111,7 +111,10 @@ def _bound_combining(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The one of `known` that a mistyped `word` most resembles; None where none is as near as `cutoff` (0 to 1)."""
+    """The one of `known` that a mistyped `word` most resembles; None where none is near enough.
+
+    `cutoff` (0 to 1) says how near.
+    """
     import difflib
 
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)

@@ -1,4 +1,4 @@
-"""The certificate of an adapter alone, on the very file it belongs to, held against the adapter model in torch."""
+"""The certificate of an adapter alone, on the very file it belongs to, against the model in torch."""
 
 from __future__ import annotations
 

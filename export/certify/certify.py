@@ -1,4 +1,4 @@
-"""The certificate: adapter model, merged model, F16 and every quantization, compared on the same held-out rows.
+"""The certificate: every model from the adapter to each quantization, on the same held-out rows.
 
 The adapter model in torch is the reference. A file is certified only if it meets every threshold of the recipe and
 nothing is wrong with what it was made from; whatever fails is written down with the reason.
@@ -175,7 +175,10 @@ class Certifier:
             self.models[type_name]["solved"] = {"correct": sum(map(bool, right)), "of": len(problems)}
 
     def _threads(self) -> int:
-        """Threads to measure with. A small model gains nothing from a second one and waits for it at every layer."""
+        """Threads to measure with.
+
+        A small model gains nothing from a second one and waits for it at every layer.
+        """
         from runtime.engine.llama.library import usable_cores
 
         return self.job.settings.threads or (1 if self.job.plan.items < _SMALL else usable_cores())

@@ -56,7 +56,7 @@ class GgufReport:
 
 
 def check_gguf(path: str | os.PathLike[str], *, tensors: bool = True) -> GgufReport:
-    """Look at block tokens, end of generation, chat template, context, BOS and, with `tensors`, at the numbers.
+    """Look at block tokens, ends, chat template, context, BOS and, with `tensors`, at the numbers.
 
     Raises:
         InputError: no such file.
@@ -134,7 +134,7 @@ def _find_ends(file: GgufFile, report: GgufReport) -> None:
 
 
 def role_names(file: GgufFile) -> dict[str, str]:
-    """Each control token to the token of the file's vocabulary that plays its role: itself, unless the file says."""
+    """Each control token to the token of the file's vocabulary that plays its role: mostly itself."""
     return {token: str(file.metadata.get(f"{ROLE_KEY}{role}", token)) for role, token in ROLES.items()}
 
 

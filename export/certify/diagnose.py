@@ -190,7 +190,10 @@ def _compare_parameters(file: GgufFile, config: dict[str, Any]) -> list[str]:
 
 
 def _compare_tensors(file: GgufFile, tensors: TensorFolder) -> list[str]:
-    """Tensors that the converter copies as they are (attention weights are permuted for some architectures)."""
+    """Compare tensors that the converter copies as they are.
+
+    Attention weights are permuted for some architectures.
+    """
     import numpy as np
 
     names = {

@@ -1,4 +1,4 @@
-"""Next-token logits of the models that live in torch: the adapter model, its base, and the merged folder.
+"""Next-token logits of the models in torch: the adapter model, its base, and the merged folder.
 
 The adapter model is loaded by transformers, bitsandbytes and peft as anyone would load it, and shares no code with
 `export.merge`: it is the witness the merge is held against. All sums run in float32.

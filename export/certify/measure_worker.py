@@ -71,7 +71,7 @@ class Measured:
         self.lib.llama_memory_clear(self.lib.llama_get_memory(self.context), True)
 
     def decode(self, ids: list[int], start: int, wanted: set[int]) -> np.ndarray:
-        """Evaluate `ids` at positions from `start` on; logits of `wanted` positions, `(len(wanted), vocabulary)`."""
+        """Evaluate `ids` from position `start` on; returns logits of `wanted`, `(len(wanted), vocabulary)`."""
         found = []
         for first in range(0, len(ids), _CHUNK):
             piece = ids[first : first + _CHUNK]

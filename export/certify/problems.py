@@ -24,7 +24,10 @@ Solve = Callable[[Path, Sequence[HeldOutQuestion]], Sequence[bool]]
 
 
 def read_problems(file: Path, count: int) -> list[HeldOutQuestion]:
-    """Up to `count` distinct questions of a file of rows, spread evenly; rows without a final answer are left out."""
+    """Up to `count` distinct questions of a file of rows, spread evenly.
+
+    Rows without a final answer are left out.
+    """
     problems: dict[str, HeldOutQuestion] = {}
     for messages in read_messages(file):
         question = question_of(messages)
@@ -38,7 +41,10 @@ def read_problems(file: Path, count: int) -> list[HeldOutQuestion]:
 
 
 def solve_with_runtime(model: Path, problems: Sequence[HeldOutQuestion], *, threads: int | None = None) -> list[bool]:
-    """The default `Solve`: greedy, with sandboxed execution, on `threads` threads (default: the processor's cores)."""
+    """The default `Solve`: greedy, with sandboxed execution, on `threads` threads.
+
+    None: the processor's cores.
+    """
     from runtime.engine import load
     from runtime.settings import SolverSettings
     from runtime.solver.batch import Item, solve_batch

@@ -1,4 +1,4 @@
-"""A GGUF file as a base to train on: its configuration, its weights dequantized, its tokenizer rebuilt."""
+"""A GGUF file as a base to train on: its configuration, dequantized weights and rebuilt tokenizer."""
 
 from export.from_gguf.folder import base_folder, refuse_unusable
 from export.from_gguf.vocabulary import PRE_TOKENIZERS, tokenizer_of

@@ -110,7 +110,10 @@ def adds_bos(file: GgufFile) -> bool:
 
 
 def adds_space(file: GgufFile) -> bool:
-    """Whether llama.cpp puts a space before a text (SentencePiece vocabularies do unless the file says no)."""
+    """Whether llama.cpp puts a space before a text.
+
+    SentencePiece vocabularies do unless the file says no.
+    """
     said = file.metadata.get("tokenizer.ggml.add_space_prefix")
     return file.metadata.get("tokenizer.ggml.model") == "llama" if said is None else bool(said)
 

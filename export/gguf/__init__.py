@@ -1,1 +1,1 @@
-"""From a merged folder to GGUF files: tokenizer, conversion by llama.cpp, quantization; and reading such files."""
+"""From a merged folder to GGUF files: tokenizer, conversion, quantization; and reading such files."""

@@ -124,7 +124,7 @@ def why_not_alone(adapter: Adapter) -> str | None:
 
 
 def _grown(source: Source) -> str | None:
-    """Why the base GGUF cannot carry the adapter: tokens that training added and did not train are no part of it."""
+    """Why the base GGUF cannot carry the adapter: tokens that were added and not trained."""
     config = source.base_config.get("text_config") or source.base_config
     rows = config.get("vocab_size")
     added = 0 if rows is None else vocabulary_size(source.tokenizer) - int(rows)

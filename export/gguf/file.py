@@ -130,7 +130,7 @@ class GgufFile:
 
 
 def read_gguf(path: str | os.PathLike[str]) -> GgufFile:
-    """The header of a GGUF file; nothing in it is believed before it is checked against the size of the file.
+    """The header of a GGUF file; nothing in it is believed before it is checked against the file's size.
 
     Raises:
         InputError: there is no such file.
@@ -194,7 +194,7 @@ class _DamagedError(ValueError):
 
 
 class _Header:
-    """Reads a header from its beginning, never more than the file, `_HEADER_BYTES` and `_HEADER_ITEMS` allow."""
+    """Reads a header, never more of it than the file, `_HEADER_BYTES` and `_HEADER_ITEMS` allow."""
 
     def __init__(self, handle: BinaryIO, size: int) -> None:
         self.handle = handle

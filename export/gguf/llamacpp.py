@@ -1,4 +1,4 @@
-"""llama.cpp's own converter, in the version the installed llama-cpp-python was built from, without git or a compiler.
+"""llama.cpp's own converter in the version of the installed llama-cpp-python, without a compiler.
 
 Neither the wheel nor PyPI's `gguf` holds the converter; the source distribution of llama-cpp-python does, under
 `vendor/llama.cpp`. pip fetches that distribution once (so a person's index, proxy and certificates apply), its hash is
@@ -76,7 +76,7 @@ def installed_version() -> str:
 
 
 def find(given: Path | None = None) -> LlamaCpp:
-    """The converter: `given` (a folder, or a source distribution's .tar.gz), else the cache, else fetched by pip.
+    """The converter: `given` (a folder or .tar.gz), else the cache, else fetched by pip.
 
     An archive that is given replaces what the cache holds for its version, and where the version's converter is known,
     a cache that differs from it is fetched again.
@@ -154,7 +154,7 @@ def _fetch(target: Path, wanted: str) -> None:
 
 
 def download(scratch: Path, wanted: str) -> Path:
-    """Fetch the source distribution of the version `wanted` with pip into `scratch`; its hash is checked by pip.
+    """Fetch the source distribution of `wanted` with pip into `scratch`; pip checks its hash.
 
     Raises:
         ExportError: there is no network.

@@ -1,4 +1,4 @@
-"""GGUF files from GGUF files: an adapter merged into its base, or all in 16 bits; without torch and converter.
+"""GGUF files from GGUF files, without torch: an adapter merged into its base, or all in 16 bits.
 
 When merging, each matrix that the adapter changes is dequantized, `alpha / rank * B A` is added in float32, and the sum
 is stored as Q8_0; all others are copied as they are. Rows of query and key are in llama.cpp's order in both files.
@@ -15,7 +15,7 @@ from runtime.lce import BASE_KEY, ROLE_KEY
 
 
 def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
-    """Write `base` with `adapter` in it to `target`, atomically; the roles of the adapter's tokens go along.
+    """Write `base` with `adapter` in it to `target`, atomically, with the roles of the adapter's tokens.
 
     Raises:
         ModelError: the adapter is not one for this file.

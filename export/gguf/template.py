@@ -1,4 +1,4 @@
-"""The block format as a chat template, for programs that know nothing of it (llama-server, Ollama, transformers).
+"""The block format as a chat template, for programs that do not know it (llama-server, Ollama).
 
 Built from the names in `runtime.lce`; a test holds it equal to `runtime.lce.render`. Where a conversation has no system
 message it gets the one every training row has, so that a stock client stays inside what the model has seen.

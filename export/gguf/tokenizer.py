@@ -157,7 +157,7 @@ def write_tokenizer(folder: Path, target: Path, facts: TokenizerFacts) -> None:
 
 
 def write_sentencepiece(folder: Path, target: Path, content: dict[str, Any]) -> None:
-    """`tokenizer.model`: the base's own where it says the same as `tokenizer.json`, else one made from the latter."""
+    """Write `tokenizer.model`: the base's own if it agrees with `tokenizer.json`, else one made of that."""
     own = folder / "tokenizer.model"
     vocabulary = piece_ids(content)
     if own.is_file() and _agrees(own, vocabulary):

@@ -1,4 +1,4 @@
-"""A LoRA adapter in torch's memory as a GGUF file, without llama.cpp's converter: tens of milliseconds a step.
+"""A LoRA adapter in torch's memory as a GGUF file, without the converter, in milliseconds.
 
 Only plain low-rank pairs on linear layers, which is what reinforcement trains. `export.gguf.adapter` writes adapters of
 every kind that llama.cpp can hold, in a process of its own that takes seconds.

@@ -36,7 +36,7 @@ _UNKNOWN_VARIANTS = ("use_qalora", "use_bdlora", "layer_replication", "megatron_
 
 @dataclass
 class LowRank:
-    """One low-rank pair: the module's weight gains `scale * B @ A`; with `magnitude`, rows are renormed to it.
+    """One low-rank pair: the weight gains `scale * B @ A`; with `magnitude`, rows are renormed to it.
 
     Shapes: A `(r, in)`, B `(out, r)`, magnitude `(out,)`. For an embedding A is `(r, rows)` and B `(hidden, r)`, and
     the weight gains `scale * (B @ A).T`.

@@ -198,7 +198,7 @@ def _base_names(tensors: TensorFolder, layout: Layout) -> dict[str, TensorInfo]:
 
 
 def _unties(adapter: Adapter, layout: Layout) -> bool:
-    """Whether the adapter gives a tied head something of its own, so that the merged model has to be untied."""
+    """Whether the adapter gives a tied head something of its own: the merged model must be untied then."""
     head, embedding = layout.head.removesuffix(".weight"), layout.embedding.removesuffix(".weight")
     if head in adapter.low_rank or embedding in adapter.low_rank:
         return True
@@ -257,7 +257,10 @@ def merge(
     fingerprint: str,
     progress: OnProgress | None = None,
 ) -> None:
-    """Write the merged model into `target`. Finished shards of the same fingerprint are kept, so kills cost little."""
+    """Write the merged model into `target`.
+
+    Finished shards of the same fingerprint are kept, so kills cost little.
+    """
     target.mkdir(parents=True, exist_ok=True)
     shards = _shards(plan.planned, shard_bytes)
     names = {}
@@ -318,7 +321,10 @@ class _Reporter:
 
 
 def _write_config(source: Source, plan: MergePlan, target: Path, dtype: str) -> None:
-    """The base's configuration with what the merge changed. rope_theta and all else stay as the base has them."""
+    """Write the base's configuration with what the merge changed.
+
+    rope_theta and all else stay as the base has them.
+    """
     config = {key: value for key, value in source.base_config.items() if key != "quantization_config"}
     text = config.get("text_config")
     for part in (config, text) if isinstance(text, dict) else (config,):

@@ -1,4 +1,7 @@
-"""The base as QLoRA training saw it: quantized to 4-bit NF4 and back, by the same library (arXiv 2305.14314)."""
+"""The base as QLoRA training saw it: quantized to NF4 and back by the same library.
+
+NF4: arXiv 2305.14314.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is exported: a run folder, an adapter folder of plain peft or unsloth, or a merged model folder."""
+"""What is exported: a run folder, an adapter folder of peft or unsloth, or a merged model folder."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Source:
 
 
 def open_source(path: str | os.PathLike[str], settings: ExportSettings) -> Source:
-    """Look at `path` and everything it refers to; every problem that can be seen without work is raised here.
+    """Look at `path` and all it refers to, and raise every problem that can be seen without work.
 
     Raises:
         InputError: the path holds nothing to export, or a run that is not finished.
@@ -207,13 +207,16 @@ def _is_vocabulary(module: str) -> bool:
 
 
 def weights_sha256(files: list[Path]) -> str:
-    """Hash of a base as `run.json` records it: of the one file, or of the hashes of all in the order of their names."""
+    """Hash of a base as `run.json` records it.
+
+    Of the one file, or of the hashes of all in the order of their names.
+    """
     hashes = [sha256_file(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def fast_hash(file: Path) -> str:
-    """SHA-256 of a file; of large ones, of the size and of samples spread over it, so that 14 GB take no minute."""
+    """SHA-256 of a file; of a large one, of its size and of samples spread over it."""
     size = file.stat().st_size
     if size <= _WHOLE_HASH_BYTES:
         return sha256_file(file)

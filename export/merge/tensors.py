@@ -1,4 +1,4 @@
-"""Safetensors files read and written in pieces, so that memory holds rows of a tensor and never a model.
+"""Safetensors files read and written in pieces: memory holds rows of a tensor, never a model.
 
 Reading is the safetensors library's, which checks a header before it believes it; a file is mapped for one piece at a
 time, so that the pages of the others are not held. The library writes a file only from tensors it is handed together;
@@ -142,7 +142,10 @@ def _bytes(tensor: torch.Tensor) -> Any:
 
 
 def pieces(info: TensorInfo, piece_bytes: int = PIECE_BYTES) -> Iterator[tuple[int, int]]:
-    """`(first row, rows)` of pieces of about `piece_bytes`, at least one row each; one piece for a scalar or vector."""
+    """`(first row, rows)` of pieces of about `piece_bytes`, each at least one row.
+
+    A scalar or vector is one piece.
+    """
     if len(info.shape) < 2:
         yield 0, info.shape[0] if info.shape else 0
         return

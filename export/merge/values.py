@@ -1,4 +1,4 @@
-"""One merged tensor: the base's values as training saw them, the adapter's change on top, rounded once.
+"""One merged tensor: the base's values as training saw them plus the adapter's change, rounded once.
 
 Values come in pieces of rows, in float32, so that a tensor of any size needs the memory of one piece; only a linear
 layer that goes through NF4 is held whole, because the double quantization of its scales needs all of them.
@@ -88,7 +88,7 @@ def merged_weight(
 
 
 def _grown(values: Values, shape: tuple[int, ...]) -> Iterator[tuple[int, torch.Tensor]]:
-    """The base's rows, then rows of tokens that were added: the mean of the base's, as training starts them."""
+    """The base's rows, then rows of added tokens at the mean of the base's, as training starts them."""
     yield from values.pieces()
     if len(shape) == 2 and shape[0] > values.shape[0]:
         yield values.shape[0], values.mean_row().repeat(shape[0] - values.shape[0], 1)

@@ -1,1 +1,1 @@
-"""The paper's ablations and more as one experiment: what each part of a row, and of its training, is worth."""
+"""The paper's ablations and more as one experiment: what each part of a row or training is worth."""

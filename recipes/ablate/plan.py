@@ -1,4 +1,4 @@
-"""What an ablation will take, said before it starts: hours of training and solving, and disk at its fullest."""
+"""What an ablation will take, said before it starts: hours, and disk at its fullest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of an ablation, one training at a time: train, export, evaluate, clear away. A killed one goes on.
+"""The stages of an ablation, one training at a time: train, export, evaluate, clear away.
 
 Each stage is the one behind its own verb, and each resumes by itself: training from its last checkpoint, the export
 from its last whole file, the evaluation from its last line. What was measured is never measured again, so that the

@@ -1,4 +1,4 @@
-"""What an ablation consists of: its variants' rows, and for each budget and seed one training and its evaluations.
+"""What an ablation consists of: its variants' rows, and a training for each budget and seed.
 
 Everything that can be refused is refused here, before a minute is spent. The study is written to `study.json`; a folder
 that holds another study is refused.
@@ -208,7 +208,10 @@ def _deciding(recipe: Recipe) -> dict[str, Any]:
 
 
 def _cells(study: Study, variants: Sequence[Variant], seeds: int, budgets: Sequence[Budget]) -> Iterator[Cell]:
-    """Every cell of the table; variants that agree in what decides the weights share the first one's training."""
+    """Every cell of the table.
+
+    Variants that agree in what decides the weights share the first one's training.
+    """
     options = study.qlora.train
     measure = study.counts[LCE.training]
     owners: dict[tuple[Any, ...], Variant] = {}

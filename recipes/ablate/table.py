@@ -1,4 +1,4 @@
-"""What an ablation says: accuracy with intervals, paired differences to LCE, and what each variant cost."""
+"""What an ablation says: accuracy with intervals, paired differences to LCE, and cost."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def bars(entries: Sequence[dict[str, Any]], width: int = 40) -> str:
 
 
 def draw(entries: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
-    """`ablation.png` and `.svg`: accuracy with intervals, beside the differences to LCE; nothing without matplotlib."""
+    """Draw `ablation.png` and `.svg`: accuracy, and differences to LCE; nothing without matplotlib."""
     from runtime.evaluate import plots
 
     known = [entry for entry in entries if next(reversed(entry["sets"].values()))["accuracy"]]
@@ -250,7 +250,7 @@ def draw(entries: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
 
 
 def write_all(study: Study, console: Console | None = None) -> list[dict[str, Any]]:
-    """Write `table.json`, `.md`, `.tex`, `.csv`, `time.csv` and the pictures; show them where there is a console."""
+    """Write `table.json`, `.md`, `.tex`, `.csv`, `time.csv` and pictures, and show them on a console."""
     entries = collect(study)
     tables = sheets(entries)
     write_json(study.folder / "table.json", {"entries": entries})

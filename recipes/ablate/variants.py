@@ -127,7 +127,7 @@ def _text(blocks: Blocks) -> Blocks:
 
 
 def _said(output: str) -> str:
-    """The sentence that stands for an execution in a row of text alone; empty where there is nothing to say."""
+    """The sentence that stands for an execution in a row of text alone; empty where nothing is to say."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     if not lines or output.strip() == EMPTY_EXECUTION or failed_execution(output) or len(lines[-1]) > LONGEST_RESULT:
         return ""
@@ -224,6 +224,6 @@ def _message(message: Mapping[str, Any], rule: Callable[[Blocks], Blocks | None]
 
 
 def _place(question: str) -> float:
-    """Where a question stands between 0 and 1, whatever the other rows: another hash than the one that holds out."""
+    """Where a question stands between 0 and 1, by another hash than the one that holds out rows."""
     digest = hashlib.sha256(f"ablation rows\n{question}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

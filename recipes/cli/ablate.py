@@ -1,4 +1,4 @@
-"""`mathcoder ablate`: what each part of a row, and of its training, is worth, as one experiment that can be resumed."""
+"""`mathcoder ablate`: what each part of a row and its training is worth, as one experiment."""
 
 from __future__ import annotations
 

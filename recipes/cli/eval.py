@@ -300,7 +300,7 @@ def _with_and_without(
     evaluated: Callable[[str, Path], dict[str, Any]],
     console: Console,
 ) -> int:
-    """Both modes on the same questions, the paired difference, and the verdict that `chat` and `solve` follow."""
+    """Both modes on the same questions, the paired difference, and the verdict for `chat` and `solve`."""
     from recipes.cli.command import say
     from recipes.verdicts import remember, subject_of, verdict_from
     from runtime.evaluate.compare import pooled_difference

@@ -233,7 +233,10 @@ def _vote(call: Call, engine: Engine, question: str) -> int:
 
 
 def _mark(console: Console, solution: Solution, *, quiet: bool = False) -> None:
-    """Say that nothing computed shows the answer (a program reads it from `supported`), and which library lacked."""
+    """Say that nothing computed shows the answer, and which library lacked.
+
+    A program reads the first from `supported`.
+    """
     from rich.text import Text
 
     from runtime.solver.libraries import absent

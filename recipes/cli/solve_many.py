@@ -32,7 +32,7 @@ class Questions(NamedTuple):
 
 
 def read_questions(source: str) -> Questions:
-    """Questions of a file or, for `-`, of standard input: JSON lines with `question`, or a plain one a line.
+    """Questions of a file or, for `-`, standard input: JSON lines with `question`, or one a line.
 
     Raises:
         InputError: the file cannot be read, is not text, or holds no question.

@@ -50,7 +50,7 @@ class Asker(Protocol):
 
 
 class LocalAsker:
-    """A model behind any `runtime.engine.protocol.Engine`; its text blocks are the reply and no code is run."""
+    """A model behind any engine, whose text blocks are the reply; no code is run."""
 
     def __init__(self, engine: Engine, settings: SolverSettings, slots: int = 8) -> None:
         self._engine = engine

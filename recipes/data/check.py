@@ -156,8 +156,9 @@ class RepairReport:
 
 
 def repair(source: str, report: CheckReport, out: str | Path, *, first: int | None = None) -> RepairReport:
-    """Write the rows of `source` with true executions to `out`, and those that cannot be mended, with the reason, to
-    `out`'s `left-out` file.
+    """Write the rows of `source` with true executions to `out`.
+
+    Those that cannot be mended go, with the reason, to `out`'s `left-out` file.
 
     Args:
         report: of `check` on the same source with the same `first`.

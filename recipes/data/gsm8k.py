@@ -71,7 +71,7 @@ def final_in(solution: str) -> str | None:
 
 
 def marks_of(solution: str) -> Iterator[tuple[str, Fraction, str]]:
-    """For each mark that is arithmetic: its left side as Python, the value of that, and the text behind the mark."""
+    """For each mark that is arithmetic: its left side as Python, its value, and the text behind it."""
     for mark in _MARK.finditer(solution):
         expression = python_of(mark.group(1).rpartition("=")[0])
         result = value_of(expression) if expression is not None else None

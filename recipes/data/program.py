@@ -1,4 +1,4 @@
-"""GSM8K's marked solutions as one program: a line for each step, named by what the solution says it computes.
+"""GSM8K's marked solutions as one program: a line a step, named by what the solution computes.
 
 A solution in several cells (`recipes.data.gsm8k`) lets a model read each result before it goes on. A model of a hundred
 million parameters gets lost between them; one cell that it writes in one go, from a sentence that names the steps, is

@@ -25,7 +25,10 @@ _LARGEST_SMALL = 12
 
 
 def with_copies(lines: Iterator[Line], copies: int) -> Iterator[Line]:
-    """Each line, followed by up to `copies` of it with other numbers where it has an equation; the same every time."""
+    """Each line, followed by up to `copies` of it with other numbers where it has an equation.
+
+    The same every time.
+    """
     for position, line in enumerate(lines):
         yield line
         if not isinstance(line.value, Mapping):
@@ -38,7 +41,10 @@ def with_copies(lines: Iterator[Line], copies: int) -> Iterator[Line]:
 
 
 def renumbered(value: Mapping[str, Any], rng: random.Random) -> dict[str, Any] | None:
-    """The record with other numbers, None where it has no equation over numbers of the question, or none were found."""
+    """The record with other numbers; None where it has no equation over numbers of the question.
+
+    None also where no other numbers were found.
+    """
     question, equation = question_in(value), equation_in(value)
     expression = infix_of(equation) if equation is not None else None
     if question is None or expression is None or (steps := _steps(expression)) is None:
@@ -65,7 +71,7 @@ def renumbered(value: Mapping[str, Any], rng: random.Random) -> dict[str, Any] |
 
 
 def _rewritten(value: Mapping[str, Any], question: str, text: str, equation: str) -> dict[str, Any]:
-    """The record with its question and equation in the keys they had, and without the answer to the old numbers."""
+    """The record with its question and equation under their keys, without the answer to the old numbers."""
     gone = {*GOLD_KEYS, *SOLUTION_KEYS, *KEYS}
     result = {key: item for key, item in value.items() if key not in gone}
     result.update({key: text for key in QUESTION_KEYS if value.get(key) == question})

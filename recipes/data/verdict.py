@@ -40,8 +40,11 @@ class Cell:
 
 @dataclass
 class Verdict:
-    """What is wrong with one row. `faults` are about the row as a whole: `invalid`, `stray execution`, `no answer in
-    the last block`, `answer contradicted`, `not the gold answer`."""
+    """What is wrong with one row.
+
+    `faults` are about the row as a whole: `invalid`, `stray execution`, `no answer in the last block`, `answer
+    contradicted`, `not the gold answer`.
+    """
 
     index: int
     place: str

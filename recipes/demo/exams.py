@@ -1,4 +1,4 @@
-"""The demo's exams: held-out problems before and after, with execution off, and with falsified results."""
+"""The demo's exams: held-out problems before and after, without execution, with falsified results."""
 
 from __future__ import annotations
 

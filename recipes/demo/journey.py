@@ -1,4 +1,4 @@
-"""The demo: rows are executed, the nano base is fine-tuned in 4 bits, exported, and solves new problems.
+"""The demo: rows are executed, the nano base is fine-tuned in 4 bits, exported, and solves.
 
 Every step is what a person would call for a real model; only the sizes are small. `demo` is the page to read.
 """

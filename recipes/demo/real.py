@@ -25,7 +25,7 @@ HELD_OUT_SEED = 9_001
 
 @dataclass(frozen=True)
 class RealScale:
-    """How much is done: generated rows, questions asked before and after, optimizer steps (None: one epoch)."""
+    """How much is done: generated rows, questions before and after, optimizer steps (None: one epoch)."""
 
     rows: int
     questions: int
@@ -106,7 +106,7 @@ def _hash(file: Path | None) -> str | None:
 
 
 def _begin(out: Path, inputs: dict[str, Any]) -> None:
-    """Note what `out` is made from. Steps that are done are not done again, so they have to be of the same inputs."""
+    """Note what `out` is made from: steps that are done must have been of the same inputs."""
     from runtime.files import write_json
 
     file = out / "inputs.json"

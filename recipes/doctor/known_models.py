@@ -27,7 +27,7 @@ class GoodModel(BaseModel):
 
     @property
     def needs(self) -> int:
-        """Bytes of memory, about: the weights, and a tenth and half a gigabyte for some thousand tokens of context."""
+        """Bytes of memory, about: the weights, and a tenth and half a gigabyte for some thousand tokens."""
         return int(1.1 * self.bytes + 5e8)
 
     @property

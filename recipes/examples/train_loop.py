@@ -29,7 +29,7 @@ MICRO_TOKENS = 2048
 
 
 def train(out: Path, overrides: Sequence[str] = ()) -> list[float]:
-    """Fine-tune the nano base and save the adapter in `out`; returns the loss of each step, in nats a token."""
+    """Fine-tune the nano base and save the adapter in `out`; returns each step's loss (nats a token)."""
     settings = load_recipe("nano", overrides).qlora()
     options = settings.train
 

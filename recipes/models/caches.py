@@ -27,7 +27,7 @@ def look_at_hub_cache() -> Look:
 
 
 def look_at_llama_cache() -> Look:
-    """What llama.cpp's own cache holds, as `hf:ORG/REPO:TAG`, or `llama.cpp:FILE` where it does not say whence.
+    """What llama.cpp's own cache holds, as `hf:ORG/REPO:TAG`, or `llama.cpp:FILE` where unknown.
 
     Newer versions use the layout of the hub's cache, in the same folder where LLAMA_CACHE names one.
     """
@@ -95,7 +95,7 @@ def _snapshots(look: Look, repository: Path) -> list[Path]:
 
 
 def _manifests(look: Look, folder: Path) -> dict[str, tuple[str, str]]:
-    """Repository and tag by a file's name in small letters, from the manifests that older versions wrote beside it."""
+    """Repository and tag by file name in small letters, from manifests that older versions wrote."""
     names = {}
     for path in look.entries(folder):
         said = _MANIFEST.match(path.name)

@@ -48,7 +48,9 @@ class Offer:
 
 
 def offer(name: str) -> Offer:
-    """What `hf:ORG/REPO[:TAG]` stands for on the hub; without a tag, the usual quantization of about 4 bits.
+    """What `hf:ORG/REPO[:TAG]` stands for on the hub.
+
+    Without a tag: the usual quantization of about 4 bits.
 
     Raises:
         InputError: the name is not one, the hub cannot be asked or refuses, or it has no such model.

@@ -1,4 +1,4 @@
-"""What was fetched from the hub into the models folder: records of whole models, and downloads that were cut."""
+"""What was fetched from the hub into the models folder: whole models, and downloads cut short."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Record:
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path from outside consists of plain names, so that it stays below the folder it is put into."""
+    """Whether a path from outside consists of plain names, and so stays below its folder."""
     return len(path) < 400 and all(_PLAIN.match(part) for part in path.split("/"))
 
 
@@ -133,7 +133,10 @@ def look_at_fetched() -> Look:
 
 
 def find_record(name: str) -> Record | None:
-    """The record of a model that was fetched, whole or not; without a tag, of the only one of its repository."""
+    """The record of a model that was fetched, whole or not.
+
+    Without a tag: of the only one of its repository.
+    """
     look = Look("fetched")
     folders = [place for folder in _repositories(look) for place in (folder, folder / STAGING)]
     by_name = {record.name.casefold(): record for place in reversed(folders) for record in _records(look, place)}
@@ -160,7 +163,10 @@ def _records(look: Look, folder: Path) -> Iterator[Record]:
 
 
 def _read(path: Path) -> Record:
-    """The record in a file. Raises OSError, or ValueError, KeyError or TypeError where it holds another thing."""
+    """The record in a file.
+
+    Raises OSError, or ValueError, KeyError or TypeError where it holds another thing.
+    """
     content: Any = json.loads(path.read_bytes())
     parts = tuple(Part(str(part["file"]), int(part["size"]), str(part["sha256"])) for part in content["parts"])
     record = Record(str(content["repository"]), str(content["tag"]), str(content["revision"]), parts)

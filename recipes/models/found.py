@@ -77,7 +77,7 @@ class Look:
         self.unusable.append(Unusable(one_line(str(name)), self.place, reason))
 
     def entries(self, folder: Path) -> list[Path]:
-        """What lies in `folder`, by name; nothing where there is no such folder, a line where it may not be read."""
+        """What lies in `folder`, by name; nothing where there is none, a line where it may not be read."""
         try:
             return [folder / name for name in sorted(os.listdir(folder))]
         except (FileNotFoundError, NotADirectoryError):
@@ -99,7 +99,7 @@ class Look:
         return result
 
     def models(self, folder: Path, depth: int) -> list[tuple[FileSet, Path]]:
-        """The models below `folder`, the parts of each together, and the folder that their names are relative to."""
+        """The models below `folder`, parts together, and the folder that their names are relative to."""
         paths = self.files(folder, depth)
         return [(files, folder) for files in file_sets(str(path.relative_to(folder)) for path in paths)]
 

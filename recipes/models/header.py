@@ -12,7 +12,9 @@ _FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q
 
 
 def read_header(path: Path) -> dict[str, str | float | bool] | None:
-    """Strings and numbers among a GGUF file's first keys, up to the first array; None where it is not a GGUF file.
+    """Strings and numbers among a GGUF file's first keys; None where it is not a GGUF file.
+
+    They end at the first array.
 
     A damaged header gives the keys in front of the damage.
 

@@ -1,4 +1,4 @@
-"""Names of GGUF files as publishers give them: parts of one model, the quantization, and which one to take."""
+"""Names of GGUF files as publishers give them: parts of a model, its quantization, the usual one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FileSet:
 
     @property
     def quantization(self) -> str | None:
-        """What the name says of the weights (`Q4_K_M`), in capitals; where it says nothing, what its folder says."""
+        """What the name says of the weights (`Q4_K_M`), in capitals; else what its folder says."""
         folder = self.stem.rpartition("/")[0].rpartition("/")[2]
         found = _QUANTIZATION.findall(self.base) or _QUANTIZATION.findall(folder)
         return found[-1].upper() if found else None
@@ -70,7 +70,7 @@ def file_sets(paths: Iterable[str]) -> list[FileSet]:
 
 
 def tagged(sets: Iterable[FileSet]) -> dict[str, FileSet]:
-    """The models of one repository by their tag: the quantization, or the file's stem where two have the same."""
+    """The models of one repository by tag: the quantization, or the file's stem where two share it."""
     by_tag: dict[str, list[FileSet]] = defaultdict(list)
     for item in sets:
         by_tag[item.quantization or item.base].append(item)
@@ -89,7 +89,7 @@ def find_tag(tags: Iterable[str], wanted: str) -> str | None:
 
 
 def preferred(sizes: Mapping[str, int]) -> str | None:
-    """The tag to take where none was named: see PREFERRED, else the smallest; None where only a name can tell.
+    """The tag to take where none was named: see PREFERRED, else the smallest; None if only a name tells.
 
     Args:
         sizes: bytes by tag.

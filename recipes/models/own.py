@@ -1,4 +1,4 @@
-"""The person's own GGUF files: the packaged one, the working folder, the models folder, those in the settings."""
+"""The person's own GGUF files: the packaged one, working folder, models folder, and settings."""
 
 from __future__ import annotations
 

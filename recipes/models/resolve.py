@@ -64,14 +64,14 @@ def resolve(name: str | None) -> Path:
 
 
 def name_of(path: Path) -> str:
-    """What people call the model at `path`: the file's name, save in a store whose files are named by their hash."""
+    """What people call the model at `path`: the file's name, save where files are named by their hash."""
     if not path.name.startswith("sha256"):
         return path.name
     return next((item.name for item in look_at_ollama().found if item.path == path), path.name)
 
 
 def prefix_of(name: str) -> str | None:
-    """What a name begins with that says which program holds the model (`ollama:`); None where it says nothing."""
+    """What a name begins with that says which program holds the model (`ollama:`), else None."""
     return next((prefix for prefix in LOOKS if name.startswith(prefix)), None)
 
 

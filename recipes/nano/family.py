@@ -75,7 +75,7 @@ class Family:
 
 
 def is_held_out_number(number: int) -> bool:
-    """Whether `number` belongs to evaluation alone: one in eight of the numbers from 11 on, without a pattern."""
+    """Whether `number` is for evaluation alone: one in eight from 11 on, without a pattern."""
     if number < 11 or number in UNIT_NUMBERS:
         return False
     return hashlib.sha256(f"nano number {number}".encode()).digest()[0] < 32

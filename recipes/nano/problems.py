@@ -1,4 +1,4 @@
-"""Drawing problems from the families: for the base's corpus, for fine-tuning rows, and held out for evaluation."""
+"""Problems drawn from the families: for the base's corpus, for fine-tuning, and held out."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def mentions_held_out_number(question: str, blocks: Iterable[Block]) -> bool:
 
 
 def training_problems(n: int, seed: int) -> Iterator[Problem]:
-    """`n` problems with the numbers, names and wordings of training, the families in turn; some questions are worn."""
+    """`n` problems of training's numbers, names and wordings, families in turn; some are worn."""
     rng = random.Random(f"nano training {seed}")
     families = [family for family in FAMILIES.values() if family.stage == "fine_tuning"]
     for index in range(n):
@@ -120,7 +120,10 @@ def training_problems(n: int, seed: int) -> Iterator[Problem]:
 
 
 def worn(question: str, rng: random.Random) -> str:
-    """The question with one in ten of its words left out; words with a number in them, or beside one, stay."""
+    """The question with one in ten of its words left out.
+
+    Words with a number in them, or beside one, stay.
+    """
     words = question.split(" ")
     near = {j for i, word in enumerate(words) if any(map(str.isdigit, word)) for j in (i - 1, i, i + 1)}
     return " ".join(word for i, word in enumerate(words) if i in near or rng.random() > 0.1)

@@ -1,4 +1,4 @@
-"""Rows for fine-tuning the nano base: drawn problems whose every execution was produced by the sandbox."""
+"""Rows for fine-tuning the nano base: problems whose every execution came from the sandbox."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Reinforcement with executed answers: rollouts by llama.cpp, rewards by the grader, updates of an adapter in torch."""
+"""Reinforcement with executed answers: llama.cpp samples, the grader rewards, torch updates."""

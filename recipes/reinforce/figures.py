@@ -1,4 +1,4 @@
-"""What a step's solutions say of the run, success and collapse alike: the numbers of its line in the log."""
+"""What a step's solutions say of the run, success and collapse alike: its numbers in the log."""
 
 from __future__ import annotations
 

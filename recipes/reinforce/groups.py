@@ -1,4 +1,4 @@
-"""Which questions a step asks, what each solution is worth, and when to stop: pure functions on plain values."""
+"""Which questions a step asks, what each solution is worth, and when to stop: pure functions."""
 
 from __future__ import annotations
 
@@ -50,8 +50,11 @@ def pick(
 
 
 def centred(rewards: Sequence[float]) -> list[float]:
-    """Rewards minus their mean. Not divided by their deviation, which favours nearly solved and nearly unsolved
-    questions (Dr. GRPO, arXiv 2503.20783)."""
+    """Rewards minus their mean.
+
+    Not divided by their deviation, which favours nearly solved and nearly unsolved questions (Dr. GRPO, arXiv
+    2503.20783).
+    """
     mean = sum(rewards) / len(rewards)
     return [reward - mean for reward in rewards]
 

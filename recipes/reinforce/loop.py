@@ -45,7 +45,7 @@ DRIFT_ROWS = 16
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: `status` is `finished` or `interrupted`; `stopped` why it ended before its last step."""
+    """How a run ended: `status` is `finished` or `interrupted`; `stopped` says why it ended early."""
 
     folder: Path
     status: str
@@ -138,7 +138,7 @@ class _Run:
         return Outcome(self.folder.path, status, self.policy.done, self.stopped, self.held_out)
 
     def begin(self) -> None:
-        """Sampler and trainer side by side, with the adapter as it stands; what the run begins with is evaluated."""
+        """Start sampler and trainer with the adapter as it stands, and evaluate what the run begins with."""
         job, options = self.job, self.options
         self.folder.write(self.run | {"status": "running", "steps": self.policy.done})
         with quiet_libraries():
@@ -226,7 +226,7 @@ class _Run:
         return [part for part in parts if part], [1.0] * len(chosen), chosen
 
     def divisor(self, sampled: Sampled) -> float:
-        """Tokens that a step is planned to draw: a constant of the run, so that no solution counts by its length."""
+        """Tokens that a step is planned to draw: constant, so that no solution counts by its length."""
         if "divisor" not in self.state:
             every = sampled.rollouts
             mean = sum(map(_length, every)) / len(every)

@@ -143,7 +143,9 @@ class Policy:
         return float(np.mean(np.expm1(ratio) - ratio))
 
     def write(self, target: Path, *, named: bool = True) -> None:
-        """The adapter as a GGUF file; `named`: with the hash of the model it is for, so that it is used on no other.
+        """Write the adapter as a GGUF file.
+
+        `named`: with the hash of the model it is for, so that it is used on no other.
 
         Raises:
             WriteError: it cannot be written.

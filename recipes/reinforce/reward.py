@@ -1,4 +1,4 @@
-"""What a solution earns: 1 or 0, judged in this process from its last text, after its sandbox session is gone."""
+"""What a solution earns, 1 or 0: judged in this process once its sandbox session is gone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def earned(solution: Solution, gold: str) -> bool:
-    """Whether a solution earns: it ended by itself, ran into no limit of the sandbox, and has one right answer.
+    """Whether a solution earns: it ended by itself, within the sandbox's limits, with one right answer.
 
     A gold answer that is a number is compared strictly; others by the grader, which evaluates nothing it reads.
     """

@@ -26,7 +26,7 @@ PATIENT_SECONDS = 7200.0
 
 
 def plain(solve: SolverSettings) -> SolverSettings:
-    """`solve` with nothing between the model's probabilities and what is drawn: mu is then what pi is compared with."""
+    """`solve` with nothing between the model's probabilities and the draw, so that mu compares with pi."""
     return solve.model_copy(
         update={
             "temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0, "dialect": "lce",

@@ -87,14 +87,16 @@ class SwapCheck:
 
 
 def _kl(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Mean over positions of KL(first | second), nats; both are log-probabilities, the first one perhaps not summing
-    to one, for which the estimator k3 makes up."""
+    """Mean over positions of KL(first | second), in nats, of log-probabilities.
+
+    The first one need not sum to one: the estimator k3 makes up for it.
+    """
     ratio = second.astype(np.float64) - first
     return float((np.exp(first.astype(np.float64)) * (np.expm1(ratio) - ratio)).sum(1).mean())
 
 
 def _lies_nearer(sampled: NDArray[np.float32], now: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
-    """Whether what was sampled lies over half-way from `now` to `other`, in the measure of the likely tokens.
+    """Whether the sample lies over half-way from `now` to `other`, in the measure of likely tokens.
 
     Rounding has no direction, so it hardly shows on that way even where it is larger than a small step; where it could
     all the same (its scatter over the positions says so), nothing is claimed.

@@ -1,4 +1,4 @@
-"""The state behind a chat: the turns, the Python session they share, and the solver that goes on from both.
+"""The state behind a chat: the turns, the Python session they share, and the solver.
 
 Nothing here prints or reads keys; `runtime.chat.app` does.
 """
@@ -120,7 +120,7 @@ class Conversation:
         on_event: OnEvent | None = None,
         on_sample: Callable[[int, Solution], None] | None = None,
     ) -> Votes:
-        """Solve `question` several times, each with a copy of the session, and keep a solution of the majority.
+        """Solve `question` several times, each in a copy of the session, and keep one of the majority.
 
         `on_event` follows the first sample, `on_sample` hears of every finished one. An interrupt ends the
         voting with what there is.
@@ -163,7 +163,7 @@ class Conversation:
         return vote
 
     def run(self, code: str) -> CellResult:
-        """Run the user's own code in the session; it becomes part of the transcript, not of what the model reads."""
+        """Run the user's own code in the session; it is recorded, and not part of what the model reads."""
         result = self.sandbox.run(code)
         facts = {"stopped": [1] if result.is_stopped else []}
         turn = Turn("", [Block("code", code), Block("execution", result.output)], None, result.status, facts=facts)
@@ -327,7 +327,7 @@ class Conversation:
 
 
 def _whole(blocks: Sequence[Block]) -> bool:
-    """Whether a solution can stand in the history: something was written, and no code is left without its execution."""
+    """Whether a solution can stand in the history: not empty, and no code without its execution."""
     return bool(blocks) and blocks[-1].type != "code"
 
 

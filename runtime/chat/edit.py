@@ -1,4 +1,4 @@
-"""`/edit`: the last question or code block in a person's editor, and the conversation going on from there."""
+"""`/edit`: the last question or code block in a person's editor, and going on from there."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def no_echo() -> Iterator[None]:
-    """Keep the terminal from printing keys (`^C` above all) into panels being redrawn; they stay typed ahead.
+    """Keep the terminal from printing keys (`^C` above all) into panels; they stay typed ahead.
 
     Enter stays the byte it is: turned into a line feed, as terminals do for programs that read whole lines, it would
     reach the next prompt as Ctrl-J, which begins a new line there and sends nothing.

@@ -1,4 +1,4 @@
-"""The transcript of a chat: a file of events that grows with the conversation, so that nothing is lost.
+"""The transcript of a chat: a file of events that grows with it, so that nothing is lost.
 
 One JSON object a line. A block is written as soon as it is complete; after a crash or `kill -9` the conversation
 resumes with everything up to the last whole block.
@@ -57,7 +57,10 @@ class ChatLog:
         self._begun = False
 
     def write(self, event: str, **content: Any) -> None:
-        """Append one event. The file comes into being with the first one, so that an empty chat leaves nothing."""
+        """Append one event.
+
+        The file comes into being with the first one, so that an empty chat leaves nothing.
+        """
         if self.path is None:
             return
         try:
@@ -155,7 +158,7 @@ def read_log(path: Path) -> Recorded:
 
 
 def cells_of(turn: Turn) -> list[str]:
-    """The code blocks of a turn that ran to their end, and so can be run again to restore what they defined.
+    """The code blocks of a turn that ran to their end: run again, they restore what they defined.
 
     A cell that was stopped, by its time limit or by Ctrl-C, would only have to be stopped again. The sandbox has said
     so at the time; only transcripts of version 0.1 have nothing but the text, which may be the cell's own print.

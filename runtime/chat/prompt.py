@@ -1,4 +1,4 @@
-"""What a person types: a prompt with history, several lines, completion and search; plain lines without a terminal."""
+"""What a person types: a prompt with history and completion, or plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -81,15 +81,17 @@ class PlainReader:
 
 
 def readable_line() -> str:
-    """The next line of standard input, empty at its end; bytes that are not UTF-8 become replacement characters."""
+    """The next line of standard input, empty at its end; what is not UTF-8 becomes U+FFFD."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         return sys.stdin.buffer.readline().decode("utf-8", "replace")
     return sys.stdin.readline()  # a program that uses us has put text there
 
 
 class PromptReader:
-    """A prompt_toolkit prompt. Enter sends; Alt-Enter, Ctrl-J, or a backslash at the end of the line begin a new
-    line; a pasted text of several lines stays one input."""
+    """A prompt_toolkit prompt: Enter sends, Alt-Enter or Ctrl-J begins a new line.
+
+    So does a backslash at the end of the line; a pasted text of several lines stays one input.
+    """
 
     interactive = True
 
@@ -123,7 +125,7 @@ class PromptReader:
 
 
 def _history(path: Path | None, warn: Callable[[str], None]) -> History:
-    """Earlier inputs, in a file where one can be kept; a disk that fails later costs the history and not the chat."""
+    """Earlier inputs, in a file where one can be kept; a failing disk costs the history alone."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
     def lost(error: OSError) -> None:

@@ -1,4 +1,4 @@
-"""One chat: what the loop and the slash commands do with a conversation, and what of it reaches the screen."""
+"""One chat: what the loop and the slash commands do with it, and what of it reaches the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Engines: where the next token comes from. `load` gives one; `protocol` says what all of them promise."""
+"""Engines: where the next token comes from.
+
+`load` gives one; `protocol` says what all of them promise.
+"""
 
 from runtime.engine.load import load
 from runtime.engine.protocol import (

@@ -41,7 +41,7 @@ class Vocabulary(Protocol):
         ...
 
     def control_id(self, name: str) -> int | None:
-        """The id of the token called `name`, if it is a control token or one that `reserve` can guard, else None."""
+        """The id of the token `name`, if it is a control token or one that `reserve` can guard, else None."""
         ...
 
     def is_end(self, token: int) -> bool:
@@ -61,7 +61,7 @@ class Vocabulary(Protocol):
 
 @dataclass(slots=True, eq=False)
 class TokenSequence:
-    """One token sequence in a decoder. `ids[:past]` are in the key-value cache, the rest is still to be evaluated."""
+    """One token sequence in a decoder: `ids[:past]` are in the KV cache, the rest is to be evaluated."""
 
     slot: int
     ids: list[int] = field(default_factory=list)

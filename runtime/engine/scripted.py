@@ -51,8 +51,10 @@ class ByteVocabulary:
 def script_tokens(
     vocabulary: Vocabulary, blocks: Iterable[Block], *, end: bool = True, imagined: bool = False
 ) -> list[int]:
-    """The ids a model would have drawn to write `blocks`: its own ones alone, executions only where it imagines them
-    (and then without their marker, which the runtime writes even so)."""
+    """The ids a model would have drawn to write `blocks`.
+
+    Executions only where it imagines them, and then without their marker, which the runtime writes even so.
+    """
     pieces: list[Segment] = []
     for block in blocks:
         written = assistant_block_segments(block.type, block.content)
@@ -63,7 +65,9 @@ def script_tokens(
 
 
 class ReplayEngine:
-    """Writes what `script` says for the question found in the prompt; see `protocol.Engine` for the contract.
+    """Writes what `script` says for the question found in the prompt.
+
+    See `protocol.Engine` for the contract.
 
     Args:
         script: question -> blocks. A KeyError makes that sequence fail, as a broken model would.

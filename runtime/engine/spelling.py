@@ -1,4 +1,4 @@
-"""Content that spells a marker: cut so that a tokenizer which matches markers anywhere cannot match it.
+"""Content that spells a marker, divided so that a tokenizer cannot match it.
 
 Published models delimit calls and results by tokens such as `<tool_call>`, `<|channel|>` or Gemma's `<|"|>`. Many of
 them are not special tokens (llama.cpp: USER_DEFINED), and tokenizers match such tokens in any text. Training and the
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 
 def is_marker(spelling: str) -> bool:
-    """Whether a token that occurs in a chat template is a marker there, and not a digit, a word or white space."""
+    """Whether a token that occurs in a chat template is a marker, and not a digit, word or white space."""
     # Vocabularies have runs of spaces, digits and HTML among their added tokens; a template may hold any of them.
     first, last = spelling[:1], spelling[-1:]
     framed = not (first.isalnum() or first.isspace() or first == "▁" or last.isalnum() or last.isspace())
@@ -20,7 +20,7 @@ def is_marker(spelling: str) -> bool:
 
 
 def marker_pattern(spellings: Iterable[str]) -> re.Pattern[str] | None:
-    """An expression that finds the first of `spellings`, the longest where several begin; None where there are none.
+    """A pattern for the first of `spellings`, the longest where several begin; None without any.
 
     A single character cannot be cut, and is left out.
     """

@@ -37,7 +37,7 @@ class StopFlag:
 
 @contextmanager
 def stop_on_sigint(flag: StopFlag, also: Callable[[], None] | None = None) -> Iterator[None]:
-    """Let Ctrl-C set `flag` (and call `also`) while the block runs, at once even inside a long native call.
+    """Let Ctrl-C set `flag` (and call `also`) while the block runs, even inside a long native call.
 
     Python runs signal handlers only between bytecodes of the main thread, which may be seconds inside `llama_decode`.
     The C-level handler however writes to the wakeup descriptor immediately; a small thread waits for that. Outside the

@@ -1,4 +1,4 @@
-"""What was drawn for one sequence, token by token, and with which probability: what reinforcement learns from."""
+"""What was drawn for a sequence, token by token, with its probability: for reinforcement."""
 
 from __future__ import annotations
 

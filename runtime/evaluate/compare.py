@@ -102,7 +102,7 @@ def _verdicts(firsts: Mapping[_Key, Record], strict: bool) -> dict[_Key, bool]:
 
 
 def _other_answers(first: Mapping[_Key, Record], second: Mapping[_Key, Record], keys: Sequence[_Key]) -> dict[str, int]:
-    """How many answers of the first file that came after a cell are another one in the second, or are missing."""
+    """How many answers of the first file that came after a cell differ in the second, or are missing."""
     answers = [(first[key].answer, second[key].answer) for key in keys if first[key].line.get("cells")]
     pairs = [(one, two) for one, two in answers if one is not None]
     return {"n": len(pairs), "changed": sum(two is None or not equivalent(two, one) for one, two in pairs)}

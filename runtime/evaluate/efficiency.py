@@ -1,4 +1,4 @@
-"""The price of execution: where time, tokens and joules go, and what the same accuracy costs by other methods.
+"""The price of execution: time, tokens and joules, and what other methods pay for the accuracy.
 
 Four methods solve the same questions one solution at a time: the full loop, a chain of thought, a program of thought,
 and self-consistency (the majority of K sampled chains of thought; Wang et al., arXiv 2203.11171). For each a curve says
@@ -74,7 +74,7 @@ def measure(
     console: Console | None = None,
     formats: Sequence[str] = ("png",),
 ) -> dict[str, Any]:
-    """Solve by every method, one at a time; write `results.jsonl`, `efficiency.json`, `.md` and the curves to `out`.
+    """Solve by every method, one at a time; write results, `efficiency.json`, `.md` and curves to `out`.
 
     A run that was stopped goes on with the same call.
 
@@ -106,7 +106,7 @@ def measure(
 def _solve(
     engine: Engine, tasks: Sequence[_Task], settings: SolverSettings, limits: Limits | None, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """Results lines, each with the milliseconds of every part; a method's context and sandbox serve all its tasks."""
+    """Results lines with the milliseconds of every part; a method's sandbox serves all its tasks."""
     from runtime.sandbox import Sandbox
     from runtime.settings import VARIED_TEMPERATURE, derived_seed
     from runtime.solver import Solver
@@ -209,7 +209,7 @@ def _cost(record: Record, cost: str) -> float:
 
 
 def curve(method: str, records: Sequence[Record], cost: str) -> Curve:
-    """Accuracy against mean cost: of self-consistency by the number of samples, else by a limit on each question.
+    """Accuracy against mean cost: by the number of samples, or by a limit on each question.
 
     Under a limit a question costs at most the limit, and one that needs more is not solved.
     """
@@ -239,12 +239,12 @@ def cost_at(points: Curve, accuracy: float) -> float | None:
 
 
 def accuracy_at(points: Curve, cost: float) -> float | None:
-    """The best accuracy a curve has at a mean cost of at most `cost`; None where its first point costs more."""
+    """The best accuracy a curve has at a mean cost of at most `cost`; None below its first point."""
     return max((value for at, value in points if at <= cost * (1 + 1e-9)), default=None)
 
 
 def _compared(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Every method at the accuracy that all reach at their end, at the full loop's, and at the full loop's tokens."""
+    """Every method at the accuracy that all reach, at the full loop's, and at the full loop's tokens."""
     full = told["methods"].get("full")
     if full is None:
         return {}
@@ -303,7 +303,7 @@ def _or_never(value: float | None) -> str:
 
 
 def draw(told: Mapping[str, Any], folder: Path, formats: Sequence[str]) -> list[Path]:
-    """`efficiency.png` (and `.svg`): accuracy against seconds, and against tokens; nothing without matplotlib."""
+    """Draw `efficiency.png` and `.svg`: accuracy against seconds and tokens; nothing without matplotlib."""
     from runtime.evaluate import plots
 
     if not formats or not plots.available():

@@ -1,4 +1,4 @@
-"""The question sets known by name: where their owners keep them, what their rows look like, how answers are compared.
+"""The question sets known by name: where they are kept, their rows, how answers are compared.
 
 One entry a set. A rule is what the set's authors define; where ours is stricter the entry says so, and
 docs/question-sets.md tells why.
@@ -238,7 +238,7 @@ KNOWN: dict[str, KnownSet] = {known.name: known for known in _ALL}
 
 
 def known_set(name: str) -> KnownSet | None:
-    """The set of that name, whatever its case and whichever of `-` and `_` is written; None where there is none."""
+    """The set of that name, whatever its case and whichever of `-` and `_`; None where there is none."""
     plain = plain_name(name)
     return next((known for known in _ALL if plain_name(known.name) == plain), None)
 
@@ -249,7 +249,7 @@ def plain_name(name: str) -> str:
 
 
 def rule_of(name: str, row: Row) -> Rule:
-    """The rule for one row of the set `name`: the set's, with what the row itself says of unit, error and options.
+    """The rule for one row of set `name`: the set's, with the row's own unit, error and options.
 
     `grading` in a row of any set is a rule of its own, as results lines hold it.
 
@@ -273,7 +273,7 @@ def rule_of(name: str, row: Row) -> Rule:
 
 
 def smallest_error(told: object) -> float | None:
-    """The error bound of a row: `1e-1`, or the smallest of `1e-1,1e-2`, so that no answer is judged too kindly."""
+    """The error bound of a row: `1e-1`, or the smallest of `1e-1,1e-2`."""
     bounds = []
     for part in re.split(r"[,;\s]+", str(told if told is not None else "").strip("[]' ")):
         try:

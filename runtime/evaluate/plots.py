@@ -26,7 +26,7 @@ def available() -> bool:
 
 
 def save(report: Mapping[str, dict[str, Any]], folder: str | Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Write `accuracy`, `code_blocks` and `failures` into `folder` in `formats`, where there is something to show.
+    """Write `accuracy`, `code_blocks` and `failures` into `folder` in `formats`, where they show anything.
 
     Raises:
         InputError: matplotlib is not installed.

@@ -44,7 +44,7 @@ class _Count:
         return f"{name} {self.done}/{self.total}  {told}{failed}{left}"
 
     def eta(self) -> str:
-        """Time left, from the solutions of this session alone: those of an earlier one say nothing about its speed."""
+        """Time left, from the solutions of this session alone: another one's speed says nothing."""
         left = self.total - self.done
         if left == 0:
             return "done"

@@ -1,4 +1,4 @@
-"""Questions by the name of their set, from the hub or from a file, each with the rule that its answer is graded by."""
+"""Questions by the name of their set, from the hub or a file, each with its grading rule."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _from_files(paths: list[Path], name: str) -> QuestionSet:
 
 
 def _rows_of(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a file: one object a line, or one JSON list or object of rows, as some owners publish theirs."""
+    """The rows of a file: one object a line, or one JSON list or object, as some owners publish theirs."""
     if path.suffix == ".json":
         try:
             whole = json.loads(path.read_text(encoding="utf-8-sig"))

@@ -1,4 +1,4 @@
-"""Files of solved questions: our results lines, the authors' published outputs, and plain prediction/gold pairs.
+"""Files of solved questions: our results lines, published outputs, and prediction/gold pairs.
 
 `read_records` brings all three to one shape; grading, reports, comparison and inspection work on that.
 """
@@ -183,7 +183,7 @@ def grade_file(path: str | Path, strict: bool = False) -> dict[str, dict[str, An
 
 
 def accuracy_table(attempts: Iterable[Record], *, strict: bool = False) -> dict[str, dict[str, Any]]:
-    """`{set: {n, correct, accuracy}}` of graded attempts, sets in order of appearance; accuracy None without any."""
+    """`{set: {n, correct, accuracy}}` of graded attempts, as they appear; accuracy None without any."""
     table: dict[str, dict[str, Any]] = {}
     for attempt in attempts:
         row = table.setdefault(attempt.set, {"n": 0, "correct": 0, "accuracy": None})

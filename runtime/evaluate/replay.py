@@ -1,4 +1,4 @@
-"""Replaying recorded solutions through the real loop, and counting where the replay differs from the record."""
+"""Replaying recorded solutions through the real loop, and counting the differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a results file says: accuracy with intervals, where it comes from, what it cost, and how solutions fail.
+"""What a results file says: accuracy with intervals, what it cost, and how solutions fail.
 
 `summarise` computes everything from attempts alone, so that a report can be made again from any results file, also one
 of another run or another tool. `as_table`, `as_markdown` and JSON show the same dictionary.
@@ -253,7 +253,7 @@ _COSTS = (
 
 
 def throughput(report: Mapping[str, dict[str, Any]], facts: Mapping[str, Any]) -> str:
-    """One line on the whole run: what all solutions together took; empty where the run's seconds are not known."""
+    """One line on the whole run, all solutions together; empty where its seconds are not known."""
     seconds = facts.get("seconds")
     generated = sum(summary["cost"].get("generated_tokens", 0) for summary in report.values())
     if not seconds or not generated:

@@ -187,7 +187,7 @@ class ResultsFile:
         return done
 
     def _drop(self, ranges: list[tuple[int, int]]) -> None:
-        """Leave out the lines at these (start, end): the machine failed there, and the questions are solved again."""
+        """Leave out the lines at these (start, end): the machine failed there, and they are solved again."""
         with self.reading() as handle:
             data = handle.read()
         kept, at = bytearray(), 0
@@ -202,8 +202,11 @@ class ResultsFile:
         self._end = len(kept)
 
     def reading(self) -> BinaryIO:
-        """The file from its beginning, through the descriptor that holds the lock: it is the one that was written,
-        whatever lies under its name by now. Not to be mixed with `append`, which moves the place that is read."""
+        """The file from its beginning, through the descriptor that holds the lock.
+
+        So it is the one that was written, whatever lies under its name by now. Not to be mixed with `append`, which
+        moves the place that is read.
+        """
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         return open(self._descriptor, "rb", closefd=False)
 

@@ -86,8 +86,10 @@ def mode_of(settings: SolverSettings) -> str:
 
 
 def evaluation_line(item: Item, solution: Solution, *, question_set: str, question: Question) -> dict[str, Any]:
-    """A results line with the question's set and the three verdicts (`strict`, `correct`, `lenient`), which are
-    None where the solution ended in an error."""
+    """A results line with its set and three verdicts (`strict`, `correct`, `lenient`).
+
+    They are None where the solution ended in an error.
+    """
     gold = gold_text(item.gold)
     judged: dict[str, Any] = verdicts(solution.answer, gold, question.rule)
     if solution.status == "error":  # It says nothing of the model, and is solved again on the next call.
@@ -342,7 +344,7 @@ def _items(chosen: QuestionSet, samples: int) -> Iterator[Item]:
 
 
 def _sort(path: Path, names: Sequence[str]) -> None:
-    """Bring lines from the order they finished in to that of the questions, so that equal runs make equal files."""
+    """Bring lines into the order of the questions, so that equal runs make equal files."""
     order = {name: position for position, name in enumerate(names)}
     lines = sorted(
         read_results(path), key=lambda line: (order.get(line["set"], len(order)), line["index"], line["sample"])

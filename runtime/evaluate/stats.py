@@ -1,4 +1,7 @@
-"""Intervals and tests for counts of solved problems. Formulas carry their source; nothing here needs scipy."""
+"""Intervals and tests for counts of solved problems.
+
+Formulas carry their source; nothing here needs scipy.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +141,7 @@ class MeanDifference:
 
 
 def clustered_difference(differences: Sequence[Sequence[float]], z: float = Z95) -> MeanDifference:
-    """Mean of paired differences over several pairs of runs (seeds) on the same questions, clustered both ways.
+    """Mean of paired differences over several pairs of runs (seeds), clustered by question and pair.
 
     Outcomes of one question are alike in all runs, and outcomes of one run share its training. The variance of the mean
     is that of the question clusters plus that of the run clusters minus that of single outcomes (A. C. Cameron,

@@ -1,4 +1,4 @@
-"""Where a solution's time goes: an engine that keeps apart what its decodes were for, and the energy counters.
+"""Where a solution's time goes: an engine that tells its decodes apart, and energy counters.
 
 One solution at a time: in a batch a decode serves several, and its time belongs to none of them.
 """

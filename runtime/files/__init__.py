@@ -1,4 +1,4 @@
-"""The one place that knows how files are kept: atomic writes, caches, locks, and JSON lines with file and line."""
+"""The one place that knows how files are kept: atomic writes, caches, locks, JSON lines, the hub."""
 
 from runtime.files.atomic import atomic_path, fsync, sha256_file, write_json, write_text
 from runtime.files.cache import cache_folder, home_folder

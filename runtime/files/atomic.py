@@ -17,7 +17,7 @@ from runtime.text import well_formed
 
 @contextmanager
 def atomic_path(target: str | os.PathLike[str], *, mode: int = 0o666) -> Iterator[Path]:
-    """Yield a temporary file beside `target`; on success fsync it and rename it over `target`, on failure remove it.
+    """Yield a temporary file beside `target`; on success it is fsynced and renamed, else removed.
 
     The temporary file exists, empty, under a name nobody can foresee: what lies under that name is ours, no link that
     somebody put there. `mode` is narrowed by the umask, as for any new file.
@@ -56,7 +56,7 @@ def write_text(target: str | os.PathLike[str], text: str, *, mode: int = 0o666) 
 
 
 def write_json(target: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as indented JSON to `target` atomically; what JSON has no form for is written as its text.
+    """Write `value` as indented JSON to `target`, atomically; what JSON has no form for as its text.
 
     Raises:
         WriteError: see `atomic_path`.

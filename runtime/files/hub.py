@@ -1,4 +1,4 @@
-"""The one door to the hub: models and data sets fetched once, found again offline, refused in one sentence.
+"""The one door to the hub: models and data sets fetched once, found offline, refused in a sentence.
 
 huggingface_hub belongs to the `train` extra; it is imported when something is fetched and not before.
 """
@@ -55,7 +55,7 @@ def fetch(
     ignored: Sequence[str] = (),
     revision: str | None = None,
 ) -> Path:
-    """The folder with the files of a hub repository that match `patterns`, fetched where they are not cached.
+    """The folder with the files of a hub repository that match `patterns`, fetched if need be.
 
     Args:
         name: ORG/NAME.
@@ -91,7 +91,9 @@ class HubFile:
 
 
 def published(name: str, *, consequence: str, remedy: str) -> tuple[str, list[HubFile]]:
-    """The newest commit of a model's repository, and the files that it lists. They come from outside: check them.
+    """The newest commit of a model's repository, and the files it lists.
+
+    They come from outside: check them.
 
     Raises:
         InputError: the hub cannot be reached, or refuses.
@@ -188,7 +190,7 @@ def download(
 
 @contextmanager
 def _told(what: str, consequence: str, remedy: str, target: Path | None = None) -> Iterator[None]:
-    """Make one sentence of whatever keeps the hub's client from its work; errors on `target` are the disk's."""
+    """Make one sentence of what keeps the hub's client from its work; errors on `target` are the disk's."""
     # Read when huggingface_hub is imported; progress bars of others do not belong on our screen.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -1,4 +1,4 @@
-"""JSON lines: reading them with file, line and reason, so that one bad line costs one line, and writing them."""
+"""JSON lines: reading with file, line and reason, so that a bad line costs one line; and writing."""
 
 from __future__ import annotations
 
@@ -115,5 +115,5 @@ def read_objects(path: str | Path, consequence: str = "the file was not used") -
 
 
 def json_line(value: Any) -> str:
-    """`value` as one line of a `.jsonl` file, its newline included; half of a surrogate pair becomes U+FFFD."""
+    """`value` as one line of a `.jsonl` file, newline included; half of a surrogate pair becomes U+FFFD."""
     return well_formed(json.dumps(value, ensure_ascii=False)) + "\n"

@@ -16,7 +16,7 @@ LONGEST_ANSWER = 1000
 
 
 def equivalent(prediction: object, gold: object, *, lenient: bool = False) -> bool:
-    r"""Whether `prediction` answers what `gold` says: numbers, lists, intervals, matrices, equations, units, LaTeX.
+    r"""Whether `prediction` answers what `gold` says: numbers, lists, matrices, equations, units, LaTeX.
 
     The verdict of two steps, the first that decides: the same text; the same value by our own reading (exact
     arithmetic, 120 digits, fixed evaluation points).

@@ -1,4 +1,4 @@
-r"""How a question set's authors compare answers: tolerances, rounding, units and options, on top of `equivalent`.
+r"""How a question set's authors compare answers: tolerances, rounding, units and options.
 
 `equivalent` is exact but for the roundings that it knows. Some sets define more: GSM-Hard's golds are floats, TabMWP
 compares to three decimals, OlympiadBench gives an error bound, ASDiv keeps its unit apart. A `Rule` says so, and
@@ -102,7 +102,10 @@ def _typed(key: str, value: Any, default: Any) -> Any:
 
 
 def accepts(prediction: object, gold: object, rule: Rule = EXACT, *, lenient: bool = False) -> bool:
-    """Whether `prediction` is right for `gold` under `rule`. Never raises and is bounded as `equivalent` is."""
+    """Whether `prediction` is right for `gold` under `rule`.
+
+    Never raises and is bounded as `equivalent` is.
+    """
     if prediction is None or gold is None:
         return False
     if rule == EXACT:
@@ -167,7 +170,7 @@ _NUMBER_AND_UNIT = re.compile(
 
 
 def _contradicts(prediction: str, unit: str) -> bool:
-    """Whether the answer names another unit of the same dimension, so that its value counts something else."""
+    """Whether the answer names another unit of the same dimension: its value counts something else."""
     own = canonical_unit(unit)
     return any(
         isinstance(answer, Scalar) and answer.unit not in ("", own) and conversion(answer.unit, own) is not None
@@ -176,7 +179,7 @@ def _contradicts(prediction: str, unit: str) -> bool:
 
 
 def _without_unit(prediction: str, unit: str) -> str:
-    """The answer without the gold's own unit at its end: `8 min` where the unit is `min`, `15 pieces of candy`."""
+    """The answer without the gold's own unit at its end, such as `min` in `8 min`."""
     bare = re.sub(r"[\\${}^]|text|mathrm", "", unit).strip()
     text = re.sub(r"[\\${}^]|text|mathrm", "", prediction).strip().rstrip(".")
     if bare and text.lower().endswith(bare.lower()):
@@ -191,7 +194,10 @@ _LETTER = re.compile(r"\(?\s*([A-Z])\s*[).:]?(?:\s+(.*))?", re.DOTALL)
 
 
 def _chosen(prediction: str, gold: str, choices: tuple[str, ...]) -> bool:
-    """Whether the answer names the gold option by its letter. An option that is itself a letter means itself."""
+    """Whether the answer names the gold option by its letter.
+
+    An option that is itself a letter means itself.
+    """
     plain = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", prediction.strip().strip("$")).strip()
     if plain in choices or (match := _LETTER.fullmatch(plain)) is None:
         return plain == gold

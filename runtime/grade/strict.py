@@ -1,4 +1,4 @@
-"""Strict numeric grading, the procedure that reproduces the published GSM8K and SVAMP cells to the second decimal."""
+"""Strict numeric grading, which reproduces the published GSM8K and SVAMP cells exactly."""
 
 from __future__ import annotations
 

@@ -13,7 +13,10 @@ CellStatus = Literal["ok", "error", "timeout", "killed"]
 
 
 class Limits(BaseModel):
-    """Bounds of one session. They hold whatever the code does; what was cut or lost is announced in the output."""
+    """Bounds of one session.
+
+    They hold whatever the code does; what was cut or lost is announced in the output.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -59,5 +62,5 @@ class CellResult:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the cell did not run to its end: its limits, an interrupt or the death of its process stopped it."""
+        """Whether a limit, an interrupt or the death of its process stopped the cell before its end."""
         return self.status in ("timeout", "killed") or INTERRUPTED in self.notices

@@ -1,4 +1,6 @@
-"""Frames between the processes of the sandbox: a length, then JSON. Never pickle, which runs what it reads.
+"""Frames between the processes of the sandbox: a length, then JSON.
+
+Never pickle, which runs what it reads.
 
 Both sides cap the length before they allocate. A frame that breaks the rules is a `ProtocolError`, after which the
 reader gives the channel up: there is nothing to resynchronise with when the other side may be hostile.

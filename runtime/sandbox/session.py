@@ -23,7 +23,9 @@ NOTICE = "[sandbox] "
 
 
 class Sandbox:
-    """One session. Cheap to make: nothing starts before the first cell; all sessions of a process share one zygote.
+    """One session.
+
+    Cheap to make: nothing starts before the first cell; all sessions of a process share one zygote.
 
     Different sessions may be used from different threads at the same time. One session runs one cell at a time.
 

@@ -1,4 +1,7 @@
-"""What a chat completion request asks for, or why it is refused. Nothing of one request reaches the next."""
+"""What a chat completion request asks for, or why it is refused.
+
+Nothing of one request reaches the next.
+"""
 
 from __future__ import annotations
 

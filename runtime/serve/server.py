@@ -272,8 +272,11 @@ async def _body(request: Request) -> bytes:
 
 
 def _overlong(length: int) -> Response:
-    """The refusal of a body that is known to be too long. It ends the connection, but not before the client, which is
-    still sending, had time to read it; what comes meanwhile is dropped."""
+    """The refusal of a body that is known to be too long.
+
+    It ends the connection, but not before the client, which is still sending, had time to read it; what comes meanwhile
+    is dropped.
+    """
     refused = RefusedError(413, f"the request has {length:,} bytes; at most {MAX_BODY:,} are read")
     answer = JSONResponse({"error": refused.error})
 

@@ -1,4 +1,4 @@
-"""The thread that solves: requests join one running batch as they come, and leave it when their client is gone."""
+"""The thread that solves: requests join one running batch, and leave it with their client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ Told = Event | Solution | MathCoderError
 
 @dataclass(eq=False)
 class SolveRequest:
-    """One request on its way. `tell` is called from the solving thread: events, then a solution or an error."""
+    """One request on its way.
+
+    `tell` is called from the solving thread: events, then a solution or an error.
+    """
 
     item: Item
     tell: Callable[[Told], None]

@@ -1,1 +1,1 @@
-"""What a solution looks like: panels, mathematics and pictures at a terminal, notebooks and documents in files."""
+"""What a solution looks like: panels and pictures at a terminal, notebooks and documents in files."""

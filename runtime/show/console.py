@@ -1,4 +1,4 @@
-"""The one door to the screen for everything that is drawn: a rich console that no foreign text can drive."""
+"""The one door to the screen for what is drawn: a console that no foreign text can drive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ LONGEST_COLOURED = 10_000
 
 
 class SafeConsole(Console):
-    """A console that takes out of every text what a terminal would act on: file names, keys, names in model files.
+    """A console that takes out of every text what a terminal would act on.
+
+    File names, keys, names in model files.
 
     What rich itself draws with (colours, cursor movements) is not text and stays.
     """

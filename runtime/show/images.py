@@ -1,4 +1,4 @@
-"""Figures in a terminal: kitty, iTerm2 and sixel graphics where the terminal speaks them, half blocks otherwise.
+"""Figures in a terminal: kitty, iTerm2 and sixel graphics where it speaks them, else half blocks.
 
 The PNG comes from untrusted code. Terminals with a graphics protocol get its bytes as they are; where pixels are
 needed, the file is decoded inside the sandbox that made it, and only numbers come back.
@@ -206,7 +206,7 @@ _BASE64 = r"([A-Za-z0-9+/=]+)"
 
 
 def decode_rgb(sandbox: Sandbox, data: bytes, columns: int, rows: int) -> tuple[int, int, bytes] | None:
-    """Width, height and RGB bytes of a PNG scaled into `columns` x `rows` pixels; None where it cannot be read."""
+    """Width, height and RGB bytes of a PNG scaled into `columns` x `rows`; None if unreadable."""
     code = _RGB.format(data=base64.b64encode(data), columns=columns, rows=rows)
     match = re.fullmatch(rf"(\d{{1,4}}) (\d{{1,4}}) {_BASE64}", sandbox.run(code).output.strip())
     if match is None:

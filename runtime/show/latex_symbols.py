@@ -1,4 +1,4 @@
-"""Tables behind `runtime.show.latex`: what a LaTeX command, a superscript or a subscript looks like in Unicode."""
+"""Tables behind `runtime.show.latex`: commands, superscripts and subscripts in Unicode."""
 
 from __future__ import annotations
 

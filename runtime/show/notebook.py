@@ -92,7 +92,7 @@ def notebook_text(turns: Iterable[Turn], *, title: str = "MathCoder", model: str
 
 
 def dollars(text: str) -> str:
-    r"""Prose with `\(…\)`, `\[…\]` and a bare `\boxed{…}` in the dollars that Jupyter's Markdown understands."""
+    r"""Prose with `\(…\)`, `\[…\]` and a bare `\boxed{…}` in the dollars that Markdown of Jupyter reads."""
     pieces, position = [], 0
     for span in spans(text):
         pieces.append(text[position : span.start])

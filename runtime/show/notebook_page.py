@@ -1,4 +1,4 @@
-"""Conversations as Markdown, as one self-contained HTML page, and as JSON; `export` chooses by the file's name."""
+"""Conversations as Markdown, a self-contained HTML page, or JSON; `export` goes by the file's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Solutions on a screen: panels for text, code, execution and answer, while they are written and afterwards.
+"""Solutions on a screen: panels for text, code, execution and answer, live and afterwards.
 
 Whatever came from a model or from a cell is shown as plain text: cleaned of control bytes, never parsed as rich markup,
 without links. On a terminal that cannot move its cursor (`TERM=dumb`) and into a pipe, the same blocks come as plain
@@ -191,7 +191,9 @@ def facts(solution: Solution) -> Iterable[tuple[str, str]]:
 
 
 class SolutionView:
-    """Shows a solution while it is written. Give `on_event` to `Solver.solve` inside `with view:`, then call `finish`.
+    """Shows a solution while it is written.
+
+    Give `on_event` to `Solver.solve` inside `with view:`, then call `finish`.
 
     Only the open block is redrawn; finished blocks are printed once and belong to the terminal's own scroll-back, so
     that a long solution, a resize or a narrow screen cannot garble what stands already.

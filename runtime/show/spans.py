@@ -1,4 +1,6 @@
-r"""Where mathematics stands in prose: dollars, `\(…\)`, `\[…\]`, environments, a bare `\boxed{}`; code is left alone.
+r"""Where mathematics stands in prose: dollars, `\(…\)`, `\[…\]`, environments, a bare `\boxed{}`.
+
+Code is left alone.
 
 Each closing mark is looked for once: the time is linear in the text, whatever it spells.
 """
@@ -55,7 +57,10 @@ def spans(text: str) -> Iterator[Span]:
 
 
 class _Closers:
-    """Where closing marks stand. A mark that was not found behind one place is not looked for behind a later one."""
+    """Where closing marks stand.
+
+    A mark that was not found behind one place is not looked for behind a later one.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -131,7 +136,7 @@ def _end_of_arguments(text: str, start: int, count: int) -> int:
 
 
 def _end_of_group(text: str, start: int) -> int:
-    """Position after the group that opens at `start` (a brace), or the end of the text where it never closes."""
+    """Position after the group that opens at `start` (a brace); the text's end where it never closes."""
     depth, position = 0, start
     while position < len(text):
         character = text[position]

@@ -68,9 +68,11 @@ class _Emitter:
 
 
 class Attempt:
-    """One solution in the making. The driver calls `prompt`, `begin`, then `push` for every drawn token; on `execute`
-    it runs `code` where `settings.runs_cells`, calls `executed` and feeds what that gives; on `put` it feeds `put`;
-    after both it asks `resume` what is next; on `stop` it calls `solution`.
+    """One solution in the making.
+
+    The driver calls `prompt`, `begin`, then `push` for every drawn token; on `execute` it runs `code` where
+    `settings.runs_cells`, calls `executed` and feeds what that gives; on `put` it feeds `put`; after both it asks
+    `resume` what is next; on `stop` it calls `solution`.
 
     `dialect` is one `runtime.solver.dialects.choose` gave for `settings.mode`."""
 
@@ -208,7 +210,7 @@ class Attempt:
 
     @property
     def cell(self) -> str:
-        """What is run for `code`: itself, or after the earlier cells without their prints where these are replayed."""
+        """What is run for `code`: itself, or behind earlier cells without prints where those are replayed."""
         if self._dialect.state != "replay":
             return self.code
         return "\n".join([*(_PRINTS.sub(r"\1pass", code) for code in self._ran), self.code])
@@ -219,7 +221,7 @@ class Attempt:
             self._emit(BlockStarted("execution"))
 
     def executed(self, result: CellResult | None, seconds: float) -> list[Segment] | None:
-        """Take the result of `code`; returns what to put into the sequence, or None where the solution ends here.
+        """Take the result of `code`; returns what to put into the sequence, or None at the solution's end.
 
         Args:
             result: what the sandbox gave; None where cells are not run.
@@ -269,8 +271,10 @@ class Attempt:
         return self._reader.execution(output, notice if is_outside else "")
 
     def _notice(self) -> tuple[str, bool]:
-        """What the model is told of its budgets with a result, in its dialect's words, and whether that stands behind
-        the result's frame. Each budget that nears its end is told once."""
+        """What the model is told of its budgets, and whether that stands behind the result's frame.
+
+        Each budget that nears its end is told once.
+        """
         told, settings = self._dialect.notices, self.settings
         if told is None:
             return "", False

@@ -77,7 +77,7 @@ def _processors() -> int:
 
 
 class Batch:
-    """Items on their way: `add` takes one in, each `turn` decodes one step for all and hands out what is finished.
+    """Items on their way: `add` takes one in, each `turn` decodes a step for all and returns the finished.
 
     Args:
         engine, settings, limits, slots, on_event, on_execution: see `solve_batch`.
@@ -143,7 +143,7 @@ class Batch:
                 return
 
     def turn(self) -> list[tuple[Item, Solution]]:
-        """Decode one step, or wait a moment for cells where nothing is to be decoded; returns what is finished."""
+        """Decode one step, or wait a moment for cells where nothing can be decoded; returns the finished."""
         if self.parked and (self.room or not (self.writing or self.cells.running)):
             self.writing.append(self.parked.popleft())
         self.room = False
@@ -166,7 +166,7 @@ class Batch:
         return not self.parked and len(self.writing) + len(self.cells.running) < self.slots
 
     def should_wait(self, item: Item) -> bool:
-        """One turn is worth waiting for where a lane is just reading what this item begins with: then it is shared."""
+        """Whether a lane is just reading what this item begins with: after a turn it can be shared."""
         unread = [lane for lane in self.writing if lane.sequence.past < lane.attempt.prompt_tokens]
         if not unread:
             return False
@@ -219,7 +219,7 @@ class Batch:
             self.room = True
 
     def _kept_before(self, item: Item) -> TokenSequence | None:
-        """The kept sequence of the conversation that `item` goes on with; the oldest gives its slot up where needed."""
+        """The kept sequence of the conversation that `item` goes on with; the oldest may lose its slot."""
         if not self.kept:
             return None
         found = self.kept.pop(tuple(question for question, _ in item.history), None)

@@ -1,4 +1,4 @@
-"""Sandbox sessions of a batch: one a lane, run by threads that wait for them while the others are decoded."""
+"""Sandbox sessions of a batch: one a lane, run by threads while the others are decoded."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Item:
 
 
 def with_samples(items: Iterable[Item], samples: int) -> Iterator[Item]:
-    """Each item `samples` times, samples of one question side by side so that they share its prompt's cache."""
+    """Each item `samples` times, a question's samples side by side so that they share its prompt."""
     for item in items:
         for sample in range(samples):
             yield replace(item, sample=sample, seed=item.seed + sample if item.seed else 0)

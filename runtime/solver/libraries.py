@@ -1,4 +1,4 @@
-"""Libraries that a solution wanted and this installation lacks, for the person; the model has read the exception."""
+"""Libraries that a solution wanted and that are not installed here, told to the person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ABSENT = re.compile(rf"^ModuleNotFoundError: No module named '({'|'.join(OPTION
 
 
 def absent(outputs: Iterable[str]) -> str:
-    """One line on libraries that these outputs of cells lacked, and what brings them; empty where none did."""
+    """One line on libraries that these outputs lacked, and what installs them; empty without any."""
     names = dict.fromkeys(name for output in outputs for name in _ABSENT.findall(output))
     if not names:
         return ""

@@ -42,7 +42,7 @@ _STEP = 111
 
 
 def wrong_result(output: str, question: str) -> str:
-    """`output` with another number of the same kind, which `question` does not hold, in place of each of its numbers.
+    """`output` with every number replaced by another of its kind that is not in `question`.
 
     Truth values are turned over; a result with neither stays as it is. A model that reads what its code gives answers
     with something else then.

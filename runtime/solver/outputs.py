@@ -8,8 +8,11 @@ from runtime.text import for_model
 
 
 def cleaned(output: str) -> str:
-    """An execution result as the model reads it: without characters it has never seen and that can hide text from a
-    reader of the transcript (NUL, zero-width, bidirectional controls); never empty."""
+    """An execution result as the model reads it; never empty.
+
+    Without characters it has never seen and that can hide text from a reader of the transcript (NUL, zero-width,
+    bidirectional controls).
+    """
     output = for_model(output, len(output))
     return output if output.strip() else EMPTY_EXECUTION
 

@@ -118,7 +118,7 @@ class Solution:
 
     @cached_property
     def is_supported(self) -> bool | None:
-        """Whether an executed result shows the answer; None where there is no answer, or no code is run at all."""
+        """Whether an executed result shows the answer; None without an answer, or where no code is run."""
         if self.answer is None or not self.runs_cells:
             return None
         from runtime.solver.support import is_supported

@@ -138,7 +138,7 @@ def numbers_in(text: str) -> list[float]:
 
 
 def _sources(blocks: Sequence[Block], question: str) -> list[float]:
-    """All numbers that an answer may be: those of executions, and of texts outside of boxes and of the bare answer."""
+    """All numbers an answer may be: those of executions, and of texts outside of boxes."""
     result: list[float] = [*range(10)] if "digit" in question.lower() else []
     percent = bool(_PERCENT.search(question))
     for block in blocks:
@@ -154,7 +154,7 @@ def _sources(blocks: Sequence[Block], question: str) -> list[float]:
 
 
 def _from_somewhere(value: str, answer: str, earlier: Sequence[Block], sources: Sequence[float]) -> bool:
-    """Whether every number of `value` was worked out, as far as that can be told: arithmetic is not looked into."""
+    """Whether every number of `value` was worked out; arithmetic is not looked into."""
     if value != answer and equivalent(value, answer):
         return True
     numbers = numbers_in(value)

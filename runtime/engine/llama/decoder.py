@@ -257,8 +257,7 @@ class LlamaDecoder(Decoder):
     def _fill(
         self, parts: list[tuple[TokenSequence, int]], fillers: list[tuple[int, int]]
     ) -> list[tuple[TokenSequence, int]]:
-        """Write the batch, in the order of slots; returns the sequences that are read to their end, each with the place
-        of its last token."""
+        """Write the batch in the order of slots; returns the sequences read to their end, and where."""
         token, position, wanted, slot = self._token, self._position, self._wanted, self._slot
         filled = 0
         ready = []
@@ -331,7 +330,7 @@ class LlamaDecoder(Decoder):
         return np.ctypeslib.as_array(pointer, shape=(self.engine.vocabulary.size,))
 
     def _new_sampler(self, sampling: SamplingSettings, seed: int) -> Any:
-        """One chain for the whole solution: a new one per block would start its random numbers and penalties again.
+        """The sampler chain of a whole solution: a new one per block would restart seed and penalties.
 
         None for the largest logit, which llama.cpp's samplers find only after copying all of them, token by token.
         """

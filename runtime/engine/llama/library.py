@@ -94,8 +94,10 @@ def _log_callback() -> Any:
 
 @cache
 def _abort_callback() -> Any:
-    """What ggml calls where an assertion of its own fails, a damaged file being the usual reason: it would print a
-    backtrace of C functions and abort, and nothing can keep it from ending the process. So it is made a clear one.
+    """What ggml calls where an assertion of its own fails, mostly on a damaged file.
+
+    It would print a backtrace of C functions and abort, and nothing can keep it from ending the process: so the end is
+    made a clear one.
     """
 
     def end(message: bytes | None) -> None:
@@ -155,7 +157,10 @@ def free_memory() -> int:
 
 
 def usable_cores() -> int:
-    """Physical cores this process may run on: hyper-threads share one core's arithmetic units and gain nothing."""
+    """Physical cores this process may run on.
+
+    Hyper-threads share one core's arithmetic units and gain nothing.
+    """
     siblings = set()
     for cpu in usable_processors():
         path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")

@@ -159,7 +159,9 @@ class LlamaModel:
         return adapter
 
     def _swap_adapter(self, lora: Path | None) -> None:
-        """Put another adapter, or none, in the place of the one there is. No context may hold the old one any more.
+        """Put another adapter, or none, in the place of the present one.
+
+        No context may hold the old one any more.
 
         Raises:
             InputError: there is no such file.
@@ -214,8 +216,11 @@ class LlamaModel:
         return f"{name or 'unknown'} (guessed)"
 
     def _roomy_context(self, vocab_only: bool) -> int:
-        """Tokens a solution may hold: 4,096 in the block format, whose solutions are short. Models that think, or call
-        tools as often as they like, get what a quarter of the free memory holds, up to 32,768."""
+        """Tokens a solution may hold: 4,096 in the block format, whose solutions are short.
+
+        Models that think, or call tools as often as they like, get what a quarter of the free memory holds, up to
+        32,768.
+        """
         trained = self.n_ctx_train or _DEFAULT_N_CTX
         if vocab_only or self.vocabulary.control_id(END_OF_BLOCK) is not None:
             return min(trained, _DEFAULT_N_CTX)

@@ -132,7 +132,7 @@ class LlamaVocabulary:
         return piece
 
     def control_id(self, name: str) -> int | None:
-        """The id of the token called `name`, if it is one that the file marks CONTROL or USER_DEFINED, else None.
+        """The id of the token `name`, if the file marks it CONTROL or USER_DEFINED, else None.
 
         What a dialect writes by id it also names to `reserve`, so that no content can spell it.
         """

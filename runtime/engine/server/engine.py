@@ -1,4 +1,4 @@
-"""An engine behind HTTP: any OpenAI-compatible server draws the tokens, code still runs in the local sandbox.
+"""An engine behind HTTP: an OpenAI-compatible server draws the tokens, code runs in the sandbox here.
 
 Two ways to talk. With token ids both ways (vLLM's `/completions`, llama-server's `/completion`) everything works, the
 block format included; the ids come from the GGUF file given as the model. Servers that exchange only text tokenize ours
@@ -179,7 +179,7 @@ class _Remote(TokenSequence):
 
 
 class EndpointDecoder(Decoder):
-    """Sequences of one server, each with a request of its own under way; the contract is `protocol.Decoder`."""
+    """Sequences of one server, each with a request of its own under way; see `protocol.Decoder`."""
 
     def __init__(self, engine: EndpointEngine, slots: int) -> None:
         super().__init__(engine.vocabulary, engine.n_ctx, slots)
@@ -293,8 +293,10 @@ class EndpointDecoder(Decoder):
         return bool(allowed) or not ends
 
     def _ask_for_one(self, sequence: _Remote) -> None:
-        """Have this token drawn again with its mask. A server draws ahead without masks, which change from token to
-        token; drawing again only where the draw was not allowed gives each allowed token the share it has among them.
+        """Have this token drawn again with its mask.
+
+        A server draws ahead without masks, which change from token to token; drawing again only where the draw was not
+        allowed gives each allowed token its share.
         """
         self._hang_up(sequence)
         sequence.masked = True

@@ -209,7 +209,7 @@ class Stream:
 
 
 def with_retry(stream: Stream, flag: StopFlag, pauses: Sequence[float] = (0.5, 2, 4, 8)) -> Iterator[tuple[int, bytes]]:
-    """A busy server deserves another try, as long as nothing has been read yet, and after the pause it asks for."""
+    """Try a busy server again after the pause it asks for, as long as nothing has been read yet."""
     for pause in (*pauses, None):
         begun = False
         try:

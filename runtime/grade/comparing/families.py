@@ -1,4 +1,4 @@
-r"""General solutions: `\frac{\pi}{4} + k\pi` and `\frac{\pi}{4} + n\pi` are one, whatever the integer is called."""
+r"""General solutions: `\frac{\pi}{4} + k\pi` is the same whatever the integer is called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _INTEGERS = frozenset("k n m l N K".split())
 
 
 def same_parameter(left: Expression, right: Expression) -> Expression:
-    """`left` with the name that `right` has for its integer, where both are families of angles; else as it is."""
+    """`left` with `right`'s name for its integer, where both are families of angles; else as it is."""
     names = values.variables(left), values.variables(right)
     if len(names[0]) != 1 or len(names[1]) != 1 or names[0] == names[1] or not names[0] | names[1] <= _INTEGERS:
         return left

@@ -12,7 +12,7 @@ _HOUR, _MINUTE = 3600, 60
 
 
 def equal(left: Moment, right: Moment) -> bool:
-    """Whether two moments are one time of day or one duration; either side may leave out which half of the day."""
+    """Whether two moments are one time of day or one duration; either may leave out a.m. or p.m."""
     if left.half and right.half:
         return _of_day(left) == _of_day(right)
     if _padded(left) == _padded(right):
@@ -53,7 +53,7 @@ def ratio(moment: Moment) -> Ratio:
 
 
 def joined_equal(left: Joined, right: Joined) -> bool:
-    """Whether two are the same numbers in the same order; three may be a date, written with either separator."""
+    """Whether two are the same numbers in the same order; a date may have either separator."""
     if left.by == right.by == "*":
         return sorted(left.numbers) == sorted(right.numbers)
     return left.numbers == right.numbers and (left.by == right.by or (len(left.numbers) == 3))

@@ -1,4 +1,4 @@
-"""Sets of real numbers: intervals, finite sets, inequalities, their unions and differences, brought to one form.
+"""Sets of real numbers: intervals, finite sets, inequalities and unions, brought to one form.
 
 A region is a sorted list of disjoint pieces, so that `[1,2] \\cup [2,3]`, `1 \\le x \\le 3` and `[1,3]` are one thing.
 """
@@ -32,7 +32,7 @@ FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "!=": "!="}
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Everything between two bounds, each with or without the bound itself; a point has equal bounds, both within."""
+    """Everything between two bounds, each within or not; a point has equal bounds, both within."""
 
     low: Any
     low_in: bool
@@ -44,7 +44,7 @@ Region = list[Interval]
 
 
 def equal(left: Answer, right: Answer) -> bool | None:
-    """Whether two answers are the same set of real numbers; None where one of them is none that can be computed."""
+    """Whether two answers are the same set of real numbers; None where that cannot be computed."""
     try:
         one, other = _region(left), _region(right)
     except (values.Undefined, values.TooBig):
@@ -187,7 +187,7 @@ def solved(relation: Answer) -> Answer | None:
 
 
 def _within_distance(relation: Relation) -> Region | None:
-    """What `|x - a| < b` describes, and the like with something linear inside; None where it is something else."""
+    """What `|x - a| < b` describes, also with something linear inside; None where it is not that."""
     sides, operators = relation.sides, relation.operators
     if len(sides) != 2 or operators[0] in ("=", "!="):
         return None

@@ -22,7 +22,7 @@ _SAFE_DIGITS, _SAFE_DECIMALS, _GOLD_DIGITS, _GOLD_DECIMALS, _FINER = 6, 6, 4, 2,
 
 
 def expressions_equal(left: Expression, right: Expression, *, lenient: bool = False) -> bool | None:
-    """Whether two expressions are the same, `right` being the gold answer; None where that cannot be computed.
+    """Whether an expression equals the gold one (`right`); None where that cannot be computed.
 
     Raises:
         values.TooBig: a side is too large to compute. The algebra library would not get to the end of it either.
@@ -131,7 +131,7 @@ def _is_rounding(rounded: Any, decimals: int, value: Any) -> bool:
 
 
 def proportional(left: Expression, right: Expression, *, positive: bool = False) -> bool | None:
-    """Whether left = c * right for a constant c that is not zero (`positive`: greater than zero); None if undecided.
+    """Whether left = c * right for a constant c, not zero (`positive`: above it); None if undecided.
 
     Two equations `left = 0` and `right = 0` with proportional sides are one equation.
     """

@@ -59,7 +59,7 @@ def _same(left: Answer, right: Answer, lenient: bool) -> bool | None:
 
 
 def _notations(left: Answer, right: Answer, lenient: bool) -> bool | None:
-    """Times, durations, scores and dates: by their own rules, and only as a last resort as what they look like."""
+    """Times, durations, scores and dates: by their own rules, and at last as what they look like."""
     if isinstance(left, Moment) and isinstance(right, Moment):
         return moments.equal(left, right)
     if isinstance(left, Joined) and isinstance(right, Joined):
@@ -80,7 +80,7 @@ def _notations(left: Answer, right: Answer, lenient: bool) -> bool | None:
 
 
 def _is_region(answer: Answer) -> bool:
-    """Whether an answer speaks of a set of real numbers and of nothing else, unlike (1, 2), which may be a point."""
+    """Whether an answer can only be a set of real numbers, unlike (1, 2), which may be a point."""
     if isinstance(answer, Listing):
         return answer.kind == "both"
     return isinstance(answer, (Union, Difference))

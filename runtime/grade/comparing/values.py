@@ -1,4 +1,4 @@
-"""What expressions are worth: exact fractions where possible, 120 digits elsewhere, and never an unbounded computation.
+"""What expressions are worth: exact fractions, or 120 digits, and never an unbounded computation.
 
 The polynomial-identity idea decides equality of expressions with variables: two that agree in several arbitrary points
 are one. Points are fixed, so a verdict never changes between runs.
@@ -39,7 +39,10 @@ _LOCAL = threading.local()
 
 
 def context() -> Any:
-    """This thread's mpmath context; the library's global one is shared by all threads and may be changed by any."""
+    """This thread's mpmath context.
+
+    The library's global one is shared by all threads and may be changed by any.
+    """
     if not hasattr(_LOCAL, "context"):
         import mpmath  # type: ignore[import-untyped]
 
@@ -272,7 +275,7 @@ def _natural(value: Value, largest: int) -> int:
 
 
 def _gamma(value: Value) -> Value:
-    """The factorial of a number between the natural ones, where only an identity between expressions can lead."""
+    """The factorial of a number between the natural ones, which only identities can lead to."""
     if not isinstance(value, Fraction) or value.denominator == 1 or abs(value) > 3000:
         raise Undefined
     return context().gamma(approximate(value) + 1)

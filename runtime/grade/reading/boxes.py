@@ -12,7 +12,7 @@ _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
 def last_boxed(text: str) -> str | None:
-    r"""Content of the last box whose braces balance, or None; of boxes within each other the outer one counts."""
+    r"""Content of the last box whose braces balance, or None; of nested boxes the outer one counts."""
     partners: dict[int, int] | None = None
     found: list[tuple[int, int, int]] = []  # where the box begins, its content, and where that ends
     for box in _BOX.finditer(text):
@@ -43,7 +43,7 @@ def last_boxed(text: str) -> str | None:
 
 
 def _partners(text: str) -> dict[int, int]:
-    r"""Where each opening brace is closed; escaped braces do not count. One pass, so that no text takes long."""
+    r"""Where each opening brace is closed, in one pass; escaped braces do not count."""
     partners: dict[int, int] = {}
     opened: list[int] = []
     for match in _BRACE.finditer(text):

@@ -1,4 +1,6 @@
-r"""Decoration: Markdown, colours, fonts, sizes, environments. What is left means what it meant with them.
+r"""Decoration: Markdown, colours, fonts, sizes, environments.
+
+What is left means what it meant with them.
 
 Every pattern is bounded in what it looks at, so that no text takes more time than its length.
 """

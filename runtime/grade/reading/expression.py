@@ -326,7 +326,10 @@ class ExpressionParser:
         return result
 
     def applied(self) -> str:
-        """The numeral in brackets that follows, consumed: `f(2)` is a value of f, not its double. Empty if none."""
+        """The numeral in brackets that follows, consumed; empty if none.
+
+        `f(2)` is a value of f, not its double.
+        """
         rest = self.tokens[self.position : self.position + 3]
         if len(rest) < 3 or rest[1].kind != "number" or not self.peek("(") or not self.at(self.position + 2, ")"):
             return ""

@@ -49,7 +49,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class BaseNumeral:
-    """Digits in a stated base, such as 152A_{11}. Equal only to the same numeral: the base is part of the answer."""
+    """Digits in a stated base, such as 152A_{11}; equal only to a numeral in the same base."""
 
     digits: str
     base: int
@@ -90,8 +90,10 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Values side by side. `bare` (1, 2) and `set` have no order, `row` (7 1 -1) has one; `both` are inequalities that
-    hold together."""
+    """Values side by side.
+
+    `bare` (1, 2) and `set` have no order, `row` (7 1 -1) has one; `both` are inequalities that hold together.
+    """
 
     kind: Literal["bare", "set", "row", "both"]
     items: tuple[Answer, ...]

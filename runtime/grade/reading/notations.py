@@ -1,4 +1,4 @@
-"""Times of day and durations (`6:30 p.m.`, `18:30`, `1:30`), scores, ranges and dates (`3-2`, `3/4/2021`).
+"""Times, durations (`6:30 p.m.`, `1:30`), scores, ranges and dates (`3-2`, `3/4/2021`).
 
 Such notations look like ratios, differences and fractions, and are none: they have one reading, as text.
 """
@@ -25,7 +25,7 @@ _DIMENSIONS = re.compile(r"([1-9]\d{0,14})\s*(?:x|by|\\times)\s*(\d{1,15})")
 
 
 def notation(tokens: list[Token]) -> Answer | None:
-    """The time, duration, score, range or date that all tokens write together; None where it is none of them."""
+    """The time, duration, score, range or date that all tokens write together, else None."""
     if len(tokens) > 4 and tokens[0].text == "+":
         tokens = tokens[1:]  # +1-555-0142
     if not 2 <= len(tokens) <= _LONGEST or tokens[0].kind != "number":
@@ -55,7 +55,7 @@ def dimensions(text: str) -> Joined | None:
 
 
 def read_moment(text: str) -> Moment | None:
-    """A time of day, or a duration in hours and minutes or minutes and seconds; None where `text` is neither."""
+    """A time of day, or a duration in hours and minutes or minutes and seconds; else None."""
     text = _NAMED.get(text.lower(), text)
     spoken = _SPOKEN.fullmatch(text)
     if spoken and 1 <= int(spoken[1]) <= 12:

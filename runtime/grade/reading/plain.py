@@ -54,7 +54,7 @@ def simple(text: str) -> list[Answer]:
 
 
 def other_readings(text: str) -> list[Answer]:
-    """What the parser reads in another way, or not at all: `5 m` is five times m or five metres, `30\\deg 15'`."""
+    """What the parser reads in another way or not at all: `5 m` is five times m or five metres."""
     letter = _LETTER_UNIT.fullmatch(text)
     if letter:
         return [Scalar(ExpressionParser(tokenize(letter[1])).finish(), canonical_unit(letter[2] or letter[3]))]

@@ -1,4 +1,4 @@
-"""Numbers with what stands around them: currencies, percent signs, units, and sums such as `1 hour 30 minutes`."""
+"""Numbers with what stands around them: currencies, percent signs, units, and sums of these."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a cleaned answer to its shape: numbers, lists, tuples, intervals, unions, matrices, relations, words.
+"""From a cleaned answer to its shape: numbers, lists, intervals, matrices, relations, words.
 
 Some texts can be read in two ways that both are in use (`45,135` is a number with a thousands separator or two angles),
 so `read` returns every reading; two answers are equal if any of their readings are.
@@ -126,7 +126,7 @@ def _joiner(token: Token) -> str:
 
 
 def _together(listing: Listing, joiners: set[str]) -> Answer:
-    """What `and` makes of a list: `1 hour and 30 minutes` is one quantity, `x > 1 and x < 3` one condition."""
+    """What `and` makes of a list: `1 hour and 30 minutes` is one quantity, `x > 1 and x < 3` a condition."""
     if joiners != {"and"}:
         return listing
     if all(isinstance(item, Relation) and set(item.operators) != {"="} for item in listing.items):
@@ -232,7 +232,7 @@ def _read_relation(tokens: list[Token], sides: list[list[Token]]) -> Answer:
 
 
 def _computed(tokens: list[Token]) -> Answer:
-    """What stands in a coordinate or behind `x =`: arithmetic, where outside it might be a score or a date."""
+    """What stands in a coordinate or behind `x =`: arithmetic, never a score or a date."""
     found = _read_one(tokens)
     return _read_value(tokens) if isinstance(found, Joined) else found
 
@@ -340,7 +340,7 @@ def _read_group(tokens: list[Token]) -> Answer | None:
 
 
 def _condition(tokens: list[Token]) -> list[Token] | None:
-    """What stands behind the bar of `x \\mid x > 3` or `x \\in \\mathbb{R} : x > 3`; None where there is none."""
+    r"""What stands behind the bar of `x \mid x > 3` or `x \in \mathbb{R} : x > 3`, else None."""
     for index, token in enumerate(tokens[:8]):
         if index and token.kind == "operator" and token.text in ("|", ":"):
             head = "".join(before.text for before in tokens[:index])

@@ -1,4 +1,4 @@
-r"""What a closing sentence states: `The total cost is $391.`, `So, 17*23 = 391.`, `The final answer is $X$.`
+r"""What a closing sentence states: `The total cost is $391.`, `The final answer is $X$.`
 
 A sentence states an answer where it announces one (`the answer is`), ends in an equation, or says one number and
 nothing else that could be meant. Only the last 600 characters are looked at, and every pattern is bounded.
@@ -264,7 +264,7 @@ def is_broken(text: str) -> bool:
 
 
 def _is_glued(text: str) -> bool:
-    """Whether a sentence has words and digits run together; `3and5` and `2hours30minutes` only lost their spaces."""
+    """Whether words and digits of a sentence run together; `2hours30minutes` only lost its spaces."""
     if not _FUNCTION_WORD.search(text):
         return False
     return any(not _KEEPS_DIGITS.fullmatch(match.group()) for match in _GLUED.finditer(text))

@@ -77,7 +77,7 @@ _SIZES = {
 
 
 def conversion(left: str, right: str) -> Fraction | None:
-    """What one `left` is in `right`: 60 for hours in minutes; None where they do not measure the same thing."""
+    """What one `left` is in `right`: 60 for hours in minutes; None where they measure different things."""
     for sizes in _SIZES.values():
         if left in sizes and right in sizes:
             return Fraction(sizes[left]) / Fraction(sizes[right])
@@ -85,7 +85,7 @@ def conversion(left: str, right: str) -> Fraction | None:
 
 
 def canonical_unit(text: str) -> str:
-    """One name for a unit: `square inches`, `in^2` and `sq in` agree; words unknown here stay, in the singular."""
+    """One name for a unit: `square inches`, `in^2` and `sq in` agree; others become singular."""
     text = text.replace("\\", " ").replace("{", "").replace("}", "").strip().strip(".,;").strip()
     power = ""
     if _SQUARE.search(text):

@@ -1,1 +1,1 @@
-"""The kernel boundary around cells: namespaces or another tier, Landlock, seccomp and limits, a step a file."""
+"""The kernel boundary around cells: namespaces or another tier, Landlock, seccomp, limits."""

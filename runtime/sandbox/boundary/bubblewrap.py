@@ -1,4 +1,4 @@
-"""Tier 1b: bubblewrap, where AppArmor forbids namespaces to programs it does not know and knows this one."""
+"""Tier 1b: bubblewrap, where AppArmor forbids namespaces to programs that it does not know."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _shown(path: str) -> list[str]:
 
 
 def give_up_root(options: dict[str, Any]) -> None:
-    """As root, become nobody: the kernel bounds no processes of the real root, whatever namespace they are in.
+    """As root, become nobody: the kernel bounds no processes of root, whatever their namespace.
 
     Raises:
         OSError: nobody cannot read Python, which lies in a folder closed to others.

@@ -28,7 +28,7 @@ class LackError(Exception):
 
 
 def confine(limits: dict[str, Any], options: dict[str, Any], scratch: str) -> dict[str, Any]:
-    """Take everything from this process that a cell does not need; returns the layers now in force. Irrevocable.
+    """Take from this process what a cell does not need; returns the layers now in force. Irrevocable.
 
     Raises:
         OSError: a layer that the tier promises cannot be had.

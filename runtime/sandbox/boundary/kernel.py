@@ -54,7 +54,9 @@ def unshare(flags: int) -> None:
 
 
 def fork_into(namespaces: int) -> int:
-    """`os.fork`, with the child in namespaces of its own (CLONE_NEW...) from its first step; needs a single thread.
+    """`os.fork`, with the child in namespaces of its own (CLONE_NEW...) from its first step.
+
+    Needs a single thread.
 
     `unshare` gives a new pid namespace only to what is forked next, and so takes a second fork.
     """
@@ -75,8 +77,9 @@ def fork_into(namespaces: int) -> int:
 
 
 def fork_unnoticed() -> Callable[[], int] | None:
-    """`os.fork` without what modules, libraries and user code have asked to be called at a fork; None on systems whose
-    C library lacks _Fork(3), which are those with glibc before 2.34.
+    """`os.fork` without what was asked to be called at a fork; None where that cannot be had.
+
+    Systems whose C library lacks _Fork(3) are those with glibc before 2.34.
 
     For a copy that is to pass for the process itself, in a process of one thread. Python's own hooks give `random` a
     new seed and `threading` a new main thread, and touch 170 pages of memory; a hook of the user's may do anything.
@@ -158,7 +161,10 @@ def has_user(user: int) -> bool:
 
 
 def drop_bounding_set() -> None:
-    """Nothing this process starts can gain a capability. Needs CAP_SETPCAP; without it there is nothing to drop."""
+    """Let nothing that this process starts gain a capability.
+
+    Needs CAP_SETPCAP; without it there is nothing to drop.
+    """
     for number in range(64):
         if libc().prctl(PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) < 0:
             break

@@ -1,4 +1,4 @@
-"""Landlock: which files the worker may open, whatever its user could. Also TCP, abstract sockets and signals.
+"""Landlock: which files the worker may open; also TCP, abstract sockets and signals.
 
 Source of the numbers: Linux `include/uapi/linux/landlock.h`. It does not govern stat, chdir, chmod, utime and xattr
 (see `seccomp`).
@@ -34,7 +34,7 @@ def abi() -> int:
 def restrict(
     readable: Iterable[str], writable: Iterable[str], devices: Iterable[str], hidden: Iterable[str] = ()
 ) -> int:
-    """Confine this process to these paths; everything that is handled and not named is denied. Irrevocable.
+    """Confine this process to these paths; all that is handled and not named is denied. Irrevocable.
 
     Args:
         readable, writable, devices: files, or folders with all that is in them.
@@ -74,7 +74,7 @@ def restrict(
 
 
 def _around(tree: str, hidden: list[str]) -> Iterator[tuple[str, int]]:
-    """`tree` with its rights, or where hidden folders lie in it, all else that does: a rule cannot take back.
+    """`tree` with its rights, or, where hidden folders lie in it, all else in it: rules take nothing back.
 
     Links are left out: what they lead to is a tree of its own, or was never allowed.
     """

@@ -1,4 +1,4 @@
-"""Tier 1: own user, mount, pid, net, ipc, uts and cgroup namespaces around the zygote, and more around each session."""
+"""Tier 1: own user, mount, pid, net, ipc, uts and cgroup namespaces for zygote and sessions."""
 
 from __future__ import annotations
 

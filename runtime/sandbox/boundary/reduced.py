@@ -1,4 +1,4 @@
-"""Tier 2, "reduced": the host's own file system and process table, fenced by Landlock, seccomp and resource limits.
+"""Tier 2, "reduced": the host's files and process table, fenced by Landlock, seccomp and limits.
 
 What it cannot do and tier 1 can is listed in `tiers.NOT_BLOCKED`.
 """
@@ -51,7 +51,9 @@ def count_tasks() -> int:
 
 
 def give_up_root(options: dict[str, Any]) -> None:
-    """As root, become nobody. Keeps the right to read where Python itself lies in a folder closed to others.
+    """As root, become nobody.
+
+    Keeps the right to read where Python itself lies in a folder closed to others.
 
     Landlock still holds such reads to the folders of Python and its packages. A root that cannot become nobody, or
     could not read Python then, stays what it is without a single capability; the supervisor counts its processes, since

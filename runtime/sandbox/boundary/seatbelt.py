@@ -1,4 +1,6 @@
-"""macOS: a `sandbox-exec` profile. Experimental: written from Apple's documentation and not yet run by anyone.
+"""macOS: a `sandbox-exec` profile.
+
+Experimental: written from Apple's documentation and not yet run by anyone.
 
 It promises no network and no writes outside the scratch folder. It has no cap on memory.
 """

@@ -1,4 +1,4 @@
-"""The app's side of the sandbox: finds a tier that works here, starts its launcher, asks it for sessions."""
+"""The app's side of the sandbox: finds a tier that works, starts its launcher, asks for sessions."""
 
 from .launchers import Host, close_all, get
 

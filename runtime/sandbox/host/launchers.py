@@ -1,4 +1,4 @@
-"""The app's side of the launcher: starts one per process and tier, asks it for sessions, notices when it is gone."""
+"""The app's side of the launcher: starts one per process and tier, and notices when it is gone."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _hosts_lock = threading.Lock()
 
 
 def get(tier: str | None = None) -> Host:
-    """The process's launcher for `tier`, started on first use; the strongest that works where none is named.
+    """The process's launcher for `tier`, started on first use; the strongest where none is named.
 
     Raises:
         SandboxError: no tier works here; says why, tier by tier, and what to do.
@@ -124,7 +124,7 @@ def get(tier: str | None = None) -> Host:
 
 
 def _start_twice(tier: str) -> Host:
-    """A launcher; one that was killed while it started, which says nothing of its tier, is started once more."""
+    """A launcher; one that was killed while it started, which says nothing of its tier, starts again."""
     try:
         return start(tier)
     except TierError as error:
@@ -143,7 +143,7 @@ def forget(host: Host) -> None:
 
 
 def weaker_tier() -> str:
-    """One line where code runs in a weaker tier than the strongest, and why; empty before any code has run."""
+    """One line where code runs in a weaker tier than the strongest, and why; empty before any ran."""
     host = _hosts.get("")
     if host is None or not host.failures:
         return ""

@@ -35,7 +35,9 @@ def _stdlib_names() -> set[str]:
 
 
 def trees(path: list[str]) -> list[str]:
-    """Folders, files and links to show inside, read-only, outermost first: libraries and what `path` needs.
+    """Folders, files and links to show inside, read-only: libraries and what `path` needs.
+
+    Outermost first.
 
     Links in any part of a path are shown as links, beside what they lead to.
     """
@@ -50,13 +52,16 @@ def trees(path: list[str]) -> list[str]:
 
 
 def hidden(path: list[str]) -> list[str]:
-    """Folders of our own packages among those that `path` shows, where the toolkit is installed as a package."""
+    """Folders of our own packages among those that `path` shows, where the toolkit is installed."""
     candidates = (os.path.realpath(os.path.join(folder, name)) for folder in path for name in OURS)
     return sorted({folder for folder in candidates if os.path.isdir(folder)})
 
 
 def own_files() -> list[str]:
-    """What the launcher needs as a program of its own, beside libraries: none of it holds a secret. As `trees`."""
+    """What the launcher needs as a program, beside libraries; none of it is secret.
+
+    As `trees`.
+    """
     package = Path(__file__).resolve().parents[1]
     wanted = [sys.executable, os.path.join(sys.prefix, "pyvenv.cfg"), str(package), str(package.parent / "__init__.py")]
     return _outermost(wanted)
@@ -94,7 +99,10 @@ def _steps(path: str) -> list[str]:
 
 
 def _linked_packages(folder: str) -> list[str]:
-    """Where the packages of a folder lie that are links, or whose files are (as some installers make them)."""
+    """Where those packages of a folder lie that are links, or whose files are.
+
+    Some installers make them so.
+    """
     found: list[str] = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:

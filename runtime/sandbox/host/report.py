@@ -1,4 +1,4 @@
-"""What isolates code on this machine, in words: the tier in force, its layers, and what it does not block."""
+"""What isolates code on this machine, in words: the tier, its layers, and what it does not block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ladder of isolation: which tiers there are, what each lets through, what would give a stronger one."""
+"""The ladder of isolation: the tiers, what each lets through, what would give a stronger one."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What runs on the other side of the boundary: launcher, zygote, supervisors and the workers that run cells."""
+"""What runs behind the boundary: launcher, zygote, supervisors and the workers that run cells."""

@@ -1,4 +1,4 @@
-"""The fresh, single-threaded process between the app and all sandboxes: sets up one tier, preloads, forks sessions.
+"""The single-threaded process between app and sandboxes: sets up a tier, preloads, forks sessions.
 
 Started by `host.launchers` as a program of its own, because the app has threads (llama.cpp's, at least) and a fork of a
 process with threads may copy a locked lock. It sees a minimal environment, one socket to the app and nothing else.

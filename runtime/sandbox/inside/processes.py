@@ -17,7 +17,9 @@ def send(pid: int | None, number: int) -> None:
 
 
 def read(path: str) -> bytes:
-    """A file of /proc, whole. In a third of the system calls that `open` makes: some are read for every cell.
+    """A file of /proc, whole.
+
+    In a third of the system calls that `open` makes: some are read for every cell.
 
     Raises:
         OSError: its process is gone.
@@ -58,7 +60,7 @@ def run_delay(pid: int) -> float:
 
 
 def threads_and_child_faults(pid: int) -> tuple[int, int]:
-    """Threads of a process, and page faults of the children it has waited for: any child that ran had some."""
+    """Threads of a process, and page faults of the children it waited for: any that ran had some."""
     fields = _stat(pid)
     return (int(fields[17]), int(fields[8])) if fields else (0, 0)
 
@@ -154,7 +156,7 @@ def sockets(pids: Iterable[int]) -> int:
 
 
 def nameless_files(pids: Iterable[int], folder: str) -> int:
-    """Bytes of files below `folder` that have lost their names and that these processes hold open, or mapped."""
+    """Bytes of nameless files below `folder` that these processes hold open, or mapped."""
     sizes: dict[tuple[int, int], int] = {}
     start, end = os.fsencode(folder), b" (deleted)"
     for pid in pids:

@@ -135,7 +135,10 @@ class Recovery:
 
 
 def _audited(hook: Any) -> None:
-    """`sys.addaudithook`, remembered: no hook can be removed, and one that raises keeps later cells from running."""
+    """`sys.addaudithook`, remembered.
+
+    No hook can be removed, and one that raises keeps later cells from running.
+    """
     _add_hook(hook)
     _audit_hooks.append(hook)
 

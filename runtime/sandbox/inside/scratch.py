@@ -1,4 +1,4 @@
-"""Scratch folders in a file system that is shared: what they hold, and emptying them whatever was made in them."""
+"""Scratch folders in a shared file system: what they hold, and emptying them whatever is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IPython's own shell without its kernel: the echo, the pretty printing and the tracebacks the models were trained on.
+"""IPython's shell without its kernel: the echo, printing and tracebacks of the training data.
 
 Imported in the zygote only, once, before any session exists.
 """
@@ -40,16 +40,22 @@ _crc32 = zlib.crc32  # User code may replace anything in a module.
 
 
 class EchoHook(DisplayHook):
-    """Echo as Jupyter does, without `Out[n]: `, and to the cell's output even where `sys.stdout` is something else."""
+    """Echo as Jupyter does, without `Out[n]: `, to the cell's output whatever `sys.stdout` is."""
 
     @property
     def prompt_count(self) -> int:
-        """The number of the cell that runs. IPython counts on before a cell or after it, depending on its version."""
+        """The number of the cell that runs.
+
+        IPython counts on before a cell or after it, depending on its version.
+        """
         number: int = self.shell.number
         return number
 
     def quiet(self) -> bool:
-        """Whether a semicolon ends the cell. IPython tokenizes it for that, which only a comment makes necessary."""
+        """Whether a semicolon ends the cell.
+
+        IPython tokenizes it for that, which only a comment makes necessary.
+        """
         parsed = self.shell.history_manager.input_hist_parsed
         code = parsed[-1].rstrip() if parsed else ""
         if "#" not in code.rpartition("\n")[2]:
@@ -97,7 +103,7 @@ class Publisher(DisplayPublisher):
 
 
 class Compiler(CachingCompiler):
-    """Names cells as IPython does, without SHA-1, which is a library of its own to be touched in each cell."""
+    """Names cells as IPython does, without SHA-1, a library that each cell would touch."""
 
     def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:  # noqa: ARG002
         """The name that stands for a file's."""
@@ -295,7 +301,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _shorten(error: BaseException | None) -> None:
-    """Drop the middle of very deep tracebacks: IPython formats all frames first and then hides the repeated ones.
+    """Drop the middle of very deep tracebacks.
+
+    IPython formats all frames first and then hides the repeated ones.
 
     A RecursionError of a thousand frames takes it 3 s, half of a cell's time.
     """

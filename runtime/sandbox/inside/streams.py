@@ -37,7 +37,7 @@ class _Stream(io.TextIOWrapper):
 
 
 class Streams:
-    """The cell's standard streams: two text wrappers on one pipe, unbuffered, so that all writers keep their order."""
+    """The cell's standard streams: two text wrappers on one unbuffered pipe, so that order is kept."""
 
     def __init__(self) -> None:
         self.out = self._open(1)
@@ -50,7 +50,7 @@ class Streams:
         return _Stream(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
     def install(self) -> None:
-        """Give `sys` the streams of this process, except where the user's code put its own in place and they work."""
+        """Give `sys` this process's streams, except where the user's code put working ones in place."""
         if not _usable(self.out):
             self.out = self._open(1)
         if not _usable(self.err):

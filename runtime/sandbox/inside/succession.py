@@ -1,4 +1,4 @@
-"""Which process runs the next cell of a session: heads, the snapshots behind them, and what they say of themselves.
+"""Which process runs a session's next cell: heads, and the snapshots behind them.
 
 See `worker` for the other side. Nothing a worker reports is taken for more than a claim: a head is one only where the
 process table agrees, and a death is one only where the process is gone.
@@ -111,7 +111,7 @@ class Succession:
         return self._give_up()
 
     def _reports(self) -> Iterator[dict[str, Any]]:
-        """What the head says while nothing of the user's runs in it; ends when it cannot be expected to say more."""
+        """What the head says while no user code runs in it; ends when no more can be expected."""
         head = self.worker.head
         deadline = time.monotonic() + ACK
 
@@ -161,7 +161,7 @@ class Succession:
         return True
 
     def _heed_what_happened(self) -> bool:
-        """Before a cell: what came of the snapshot ordered in advance? Has the head died? False where nobody says."""
+        """Learn before a cell what came of the snapshot ordered in advance; False where nobody says."""
         worker = self.worker
         if self._owed:
             for event in self._reports():
@@ -190,8 +190,10 @@ class Succession:
         return True
 
     def died_unheard(self) -> bool:
-        """Whether the head is dead, and nobody will say so any more: no snapshot waits for it, or the snapshot has said
-        so behind a frame that the cell began and did not end."""
+        """Whether the head is dead and nobody will say so.
+
+        No snapshot waits for it, or the snapshot has said so behind a frame that the cell began and did not end.
+        """
         worker = self.worker
         if processes.alive(worker.head):
             return False
@@ -200,7 +202,7 @@ class Succession:
         return processes.sleeping(worker.snapshot) and not processes.children(worker.snapshot)
 
     def own_child_status(self) -> int | None:
-        """Wait status of a head whose parent is this process; None where another one waits for it, or it lives on."""
+        """Wait status of a head that is this process's child; None for another's, or one that lives."""
         if self.worker.snapshot is None:
             for _ in range(50):  # Its pipes close some moments before it can be waited for.
                 with contextlib.suppress(ChildProcessError):
@@ -260,7 +262,7 @@ class Succession:
             self.notices.append(lost)
 
     def _await_death_report(self, dead: int) -> None:
-        """Let the snapshot, which is the head again, notice that its child is gone, and drop all that was reported.
+        """Let the snapshot, which is the head again, notice its child's end; drop all that was reported.
 
         Its report must not be taken for a later one. The cell may have made up others, or half a one, which hides what
         comes after it; so this looks at the processes, and not at what they say.
@@ -333,8 +335,10 @@ class Succession:
     def wait(
         self, seconds: float, output: OutputBuffer | None, *, for_app: bool = False
     ) -> dict[str, Any] | str | None:
-        """Sleep until something happens, with `for_app` also until the app's next order is there; feed output; return a
-        report or what else there is to know."""
+        """Sleep until something happens; feed output; return a report or what else there is to know.
+
+        With `for_app` also until the app's next order is there.
+        """
         worker = self.worker
         try:
             if (frame := worker.reader.next()) is not None:

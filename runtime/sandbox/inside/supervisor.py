@@ -251,8 +251,10 @@ class Supervisor:
         return None
 
     def _memory(self, several: bool) -> int:
-        """Bytes that the session's processes take on top of what they started from. One alone is held by the kernel,
-        but for what lies in its sockets."""
+        """Bytes that the session's processes take on top of what they started from.
+
+        One alone is held by the kernel, but for what lies in its sockets.
+        """
         pids = processes.below()
         queued = max(0, processes.sockets(pids) - FREE_SOCKETS) * SOCKET_BYTES
         if not several:

@@ -127,8 +127,10 @@ def _serve(shell: Any, recovery: Recovery, number: int, code: str) -> None:
 
 
 def _reap() -> None:
-    """Wait for what the last cell forked and the supervisor killed: until then it counts against the process limit, and
-    the fork of the next cell may find no room."""
+    """Wait for what the last cell forked and the supervisor killed.
+
+    Until then it counts against the process limit, and the fork of the next cell may find no room.
+    """
     try:
         while _waitpid(-1, os.WNOHANG)[0]:
             continue

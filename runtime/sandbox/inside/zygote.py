@@ -109,7 +109,7 @@ def _watch_memory_kills() -> None:
 
 
 def _memory_kills() -> int | None:
-    """Processes that the kernel of this machine has ended so far because memory ran out; None where it does not say."""
+    """Processes that the kernel has ended so far because memory ran out; None where it does not say."""
     with contextlib.suppress(OSError, ValueError):
         for descriptor in _vmstat:
             for line in os.pread(descriptor, 1 << 16, 0).splitlines():
@@ -119,7 +119,7 @@ def _memory_kills() -> int | None:
 
 
 def _forgo_semaphores() -> None:
-    """Have `multiprocessing` say what it lacks here: semaphores with names are files in /dev/shm, linked into place."""
+    """Have `multiprocessing` say what it lacks here: named semaphores, files in /dev/shm."""
     try:
         import _multiprocessing  # type: ignore[import-not-found]  # nobody has written its types down
     except ImportError:

@@ -54,7 +54,7 @@ def decoded(body: str, call: Call) -> list[Asked]:
 
 
 def last_call(text: str, call: Call) -> tuple[str, list[Asked]] | None:
-    """The call that `text` ends with, and what stands before it; None where it ends otherwise, or in a broken one."""
+    """The call that `text` ends with, and what stands before it; None without one, or a broken one."""
     begin = text.rfind(call.open) if call.open and call.close else -1
     end = text.find(call.close, begin + len(call.open))
     if begin < 0 or end < 0 or text[end + len(call.close) :].strip():
@@ -140,7 +140,7 @@ def _wrong_tool(name: str, call: Call) -> str:
 
 
 def _repaired(payload: str, call: Call) -> str | None:
-    """The code of an object whose quotes are not escaped: all between the argument's beginning and the last quote."""
+    """The code of an object whose quotes are not escaped: all from the argument to the last quote."""
     opening = re.search(rf'"{re.escape(call.argument)}"\s*:\s*"', payload)
     closing = re.search(r'"[\s}\]]*$', payload)
     if opening is None or closing is None or closing.start() < opening.end():

@@ -29,7 +29,7 @@ _ASKED = "it was asked for"
 
 
 def choose(name: str, engine: Engine, mode: Mode = "full", thinking: bool | None = None) -> Dialect:
-    """The dialect called `name`, or for `auto` the one the model's file speaks for, for solutions of `mode`.
+    """The dialect `name`, or for `auto` the one the model's file speaks for, for solutions of `mode`.
 
     Args:
         name: auto, or one of `NAMES`.
@@ -150,7 +150,7 @@ def within_limits(settings: SolverSettings, dialect: Dialect) -> SolverSettings:
 
 
 def fitting(has: Callable[[str], bool]) -> str:
-    """Name of the dialect for a model: the first whose control tokens it has; one that needs none comes last.
+    """Name of a model's dialect: the first whose control tokens it has; one that needs none is last.
 
     Args:
         has: whether the model has a control token.

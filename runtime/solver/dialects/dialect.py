@@ -76,7 +76,7 @@ class SolutionReader(Protocol):
         ...
 
     def execution(self, output: str, notice: str = "") -> list[Segment]:
-        """What is put into the sequence after the code that was run; nothing where the model's turn goes on first.
+        """What is put into the sequence after the code that was run; nothing where the turn goes on first.
 
         Args:
             output: what the model reads.
@@ -101,7 +101,7 @@ class SolutionReader(Protocol):
         ...
 
     def imagine(self) -> list[Segment]:
-        """Open an execution block that the model itself writes; returns what is put into the sequence to begin it."""
+        """Open an execution block that the model itself writes; returns what begins it in the sequence."""
         ...
 
     def cut(self) -> None:
@@ -109,7 +109,7 @@ class SolutionReader(Protocol):
         ...
 
     def end(self) -> Signal:
-        """The model is done without saying so by a token (a server's own stop): `end`, or what is next even so."""
+        """The model is done without a token that says so (a server's stop): `end`, or what is next even so."""
         ...
 
 
@@ -118,7 +118,7 @@ class Dialect(Protocol):
 
     @property
     def name(self) -> str:
-        """As `--dialect` takes it."""
+        """The name that `--dialect` takes."""
         ...
 
     @property

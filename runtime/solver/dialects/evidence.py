@@ -125,7 +125,10 @@ def generic(found: Reading | None) -> NativeDialect:
 
 
 def for_questions(dialect: NativeDialect) -> NativeDialect:
-    """A derived dialect that asks for a boxed answer and has room to think: its template is made for any talk."""
+    """A derived dialect that asks for a boxed answer and has room to think.
+
+    Its template is made for any talk.
+    """
     frame = replace(dialect.frame, suffix=_BOXED)
     plain = replace(dialect.plain, suffix=_BOXED) if dialect.plain is not None else None
     return replace(dialect, frame=frame, plain=plain, limits={**_THINKING_LIMITS, **dialect.limits})

@@ -1,4 +1,4 @@
-"""Fenced dialects: models that write Markdown, a fenced `python` block and a fenced `output` block for its result.
+"""Fenced dialects: Markdown, a fenced `python` block and a fenced `output` block for its result.
 
 ToRA and Qwen2.5-Math's tool-integrated style, so that the solver is of use with models people already have.
 """
@@ -27,7 +27,7 @@ def fenced(blocks: Iterable[Block]) -> str:
 
 
 def unfenced(markdown: str) -> list[Block]:
-    """The blocks that `fenced` made Markdown of, as far as it tells: an output block counts only right after code.
+    """The blocks that `fenced` made Markdown of: an output block counts only right after code.
 
     One pass over the lines, so that many fences without an end cost no more than other lines.
     """

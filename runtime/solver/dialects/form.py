@@ -221,7 +221,7 @@ class Form:
         return [*found, self.end, *self.ends]
 
     def harmless(self, text: str, *, fences: bool = False) -> str:
-        """Text that others wrote, without markers that the vocabulary has no token for and that it could spell.
+        """Text of others without markers that it could spell and the vocabulary has no token for.
 
         Args:
             text: a question, an output, or what stands in a history.

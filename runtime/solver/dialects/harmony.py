@@ -1,4 +1,4 @@
-"""`harmony`, the format of gpt-oss: messages with headers, Python as raw code sent to the recipient `python`.
+"""`harmony`, the format of gpt-oss: messages with headers, code sent to the recipient `python`.
 
 Format: openai/harmony, docs/format.md. The line of today's date is left out, as the format allows: a prompt that
 changes with the day would make no two runs alike. Malformed headers, some 4 % of turns at temperature 1 in servers that

@@ -75,7 +75,7 @@ class BlockFormat:
 
 
 class BlockReader:
-    """Blocks delimited by control tokens, compared by id: their text is empty, so no stop string could see them."""
+    """Blocks delimited by control tokens, compared by id: their text is empty, no stop string sees them."""
 
     def __init__(self, vocabulary: Vocabulary, listener: Listener | None, mode: Mode = "full") -> None:
         ids = {name: vocabulary.control_id(name) for name in CONTROL_TOKENS}

@@ -1,4 +1,4 @@
-"""Markers of a dialect: found in what the model writes, and taken apart into the tokens a vocabulary has.
+"""Markers of a dialect: found in what the model writes, and divided into the vocabulary's tokens.
 
 A marker is a text of one or more tokens and characters. In the stream a token that is one of the dialect's is
 represented by a character of its own from a private plane, so that a marker of several pieces is one string, and text
@@ -47,7 +47,7 @@ def pieces(text: str, markers: frozenset[str], kind: Kind) -> list[Segment]:
 
 
 def merged(segments: Iterable[Segment]) -> list[Segment]:
-    """The same segments with content of one kind in one piece, as a tokenizer that saw the whole text would."""
+    """The same segments with neighbouring content of one kind joined, as a tokenizer would see it."""
     made: list[Segment] = []
     for segment in segments:
         last = made[-1] if made else None
@@ -105,8 +105,10 @@ class Mark(Protocol):
     """A marker to look for."""
 
     def find(self, text: str, position: int, begins_line: bool) -> tuple[int, int] | None:
-        """Where the first one in `text` from `position` on begins and ends; `begins_line`: whether a line starts
-        there."""
+        """Where the first one in `text` from `position` on begins and ends.
+
+        `begins_line`: whether a line starts there.
+        """
         ...
 
     def held(self, text: str, position: int, begins_line: bool) -> int:
@@ -121,12 +123,12 @@ class Literal:
     text: str
 
     def find(self, text: str, position: int, begins_line: bool) -> tuple[int, int] | None:  # noqa: ARG002
-        """See `Mark`."""
+        """Where the marker first begins and ends from `position` on, or None."""
         start = text.find(self.text, position)
         return None if start < 0 else (start, start + len(self.text))
 
     def held(self, text: str, position: int, begins_line: bool) -> int:  # noqa: ARG002
-        """See `Mark`."""
+        """From where on `text` may still become the marker; its length where nothing may."""
         marker, length = self.text, len(text)
         for start in range(max(position, length - len(marker) + 1), length):
             if marker.startswith(text[start:]):
@@ -145,7 +147,7 @@ class Fence:
         self._below = re.compile(rf"(?<=\n){self._here.pattern}", re.IGNORECASE)
 
     def find(self, text: str, position: int, begins_line: bool) -> tuple[int, int] | None:
-        """See `Mark`."""
+        """Where the fence first begins and ends from `position` on, or None."""
         found = self._here.match(text, position) if begins_line else None
         found = found or self._below.search(text, position)
         while found is not None and found.end() - found.start() > _LONGEST_FENCE:
@@ -153,7 +155,7 @@ class Fence:
         return None if found is None else found.span()
 
     def held(self, text: str, position: int, begins_line: bool) -> int:
-        """See `Mark`."""
+        """From where on `text` may still become the fence; its length where nothing may."""
         start = text.rfind("\n", position) + 1
         if not start:
             if not begins_line:
@@ -170,7 +172,7 @@ def mark(text: str) -> Mark:
 
 
 def first(marks: Mapping[str, Mark], text: str, position: int, begins_line: bool) -> tuple[str, int, int] | None:
-    """The marker that comes first in `text`, as (its name, begin, end); of several at one place the longest."""
+    """The first marker in `text` as (its name, begin, end); of several at one place the longest."""
     best: tuple[str, int, int] | None = None
     for name, one in marks.items():
         found = one.find(text, position, begins_line)

@@ -1,4 +1,4 @@
-"""A native dialect: the interpreter format a model was trained in, a form and how its turns are laid out."""
+"""A native dialect: the interpreter format a model was trained in, as a form and a frame of turns."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ class NativeDialect(Form):
         return output
 
     def answer(self, blocks: Sequence[Block]) -> str | None:
-        r"""The final answer of a finished solution, or None: the last `\boxed{}` outside of thinking comes first."""
+        r"""The final answer of a finished solution, or None; the last `\boxed{}` outside thinking first."""
         if self.mode == "program-of-thought":
             return printed_answer(blocks)
         said = [block for block in blocks if not block.thinking]

@@ -17,7 +17,10 @@ _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 
 
 def marks_of(form: Form, alphabet: Alphabet) -> dict[Part, dict[str, Mark]]:
-    """The markers by part and by the name under which the reader goes on; words behind a name only tell it apart."""
+    """The markers by part and by the name under which the reader goes on.
+
+    Words behind a name only tell it apart.
+    """
     call, think, header = form.call, form.think, form.header
     found: dict[Part, dict[str, Mark]] = {part: {} for part in get_args(Part)}
 
@@ -53,14 +56,14 @@ def marks_of(form: Form, alphabet: Alphabet) -> dict[Part, dict[str, Mark]]:
 
 
 def channel_and_recipient(written: str, header: Header) -> tuple[str, str]:
-    """What a message's header names; either may be empty, and the recipient may stand on either side of the channel."""
+    """The channel and recipient that a message's header names, in either order; either may be empty."""
     channel = _WORD.search(written.partition(header.channel)[2])
     recipient = _RECIPIENT.search(written)
     return channel[0] if channel else "", recipient[1] if recipient else ""
 
 
 class DrawingRules:
-    """Which tokens may be drawn: never those that are the runtime's to write, and in headers those of a header."""
+    """Which tokens may be drawn: never the runtime's own, and in headers those of a header."""
 
     def __init__(self, form: Form, vocabulary: Vocabulary | None, alphabet: Alphabet) -> None:
         known = [name for name in form.forbidden if name in form.markers]

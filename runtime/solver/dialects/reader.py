@@ -285,7 +285,7 @@ class NativeReader:
         return "code"
 
     def execution(self, output: str, notice: str = "") -> list[Segment]:
-        """What is put into the sequence after the code that was run; nothing where the model's turn goes on first."""
+        """What is put into the sequence after the code that was run; nothing where the turn goes on first."""
         self._results.append((output, self._copied.pop(0) if self._copied else ""))
         self.fault, self._notice = "", notice
         return [] if self._queue or not self._turn_is_over else self._answered()

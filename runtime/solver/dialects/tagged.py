@@ -1,4 +1,4 @@
-"""Formats with tokens of their own for an interpreter, one family of models each, which no chat template describes.
+"""Formats with tokens of their own for an interpreter, which no chat template describes.
 
 openmath: NVIDIA-NeMo/Skills, prompt/code_tags/openmath.yaml. llama-ipython: meta-llama/llama-models,
 models/llama3_1/prompt_format.md. internlm: InternLM/InternLM, chat/chat_format.md. smol-code: SmolLM3's original

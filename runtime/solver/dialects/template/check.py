@@ -1,4 +1,4 @@
-"""The check of a derived form: a call that nothing was derived from must be rendered as the form writes it."""
+"""The check of a derived form: the template renders another call as the form writes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class NotDerivedError(ModelError):
 
 
 def check(dialect: NativeDialect, other: str, *, is_raw: bool) -> None:
-    """Do nothing where a call is read back, and another one written as the template writes it, prompt and result too.
+    """Raise unless a call is read back, and another is written as the template writes it.
+
+    Prompt and result too.
 
     Args:
         dialect: what was derived.

@@ -1,4 +1,4 @@
-"""The conversations that a chat template is rendered with to find out how it writes a call and its result.
+"""The conversations a chat template is rendered with to learn how it writes a call and result.
 
 What is looked for in the text is made of words that no template holds. The code and the output hold what encodings
 change: a line break, both quotes, a backslash, `<`.

@@ -1,4 +1,4 @@
-"""A native dialect derived from a chat template: what stands around the code and the output of a rendered call.
+"""A native dialect derived from a chat template: what stands around a rendered call's code and output.
 
 The template is rendered with a question, with a call after it, and with the call's result (see `conversations`). What
 the renderings have in common is the prompt; what stands before the code, between code and output, and behind the
@@ -243,8 +243,7 @@ def _opening(before: str, name: str, is_end: Callable[[str], bool]) -> tuple[str
 
 
 def _closing(between: str, opening: str, is_end: Callable[[str], bool]) -> tuple[str, str, str, str]:
-    """What stands between the code and the marker that ends a call, that marker, what ends the turn after it, and
-    where the result begins."""
+    """What stands between code and end marker, the marker, the end of the turn, and the result's start."""
     found = list(SPELLED.finditer(between))
     ends = [one for one in found if is_end(one.group())]
     stop = ends[0].end() if ends else len(between)
@@ -272,7 +271,7 @@ def _between_results(texts: dict[str, Rendered], form: str) -> str:
 
 
 def _ids(call: list[str], opening: str, more: str, behind: str) -> tuple[str, str, str, str]:
-    """Results that name their call: the pattern that finds its id in it, and the frame with `{id}` in its place."""
+    """For results that name their call: the pattern of its id, and the frame with `{id}` in its place."""
     frame = [text.replace(CALL_ID, "{id}").replace(MORE_ID, "{id}") for text in (opening, more, behind)]
     part = next((text for text in call if CALL_ID in text), "")
     if not part or not any("{id}" in text for text in frame):

@@ -1,4 +1,4 @@
-"""Derived dialects as records: kept in the cache by what they were derived from, and read back as plain data."""
+"""Derived dialects as records in the cache, by what they were derived from; read as plain data."""
 
 from __future__ import annotations
 

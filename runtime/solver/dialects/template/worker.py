@@ -76,7 +76,7 @@ def one_line(error: Exception) -> str:
 
 
 def main() -> None:
-    """Read the template and what to render it with; write one result for each, and whether it asks for the date."""
+    """Read the template and what to render; write each result, and whether it asks for the date."""
     asked = json.load(sys.stdin)
     import jinja2
 
@@ -95,7 +95,10 @@ def main() -> None:
 
 
 def limit() -> None:
-    """Bound what the rest of this process may take; where the system knows no limits, the parent's clock alone does."""
+    """Bound what the rest of this process may take.
+
+    Where the system knows no limits, the parent's clock alone does.
+    """
     try:
         import resource
     except ImportError:
