@@ -143,7 +143,7 @@ def wrong_box(blocks: list[dict[str, str]], rng: random.Random, *, answer_too: b
 
 
 def misplaced(blocks: list[dict[str, str]], kind: str, rng: random.Random, others: list[dict[str, Any]]) -> bool:
-    """An execution taken from elsewhere, away, or put where no code is; or everything from some block on cut off."""
+    """An execution misplaced, gone, or put where no code is; or everything from some block on missing."""
     if kind == "row cut off":
         # Without its bare answer alone, a row still ends in a text that boxes it: that is no fault.
         del blocks[rng.randrange(1, max(2, len(blocks) - 1)) :]

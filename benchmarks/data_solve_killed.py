@@ -52,8 +52,11 @@ def samples(path: Path) -> dict[str, Any]:
 
 
 def killed_run(words: list[str], file: Path, rng: random.Random, most: int) -> tuple[int, int]:
-    """Start, kill, start again; (kills, exit code). A life ends some moments after 1 to `most` more samples, so that a
-    slow machine changes the duration and not whether it ends."""
+    """Start, kill, start again; (kills, exit code).
+
+    A life ends some moments after 1 to `most` more samples, so that a slow machine changes the duration and not whether
+    it ends.
+    """
     kills = 0
     while True:
         process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,4 +1,6 @@
-"""The nano model on question sets it was not made for, and on held-out families: `python benchmarks/eval_nano.py`.
+"""The nano model on question sets it was not made for: `python benchmarks/eval_nano.py`.
+
+And on held-out families of its own.
 
     python benchmarks/eval_nano.py [--questions DIR] [--generated N] [--limit N] [--out DIR] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""Kill an export with SIGKILL at ten points and finish it each time: the bytes must be those of an undisturbed export.
+"""Kill an export with SIGKILL at ten points and finish it: the bytes must be an undisturbed one's.
 
     python benchmarks/export_kill.py [--run RUN] [--points 10] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""Peak memory and time of merging a synthetic 1B-parameter model: tensor by tensor, and by `merge_and_unload`.
+"""Peak memory and time of merging a random 1B model, by tensors and by `merge_and_unload`.
 
     python benchmarks/export_memory.py [--layers 18] [--keep DIR] [--json FILE]
 

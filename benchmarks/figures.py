@@ -24,7 +24,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def add_json_argument(parser: argparse.ArgumentParser, name: str) -> None:
-    """`--json FILE`; a full run goes to the results of this repository, a small trial is better sent elsewhere."""
+    """`--json FILE`.
+
+    A full run goes to the results of this repository, a small trial is better sent elsewhere.
+    """
     default = RESULTS / f"{name}.json"
     parser.add_argument(
         "--json", type=Path, default=default, help=f"where the figures go (default results/{name}.json)"
@@ -88,7 +91,10 @@ class Figures:
         return all(entry.get("met", True) for entry in self.figures.values())
 
     def finish(self, target: Path | None) -> int:
-        """Write the JSON; returns the exit code, 1 where a target is missed. None: a trial, which is only printed."""
+        """Write the JSON; returns the exit code, 1 where a target is missed.
+
+        None: a trial, which is only printed.
+        """
         if target is None:
             print("a run on a smaller scale: nothing is written")
             return 0 if self.met else 1

@@ -1,4 +1,6 @@
-"""The first hour on a GPU: does every part of the GPU path do what the processor does? One line each, one file to send.
+"""The first hour on a GPU: does every part of the GPU path do what the processor does?
+
+One line each, one file to send.
 
     python benchmarks/gpu_first_hour.py                      everything, in order; at most 8 minutes a part
     python benchmarks/gpu_first_hour.py --part gradients     one part
@@ -252,7 +254,7 @@ def isolation(part: Part) -> None:
 
 
 def rows(part: Part) -> None:
-    """After one optimizer step each of the eight token rows has moved, at both ends, and nothing else of the ends."""
+    """After a step each of the eight token rows has moved, at both ends, and nothing else of the ends."""
     tiny(part.folder)
     for backend in backends(part):
         found = part.side("moved", train={}, backend=backend)

@@ -1,4 +1,4 @@
-"""What the parts of gpu_first_hour.py compute, each in a process of its own: a gradient, losses, a run, a plan."""
+"""What the parts of gpu_first_hour.py compute, each in a process: a gradient, losses, a run, a plan."""
 
 from __future__ import annotations
 

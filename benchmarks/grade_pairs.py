@@ -1,4 +1,4 @@
-"""Three graders on the labelled pairs: ours, math-verify alone, and the rules of the released evaluator.
+"""Three graders on the labelled pairs: ours, math-verify alone, and the released evaluator's rules.
 
     python benchmarks/grade_pairs.py [--list] [--json FILE]
 

@@ -1,4 +1,4 @@
-"""The grader on the published outputs and the MATH golds: the paper's cells, every difference, and the speed.
+"""The grader on the published outputs and MATH golds: the paper's cells, differences, speed.
 
     python benchmarks/grade_traces.py [--data DIR] [--differences] [--json FILE]
 

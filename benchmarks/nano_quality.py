@@ -1,4 +1,6 @@
-"""How well the nano model solves held-out problems, kind by kind: `python benchmarks/nano_quality.py MODEL.gguf ...`.
+"""How well the nano model solves: `python benchmarks/nano_quality.py MODEL.gguf ...`.
+
+Held-out problems, kind by kind.
 
 Prints, for every file, the problems solved of each kind with Wilson 95 % intervals; for the first file also what is
 left with code execution switched off, and how often a wrong execution result changes the answer. `--before FILE` names

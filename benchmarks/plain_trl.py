@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer as the other side of a comparison: our rows and labels, in our order, each step's time kept."""
+"""TRL's SFTTrainer as the other side of a comparison: our rows, labels and order, each step timed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def labelled_rows(data: Any, count: int) -> list[dict[str, list[int]]]:
 
 
 def sft_in_order() -> tuple[Any, Any]:
-    """A class of SFTTrainer that takes rows in their order, and a callback with `losses` and `ends` of the steps.
+    """A class of SFTTrainer that takes rows in their order, and a callback that keeps losses and times.
 
-    `ends` are (seconds of the wall, seconds of the processor).
+    The callback has `losses`, and `ends` of steps as (seconds of the wall, seconds of the processor).
     """
     import torch
     from torch.utils.data import SequentialSampler

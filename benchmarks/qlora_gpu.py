@@ -1,4 +1,4 @@
-"""On a GPU: our two backends against plain unsloth with SFTTrainer, on a random model of a shape people train.
+"""On a GPU: our two backends against plain unsloth with SFTTrainer, on random models of real shapes.
 
     python benchmarks/qlora_gpu.py --shape qwen2-1.5b --limit 200 --json qwen2-1.5b.json
     python benchmarks/qlora_gpu.py --shape llama-7b --limit 300 --json llama-7b.json
@@ -158,7 +158,10 @@ def run_side(side: str, folder: Path, args: argparse.Namespace) -> dict[str, Any
 
 
 def make(args: argparse.Namespace) -> dict[str, Any]:
-    """Base and rows; says how many rows fit a forward pass. In a process of its own, which gives the GPU back."""
+    """Make base and rows; returns how many rows fit a pass.
+
+    In a process of its own, which gives the GPU back.
+    """
     from qlora.base import find_base, load_tokenizer
     from qlora.prepare import prepare
     from qlora.settings import DataSettings
@@ -245,7 +248,7 @@ def attention_of(model: Any, side: str) -> str:
 
 
 def plain_unsloth(args: argparse.Namespace) -> dict[str, Any]:
-    """What unsloth's documentation does, with the same rows and labels, and as many of them in a forward pass."""
+    """What unsloth's documentation does, with the same rows, labels and rows in a forward pass."""
     import torch
     from unsloth import FastLanguageModel  # isort: skip  (before what it rewrites)
     from datasets import Dataset
@@ -324,7 +327,7 @@ def start_new_rows_at_the_mean(model: Any, tokens: int) -> None:
 
 
 def memory() -> dict[str, float]:
-    """Peaks of this process so far, in GB, of the GPU, else of the host; and allocations that had to be tried again."""
+    """Peaks of this process in GB, of the GPU or else the host, and allocations tried again."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Is `mathcoder plan` right about memory? What it says against the peak of the run itself, for several shapes.
+"""Is `mathcoder plan` right about memory? What it says against the run's own peak, for some shapes.
 
     python benchmarks/qlora_plan.py [--json FILE] [--rows N]
 

@@ -1,4 +1,4 @@
-"""Our loop against TRL's SFTTrainer: supervised tokens per second, peak memory, and the loss of every step.
+"""Our loop against TRL's SFTTrainer: supervised tokens a second, peak memory, loss of every step.
 
     python benchmarks/qlora_speed.py [--base DIR] [--rows FILE] [--steps 6] [--rounds 2]
 

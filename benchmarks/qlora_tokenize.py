@@ -1,4 +1,4 @@
-"""Time and memory to read, tokenize and lay out 80,000 rows, first without and then with the token cache.
+"""Time and memory to read, tokenize and lay out 80,000 rows, without and with the token cache.
 
     python benchmarks/qlora_tokenize.py [ROWS.jsonl] [--rows 80000] [--base DIR]
 

@@ -1,4 +1,7 @@
-"""Random bases of shapes that people train, and rows for them: neither speed nor memory asks what they say."""
+"""Random bases of shapes that people train, and rows for them.
+
+Neither speed nor memory asks what they say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the sandbox print what Jupyter printed? Replays recorded solutions and compares every execution.
+"""Does the sandbox print what Jupyter printed? Replays recorded solutions, compares every execution.
 
     python benchmarks/sandbox_fidelity.py [--rows N] [--tracebacks] [--threads 3] [--tier TIER] [--list FILE]
                                           [--json FILE]
@@ -82,7 +82,7 @@ def is_timeout(text: str) -> bool:
 
 
 def kind_of(recorded: str, *, after_timeout: bool) -> str:
-    """`plain`, `traceback`, or why a block is left out, judged by the record alone: no result is explained away.
+    """`plain`, `traceback`, or why a block is left out, judged by the record alone.
 
     `after_timeout`: whether an earlier cell of the row timed out, so that the session is another one since.
     """
@@ -96,7 +96,10 @@ def kind_of(recorded: str, *, after_timeout: bool) -> str:
 
 
 def last_error(text: str) -> tuple[str, str]:
-    """Exception type and last line of a traceback. The record joins lines with spaces: the last `Name:` decides."""
+    """Exception type and last line of a traceback.
+
+    The record joins lines with spaces: the last `Name:` decides.
+    """
     text = normal(text)
     found = list(_ERROR_LINE.finditer(text))
     if not found:

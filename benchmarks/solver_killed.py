@@ -117,7 +117,7 @@ def descendants(pid: int) -> set[tuple[int, str]]:
 
 
 def stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; empty where the process is gone or only waits to be reaped."""
+    """The fields of /proc/PID/stat from the state on; empty where the process is gone or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

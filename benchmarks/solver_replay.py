@@ -1,4 +1,4 @@
-"""Real transcripts through the loop: recorded blocks are drawn token by token, cells run in the sandbox.
+"""Real transcripts through the loop: blocks are drawn token by token, cells run in the sandbox.
 
     python benchmarks/solver_replay.py [--rows N] [--vocab MODEL.gguf | bytes] [--slots 4] [--go-on] [FILE ...]
 
@@ -50,7 +50,7 @@ SETTINGS = SolverSettings(
 
 
 def same_output(mine: str, theirs: str) -> bool:
-    """Equal as `sandbox_fidelity` compares; tracebacks, whose layout depends on versions, by the exception's name."""
+    """Whether `sandbox_fidelity` calls them equal; tracebacks go by the exception's name."""
     if normal(mine) == normal(theirs):
         return True
     return is_traceback(theirs) and last_error(mine)[0] == last_error(theirs)[0]

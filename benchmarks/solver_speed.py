@@ -52,7 +52,10 @@ QUESTION = "Pens at 3, books at 7: how much are 4 and 5?"
 
 
 def half_billion(folder: Path) -> Path:
-    """A random Q4_K_M model of the shape of Qwen2-0.5B (its width of 896 is padded to 1024: K-quants need 256s)."""
+    """A random Q4_K_M model of the shape of Qwen2-0.5B.
+
+    Its width of 896 is padded to 1024: K-quants need 256s.
+    """
     import numpy as np
     from gguf_factory import write_model
 
@@ -112,7 +115,7 @@ def bare_loop(engine: LlamaEngine, ids: list[int], count: int) -> float:
 
 
 class NeverEnding(LlamaEngine):
-    """Draws greedily, but no control token once a block is open, so that both loops write equally many tokens."""
+    """Draws greedily, but no control token in an open block, so that both loops write as many tokens."""
 
     def open(self, slots: int = 1) -> LlamaDecoder:
         decoder = super().open(slots)
@@ -188,7 +191,7 @@ CELLS = (
 
 
 def turns(tokens: int, cells: int) -> list[Block]:
-    """A solution of about so many tokens, in a vocabulary of single bytes: text and code in turns, text, the answer."""
+    """A solution of about so many tokens, in a vocabulary of bytes: text and code, and the answer."""
     end = [Block("text", "Together they cost \\boxed{47} dollars."), Block("text", "47")]
     codes = [CELLS[min(number, 1)] for number in range(cells)]
     spare = tokens - sum(len(text) for text in codes) - sum(len(block.content) for block in end)
@@ -275,7 +278,7 @@ def _solutions_a_minute(
 
 
 def nano(figures: Figures, slots: list[int], count: int) -> None:
-    """The packaged model on held-out problems: the ratio, and whether a batch gives what one after another gives."""
+    """The packaged model on held-out problems: the ratio, and whether a batch gives what one by one gives."""
     details: dict[str, Any] = {}
     settings = EngineSettings(n_ctx=1024)
     with LlamaEngine(PACKAGED_MODEL, settings) as engine:

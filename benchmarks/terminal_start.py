@@ -33,7 +33,7 @@ PROMPT = "›"
 
 
 def scripted_chat(log: Path) -> int:
-    """`mathcoder chat` as a person calls it, with a scripted engine; when it drew a first letter goes to `log`."""
+    """`mathcoder chat` with a scripted engine; `log` gets the time of its first letter."""
     import recipes.cli.solving as solving
     from recipes.cli import main
 

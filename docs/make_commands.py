@@ -1,4 +1,4 @@
-"""Print docs/commands.md from the parsers that read a command line: `python docs/make_commands.py > docs/commands.md`.
+"""Print docs/commands.md from the parsers: `python docs/make_commands.py > docs/commands.md`.
 
 A test says when the page is out of date.
 """

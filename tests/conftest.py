@@ -26,7 +26,7 @@ GPU_TESTS = Path(__file__).resolve().parent / "gpu"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what cannot run here: of each such group one test is skipped, with the reason, and says it for all."""
+    """Leave out what cannot run here; of each such group one test is skipped, with the reason for all."""
     on_gpu = [item for item in items if item.path.is_relative_to(GPU_TESTS)]
     on_data = [item for item in items if "shared_data" in getattr(item, "fixturenames", ())]
     left_out = {id(item) for item in items if item not in on_gpu} if ON_GPU else set()
@@ -53,7 +53,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def llama_cpp_models() -> Path:
-    """llama.cpp's `models` folder: vocabularies of published models without weights, and `templates/*.jinja`.
+    """llama.cpp's `models` folder: vocabularies without weights, and `templates/*.jinja`.
 
     They are in llama-cpp-python's source distribution, which is fetched once and kept in the cache; nothing of them is
     part of this project. Tests skip, saying so, where it cannot be had, and fail under CI.

@@ -1,4 +1,4 @@
-"""`benchmarks/gpu_first_hour.py` was written without a GPU: its parts are tried on the processor, and see damage."""
+"""`benchmarks/gpu_first_hour.py` was written without a GPU: its parts see damage on a processor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`benchmarks/qlora_gpu.py` without a GPU: it says so, and its small shape shows that all four sides start alike."""
+"""`benchmarks/qlora_gpu.py` without a GPU: it says so, and in small all four sides start alike."""
 
 from __future__ import annotations
 

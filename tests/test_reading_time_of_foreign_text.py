@@ -1,4 +1,6 @@
-"""Readers of foreign text take time in proportion to it: four times the input, about four times the time.
+"""Readers of foreign text take time in proportion to it.
+
+Four times the input, about four times the time.
 
 What is read: replies of models, rows and answers that others wrote, recorded outputs, transcripts, requests, headers.
 """

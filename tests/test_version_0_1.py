@@ -1,4 +1,4 @@
-"""What people made with version 0.1 opens: runs go on, adapters export, results and chats are continued."""
+"""What people made with version 0.1 opens: runs go on, adapters export, chats are continued."""
 
 from __future__ import annotations
 

@@ -35,8 +35,11 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def converter() -> Any:
-    """llama.cpp's converter; tests that need it skip where it is neither in the cache nor in reach, and fail under CI,
-    where nobody would see that nothing was proved."""
+    """llama.cpp's converter.
+
+    Tests that need it skip where it is neither in the cache nor in reach, and fail under CI, where nobody would see
+    that nothing was proved.
+    """
     from export.gguf.llamacpp import find
 
     try:
@@ -49,7 +52,7 @@ def converter() -> Any:
 
 @pytest.fixture(scope="session")
 def llama_export(tmp_path_factory: pytest.TempPathFactory, converter: Any) -> Exported:
-    """A Llama with a SentencePiece tokenizer and an untied head, exported to three types with a certificate."""
+    """A Llama with a SentencePiece tokenizer and an untied head, exported to three certified types."""
     from export.pipeline import export
     from export.settings import ExportSettings
     from tests.export.factory import make_run

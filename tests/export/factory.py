@@ -128,7 +128,7 @@ def add_control_tokens(base: Path, target: Path) -> Any:
 
 
 def load_for_training(base: Path, tokenizer: Any, *, nf4: bool) -> Any:
-    """The base as training has it: quantized (or not), with mean rows for the added tokens. float32 elsewhere."""
+    """The base as training has it, quantized or not, with mean rows for added tokens; else float32."""
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -163,7 +163,7 @@ def make_adapter(
     steps: int = 0,
     **lora: Any,
 ) -> Any:
-    """A peft adapter on every linear layer with trained token rows, random or trained for a few steps on `ROWS`.
+    """A peft adapter on every linear layer with trained token rows, random or trained a few steps.
 
     Returns the live model, which is what an export has to equal.
     """
@@ -252,7 +252,7 @@ def make_run(
 
 @contextmanager
 def base_as_file(run: Path, settings: ExportSettings, folder: Path) -> Iterator[tuple[Path, dict[str, Any], Path]]:
-    """The run's base as a GGUF file that somebody has: the file, what is recorded of it, and where it is recorded."""
+    """The run's base as a GGUF file that somebody has; the file, its record, and the record's place."""
     from export.merge.source import GGUF_FILE, open_source
     from export.pipeline import export
     from runtime.files import sha256_file

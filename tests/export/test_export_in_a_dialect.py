@@ -1,4 +1,4 @@
-"""A run in the dialect of its base's chat template: no token is added, and the file says what it was trained in."""
+"""A run in the dialect of its base's template: no token is added, and the file names the dialect."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TEMPLATE = (
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three steps on a tiny base with a chat template, some of whose markers are tokens and some are spelled."""
+    """Three steps on a tiny base with a chat template; some of its markers are tokens, some spelled."""
     from tokenizers import AddedToken
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""Every tested architecture from its base to a solved question: trained, merged, converted, certified, run."""
+"""Every tested architecture to a solved question: trained, merged, converted, certified, run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run whose block tokens are tokens of its base: the merged file and the adapter alone both say who plays what."""
+"""A run whose block tokens are its base's: the merged file and the adapter both say which is which."""
 
 from __future__ import annotations
 

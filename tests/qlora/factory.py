@@ -25,7 +25,7 @@ def _corpus() -> list[str]:
 
 @cache
 def sentencepiece_tokenizer_json() -> str:
-    """A Llama-2-style tokenizer.json: BPE over SentencePiece pieces, dummy prefix, byte fallback, BOS in front."""
+    """A Llama-2-style tokenizer.json: BPE over SentencePiece pieces, dummy prefix, byte fallback, BOS."""
     from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
@@ -98,7 +98,7 @@ def make_base(
     owned: Sequence[str] = (),
     **over: Any,
 ) -> Path:
-    """Write a random base model of `architecture` (as transformers' `model_type`) with its tokenizer to `folder`.
+    """Write a random base of `architecture` (transformers' `model_type`) with its tokenizer to `folder`.
 
     Args:
         owned: control tokens that it has already.
@@ -154,7 +154,7 @@ def write_jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def kept_bytes(made: Any) -> tuple[Any, int]:
-    """A micro-batch of the first 16 rows, and the bytes of activations that its forward pass keeps for the backward."""
+    """A micro-batch of 16 rows, and the bytes of activations that its forward pass keeps."""
     import torch
 
     (micro,) = made.stepper.micro_batches(list(range(16)))

@@ -1,4 +1,4 @@
-"""One of several processes, as torchrun and accelerate start it; `test_several_processes.py` reads what it leaves.
+"""One of several processes, as torchrun starts it; `test_several_processes.py` reads what it leaves.
 
 several.py PLAN.json     where PLAN is a list of {"settings", "out", and what is to go wrong or be sampled}
 """
@@ -48,7 +48,7 @@ def main() -> None:
 
 @contextmanager
 def mishaps(memory: int, killed: list[Any]) -> Iterator[None]:
-    """The second process has room for `memory` tokens; `killed` names a rank and the step in which it is killed."""
+    """The second process has room for `memory` tokens; `killed`: a rank, and the step that kills it."""
     forward, set_rate = Stepper.forward, qlora.optimizer.set_learning_rate
     steps = iter(range(1, 1000))
 

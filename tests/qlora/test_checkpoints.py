@@ -1,4 +1,4 @@
-"""A checkpoint gives back the state of every optimizer a recipe can name, in memory of the kind that it expects."""
+"""A checkpoint gives back the state of every optimizer a recipe can name, in the memory it expects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows in another dialect: what training sees is what the solver has in the model's context, id for id."""
+"""Rows in another dialect: what training sees is what the solver has in context, id for id."""
 
 from __future__ import annotations
 

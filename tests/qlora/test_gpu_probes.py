@@ -1,4 +1,4 @@
-"""What a GPU really does is tried in a child: tried here on the processor, with crashes and hangs pretended."""
+"""What a GPU really does is tried in a child: here on the processor, with pretended crashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""float16 and its loss scale: an overflow costs no step and changes no number, and a resume is the same run."""
+"""float16 and its loss scale: an overflow costs no step and changes no number; resuming is exact."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS = list(range(8))
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_peak() -> Iterator[None]:
-    """Large float16 products take minutes on a CPU without instructions for them; the peak is no concern here."""
+    """Large float16 products take minutes on some CPUs; the peak is no concern here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("qlora.peak.measure", lambda *_: 1e15)
         yield

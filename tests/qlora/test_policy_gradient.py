@@ -1,4 +1,4 @@
-"""The weighted loss: fine-tuning's own where all weights are 1, finite differences, and TRL's on the same tensors."""
+"""The weighted loss: fine-tuning's own for weights of 1, finite differences, and TRL's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _tensors(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor
 
 
 def _weighted(log_mu: Tensor | None, cap: float = 2.0) -> Weighted:
-    """Positive and negative advantages; a third of the positions choose among few tokens, a third miss some."""
+    """Positive and negative advantages; a third of the positions are masked, a third miss some tokens."""
     torch.manual_seed(1)
     barred = torch.zeros(3, V, dtype=torch.bool)
     barred[1, :20] = True
@@ -103,7 +103,7 @@ def test_a_token_that_could_not_be_drawn_gets_no_gradient() -> None:
 
 
 def test_the_gradient_equals_that_of_trl() -> None:
-    """TRL's `dr_grpo` with token-level truncated importance sampling, on the same logits, masks and advantages."""
+    """TRL's `dr_grpo` with truncated importance sampling of tokens, on the same logits and advantages."""
     if importlib.util.find_spec("trl") is None:
         pytest.skip("TRL is not installed (pip install --no-deps trl==1.15.0); it is held against in development only")
     from trl.trainer.grpo_trainer import GRPOTrainer

@@ -43,7 +43,7 @@ def supervised_string(row: dict[str, Any]) -> str:
 
 
 def decode(tokenizer: Any, ids: list[int]) -> str:
-    """Text of `ids` by way of one token at a time, so that no rule of the tokenizer's decoder hides a character."""
+    """Text of `ids` by one token at a time, so that no rule of the decoder hides a character."""
     text = b""
     for token in tokenizer.convert_ids_to_tokens(ids):
         if token in CONTROL_TOKENS:

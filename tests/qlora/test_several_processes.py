@@ -1,4 +1,4 @@
-"""Two processes on one run, with the base whole in each or cut over both, under torchrun and `accelerate launch`."""
+"""Two processes on one run, the base whole or sharded, under torchrun and `accelerate launch`."""
 
 from __future__ import annotations
 

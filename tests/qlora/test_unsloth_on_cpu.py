@@ -1,4 +1,4 @@
-"""unsloth's code for GPUs, run on a CPU: it computes what the peft backend computes, and trains what that trains."""
+"""unsloth's code for GPUs, run on a CPU: it computes and trains what the peft backend does."""
 
 from __future__ import annotations
 

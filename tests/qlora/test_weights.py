@@ -1,4 +1,4 @@
-"""Where weights lie is read from an index that may say anything, and that never leads out of the folder."""
+"""Where weights lie is read from an index that may say anything, and never leaves the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch carries loss on is exactly the labels of its rows: neither a token more, nor one place beside."""
+"""What a batch carries loss on is exactly its rows' labels: no token more, no place beside."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def pairs_of_rows(made: Any) -> Counter[tuple[int, tuple[int, ...], int]]:
 
 
 def pairs_of_batch(made: Any, *, packed: bool) -> Counter[tuple[int, tuple[int, ...], int]]:
-    """For each position that carries loss in a real forward pass: its row, what its row holds up to it, its target."""
+    """For each position that carries loss in a forward pass: its row, the row up to it, its target."""
     stepper = made.stepper
     options = stepper.settings
     stepper.settings = options.model_copy(update={"packing": packed})

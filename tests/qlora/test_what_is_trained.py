@@ -1,4 +1,4 @@
-"""A run trains the control tokens' rows at both ends, in the number format that was meant, or does not start."""
+"""A run trains the control tokens' rows at both ends, in the format that was meant, or does not start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `mathcoder` command: speed of its help, exit codes, one red line for an error, suggestions, completions."""
+"""The `mathcoder` command: speed of its help, exit codes, one red line for an error, completions."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_help_takes_little_processor_time() -> None:
-    """The promise is 0.3 s on an idle machine; processor time does not depend on what else runs. Three times that."""
+    """The promise is 0.3 s on an idle machine; three times that in processor time, which is steadier."""
     program = [sys.executable, "-m", "recipes", "--help"]
     before = os.times()
     subprocess.run(program, stdout=subprocess.DEVNULL, cwd=ROOT, check=True)

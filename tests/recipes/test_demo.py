@@ -1,4 +1,4 @@
-"""The demo's own arithmetic and care: its table, its proof that executions are used, its folder. CI runs it whole."""
+"""The demo's arithmetic and care: its table, its proof that executions are used, its folder."""
 
 from __future__ import annotations
 

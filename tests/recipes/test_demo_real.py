@@ -1,4 +1,4 @@
-"""`mathcoder demo --real`: what it refuses before any work, and what it does not do twice. CI does not run it whole."""
+"""`mathcoder demo --real`: what it refuses before any work, and what it does not do twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`solve` and `eval` with text that is not Unicode, full disks, closed outputs and no home: one line, nothing lost."""
+"""`solve` and `eval` with text that is not Unicode, full disks, closed outputs and no home."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_results_file_whose_name_is_not_utf_8_is_written(model: str, tmp_path:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """A disk that is full after `size` bytes of each file: the system writes the part that fits and then refuses."""
+    """A disk that is full after `size` bytes of each file: the part that fits is written."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:

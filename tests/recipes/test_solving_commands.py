@@ -1,4 +1,4 @@
-"""`solve`, `eval` and `export --check` from the outside: what goes to which stream, exit codes, resumed batches."""
+"""`solve`, `eval` and `export --check` from outside: streams, exit codes, resumed batches."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_file_that_is_no_text_is_refused_before_anything_is_solved(
 
 
 def test_only_a_newline_ends_a_question(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """JSON may hold U+2028, U+0085 and the like as they are, and editors put a mark in front or write CR LF."""
+    """JSON may hold U+2028 and U+0085 as they are, and editors put a mark in front or write CR LF."""
     path = tmp_path / "q.jsonl"
     rows = [{"question": "a\u2028b\u0085c", "id": 1}, {"question": "second?", "id": 2}]
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]

@@ -1,4 +1,4 @@
-"""A tiny vocabulary with the tokens of every hand-written dialect at their published types, and solutions to replay."""
+"""A tiny vocabulary with every hand-written dialect's tokens at their types, and solutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiny random GGUF files for tests and benchmarks: Llama architecture, SentencePiece-like vocabulary, no training."""
+"""Tiny random GGUF files for tests and benchmarks: Llama, a SentencePiece-like vocabulary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG_PIECE = "▁" * 40
 
 
 def vocabulary(size: int, control: tuple[str, ...] = CONTROL_TOKENS) -> tuple[list[str], list[float], list[int]]:
-    """Tokens, scores, types: unknown, BOS, EOS, 256 bytes, characters, longer pieces, the control tokens last."""
+    """Tokens, scores, types: unknown, BOS, EOS, 256 bytes, characters, pieces, control tokens last."""
     kind = gguf.TokenType
     rows: list[tuple[str, float, int]] = [
         ("<unk>", 0.0, kind.UNKNOWN),

@@ -265,7 +265,7 @@ def test_llama_cpp_s_own_vocabularies_give_its_ids_or_are_refused_by_name(tmp_pa
 
 @pytest.mark.slow
 def test_smollm2_dequantized_to_f16_is_torch_s_model(smollm2: Path, tmp_path: Path) -> None:
-    """Names and the order of rows are right: only the rounding of activations is between the Q4_1 file and torch."""
+    """Names and order of rows are right: the Q4_1 file and torch differ by rounding of activations."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""`--adapter-only`: an adapter beside a base GGUF computes what the merge computes, or says why it cannot."""
+"""`--adapter-only`: an adapter beside its base's GGUF computes what the merge does, or says why not."""
 
 from __future__ import annotations
 

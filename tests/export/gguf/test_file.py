@@ -1,4 +1,4 @@
-"""A GGUF header that lies is one clear error: never an exception of Python's, never much memory or time."""
+"""A GGUF header that lies is one clear error: no exception of Python's, little memory and time."""
 
 from __future__ import annotations
 

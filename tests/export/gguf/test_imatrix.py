@@ -1,4 +1,4 @@
-"""Importance matrices: both forms of file are read, and one collected from rows is what llama.cpp would collect."""
+"""Importance matrices: both forms of file are read, and one of rows is what llama.cpp would collect."""
 
 from __future__ import annotations
 

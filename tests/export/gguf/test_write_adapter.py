@@ -1,4 +1,4 @@
-"""Adapters written and merged without llama.cpp's converter compute what they compute in torch and in llama.cpp."""
+"""Adapters written and merged without the converter compute what they do in torch and llama.cpp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole study on the nano base at the smallest scale: shared trainings, budgets, resumption, the table."""
+"""A whole study on the nano base in small: shared trainings, budgets, resumption, the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""There and back: every format gives the same blocks again, foreign files are read, GSM8K's marks become code."""
+"""There and back: formats give the same blocks again, foreign files are read, GSM8K becomes code."""
 
 from __future__ import annotations
 

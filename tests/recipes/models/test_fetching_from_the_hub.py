@@ -1,4 +1,4 @@
-"""`mathcoder models get hf:...`: the real client against a hub on loopback that cuts, lies and refuses."""
+"""`mathcoder models get hf:...`: the real client against a hub that breaks off, lies and refuses."""
 
 from __future__ import annotations
 

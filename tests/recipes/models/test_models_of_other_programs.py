@@ -1,4 +1,4 @@
-"""Fake folders of Ollama, LM Studio, the hub's cache and llama.cpp: what is listed, named, found, and refused."""
+"""Fake folders of Ollama, LM Studio, the hub and llama.cpp: what is listed, found and refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nano problems: right answers, two sides that never mix, and executions that the sandbox really gives."""
+"""The nano problems: right answers, two sides that never mix, executions that the sandbox gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy might learn instead of solving: none of it earns, and no gold answer is where a cell could see it."""
+"""What a policy might learn instead of solving: none of it earns, and no cell can see a gold answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chat with a scripted engine, run by tests in a real pseudo-terminal: `python chat_program.py FOLDER`."""
+"""A chat with a scripted engine, for tests in a pseudo-terminal: `python chat_program.py FOLDER`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SCRIPTS: dict[str, list[Block]] = {
 
 
 def script(question: str) -> list[Block]:
-    """What the engine writes: the first script whose name stands in the question, else the question itself."""
+    """What the engine writes: the first script whose name stands in the question, else the question."""
     for name, blocks in SCRIPTS.items():
         if name in question:
             return blocks

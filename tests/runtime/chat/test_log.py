@@ -1,4 +1,4 @@
-"""Transcripts: what was written is read back, a crash loses at most an unfinished block, nonsense is refused."""
+"""Transcripts: read back as written, a crash loses at most an unfinished block, nonsense is refused."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_text_that_spells_a_control_token_stays_text(engine: LlamaEngine, spelli
 
 
 def test_a_user_defined_token_that_ends_generation_cannot_be_spelled_either(model: Path) -> None:
-    """llama.cpp matches user-defined tokens even with special parsing off, so the spelling is taken in two halves."""
+    """llama.cpp matches user-defined tokens even with special parsing off, so spellings are halved."""
     path = model.with_name("user-defined.gguf")
     write_model(path, control_type=gguf.TokenType.USER_DEFINED)
     with LlamaEngine(path, EngineSettings(threads=1), vocab_only=True) as engine:
@@ -344,8 +344,10 @@ def test_gaps_are_filled_where_one_group_costs_less_and_there_is_room(engine: Ll
 
 
 def test_a_few_pending_tokens_ride_along_and_many_are_read_at_once(model: Path) -> None:
-    """llama.cpp evaluates together as many tokens of each stream as all of them have; the rest would cost another
-    reading of the weights."""
+    """llama.cpp evaluates as many tokens of each stream together as all of them have.
+
+    The rest would cost another reading of the weights.
+    """
     with LlamaEngine(model, EngineSettings(threads=1)) as engine, engine.open(4) as decoder:
         sequences = sorted_slots(decoder)
         sequences[1].ids += [5, 6, 7]
@@ -615,7 +617,7 @@ def test_a_file_that_makes_llama_cpp_give_up_ends_the_process_with_one_clear_lin
 
 
 def test_a_small_model_decodes_on_one_thread_and_a_larger_one_on_every_core(model: Path) -> None:
-    """Threads that wait for each other at every layer slow a small model down, on a busy machine fifty times."""
+    """Threads that wait for each other at every layer slow a small model, on a busy machine fiftyfold."""
     with LlamaEngine(model, EngineSettings()) as engine:
         assert engine.threads == 1
     with LlamaEngine(model, EngineSettings(threads=3)) as engine:

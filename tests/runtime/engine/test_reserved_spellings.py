@@ -1,4 +1,4 @@
-"""What published models delimit calls and results by: found by name, and spelled by no text that others write."""
+"""What published models delimit calls and results by: found by name, spelled by nobody's text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers as engines: fenced dialects over text, the block format over token ids, and servers that misbehave."""
+"""Servers as engines: fenced dialects over text, the block format over ids, and bad servers."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def by_token_ids(model: Path, path: str) -> Callable[[dict[str, Any]], tuple[int
 
 
 class Served:
-    """A server that draws with a real model, as many tokens a request as it likes, masked by `logit_bias` alone."""
+    """A server that draws with a real model, any number of tokens a request, masked by `logit_bias`."""
 
     def __init__(self, model: Path, path: str, *, deaf: bool = False) -> None:
         self.engine, self.path, self.deaf = LlamaEngine(model, EngineSettings(threads=1, n_ctx=512)), path, deaf

@@ -1,4 +1,4 @@
-"""What a solution says of its own drawing: tokens, places, log-probabilities; adapters changed under a loaded model."""
+"""What a solution says of its drawing: tokens, places, log-probabilities; adapters exchanged."""
 
 from __future__ import annotations
 

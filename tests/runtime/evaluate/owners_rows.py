@@ -1,4 +1,4 @@
-"""Rows in the schema of each set's owners, written for these tests: what the loaders read from a hub on loopback."""
+"""Rows in the schema of each set's owners, written for these tests."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from runtime.evaluate.timing import PARTS, Energy, TimedEngine
 
 
 def write(path: Path, answers: dict[str, list[tuple[str, float, int]]]) -> Path:
-    """Lines of each method: (answer, seconds, tokens) of question 0, 1, ..., or of the samples of question 0."""
+    """Lines of each method: (answer, seconds, tokens) of each question, or of question 0's samples."""
     lines = []
     for method, told in answers.items():
         for place, (answer, seconds, tokens) in enumerate(told):

@@ -1,4 +1,4 @@
-"""Evaluation runs with a solver that stands in for the model: resuming, reports, comparison, inspection."""
+"""Evaluation runs with a solver that stands in for the model: resuming, reports, comparison."""
 
 from __future__ import annotations
 
@@ -302,7 +302,7 @@ def test_modes_change_the_settings_or_say_that_they_cannot() -> None:
 
 
 def thinks(question: str) -> list[Block]:
-    """Knows the sum by heart, computes it with an error that only running shows, and imagines a wrong result."""
+    """Knows the sum, computes it with an error that only running shows, and imagines a wrong result."""
     number = int(question.split("+")[0])
     code, imagined = Block("code", f"print('sum')\n{number} + {number} + 1"), Block("execution", "no")
     return [Block("text", "We add."), code, imagined, Block("text", str(2 * number))]

@@ -21,7 +21,7 @@ FILES = {"config.json": b'{"model_type": "llama"}', "notes.txt": b"not asked for
 
 @contextmanager
 def hub(refusal: tuple[int, str] | None = None) -> Iterator[str]:
-    """The endpoint of a hub with one repository, `org/name`; with `refusal`, one that answers all with that."""
+    """The endpoint of a hub with the repository `org/name`; with `refusal`, one that answers only that."""
 
     class Handler(HubHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""The doors for foreign text and for files: what is read can be written, what fails leaves what was there."""
+"""The doors for foreign text and for files: what is read can be written, failures leave what was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Which part of a last text block is the answer: a box, a mark, the value a sentence states, or nothing."""
+r"""Which part of a last text block is the answer: a box, a mark, a stated value, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""One notation, several meanings: what may be read in two ways is never equal by the other one's reading.
+r"""One notation, several meanings: what may be read in two ways never equals by the other reading.
 
 Labels were decided before the grader ran on them. A clock text is a time or a duration, digits joined by hyphens or
 slashes are a score, a range or a date, and what only looks like arithmetic is not computed.

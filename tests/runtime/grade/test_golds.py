@@ -1,4 +1,4 @@
-r"""Golds in the forms of the sets beyond the paper's five: floats, scientific notation, units, several answers."""
+r"""Golds in the forms of the other sets: floats, scientific notation, units, several answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a cell from running is an error of the machine, and never an output that a model would read."""
+"""What keeps a cell from running is an error of the machine, never an output that a model reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the toolkit is installed as a package, cells see the libraries beside it and none of its own code."""
+"""Where the toolkit is installed as a package, cells see libraries and none of its own code."""
 
 from __future__ import annotations
 

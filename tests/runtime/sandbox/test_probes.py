@@ -1,4 +1,4 @@
-"""The project's own attacks on the sandbox, in every tier that works here: what gets through, what a session is worth.
+"""The project's own attacks on the sandbox, in every tier here: what gets through.
 
 `benchmarks/sandbox_attacks.py --own` runs all of `data/probes.json`; here those that only use time up are left out.
 """

@@ -1,4 +1,4 @@
-"""Exports: a notebook that runs to its recorded outputs, Markdown, a page that nothing can break out of, JSON."""
+"""Exports: a notebook that runs to its outputs, Markdown, a page nothing breaks out of, JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which dialect a model's file speaks for, by its tokens, its architecture, its name and its chat template."""
+"""Which dialect a model's file speaks for, by tokens, architecture, name and chat template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cell prints and what a person asks, down to the token stream: no spelling becomes a control token."""
+"""What a cell prints and a person asks, down to the tokens: no spelling becomes a control token."""
 
 from __future__ import annotations
 

@@ -340,7 +340,10 @@ def test_zero_width_and_nul_characters_are_taken_out_of_executions() -> None:
 
 
 def test_the_model_cannot_write_an_execution_block() -> None:
-    """A script that tries is stopped by the constraint every engine enforces; see also the engine's own test."""
+    """A script that tries is stopped by the constraint every engine enforces.
+
+    See also the engine's own test.
+    """
     words = ByteVocabulary()
     engine = scripted([])
     solver = Solver(engine, FakeSandbox(lambda code: ""))

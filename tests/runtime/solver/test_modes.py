@@ -1,4 +1,4 @@
-"""The baselines of the full loop: what the model may write in each, what is run, and what counts as the answer.
+"""The baselines of the full loop: what may be written, what is run, what counts as the answer.
 
 Every mode is tried with the solver of one question and with the batch, which must agree.
 """
@@ -190,7 +190,7 @@ def test_in_every_other_mode_the_model_can_write_no_execution(mode: Mode, way: W
 
 @pytest.mark.parametrize("mode", ["chain-of-thought", "program-of-thought", "imagined"])
 def test_a_random_model_keeps_to_the_mode_in_llama_cpp_too(mode: Mode, tmp_path: Path, cells: list[str]) -> None:
-    """Masks hold where tokens are really drawn, and the batch writes what the solver of one question writes."""
+    """Masks hold where tokens are really drawn, and a batch writes what one question's solver writes."""
     path = write_model(tmp_path / "tiny.gguf", loud_control=12.0, seed=5)
     # Warm enough that each kind of block this mode allows is drawn.
     settings = SolverSettings(mode=mode, temperature=1.0 if mode == "imagined" else 4.0, max_tokens=120)

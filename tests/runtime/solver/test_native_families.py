@@ -1,4 +1,4 @@
-"""The hand-written dialects: prompts as published, and solutions read back, replayed and learned with the same ids."""
+"""The hand-written dialects: prompts as published; solutions read, replayed, learned with equal ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader of native dialects: a derived one (Qwen3's form) through the real loop, with calls well and badly made."""
+"""The reader of native dialects: Qwen3's derived form in the real loop, calls well and badly made."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def solve(
     spelled: bool = False,
     **settings: Any,
 ) -> tuple[Solution, Cells, str]:
-    """A solution whose turns are given, through the loop; and all that stood in the sequence, tokens spelled."""
+    """A solution whose turns are given, through the loop; and the sequence, tokens spelled."""
     fitted = dialect.fitted(words)
     text = "".join(turns)
     script = words.encode(text) if spelled else tokens_for(words, text, tokens_of([text], words))

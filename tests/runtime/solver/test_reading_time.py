@@ -1,4 +1,7 @@
-"""Readers of foreign text in the solver take time in proportion to the text: twice the input, about twice the time."""
+"""Readers of foreign text in the solver take time in proportion to the text.
+
+Twice the input, about twice the time.
+"""
 
 from __future__ import annotations
 

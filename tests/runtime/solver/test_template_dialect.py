@@ -54,7 +54,7 @@ def dialect_of(template: str, name: str = "python") -> NativeDialect:
 
 @pytest.mark.slow
 def test_the_templates_that_llama_cpp_ships_give_their_known_forms(llama_cpp_models: Path) -> None:
-    """`derive` itself holds the round trip: a call that nothing was derived from is rendered as the form writes it."""
+    """`derive` holds the round trip: a call nothing was derived from is rendered as the form writes it."""
     files = sorted((llama_cpp_models / "templates").glob("*.jinja"))
     assert [file.stem for file in files] == list(KNOWN)
 

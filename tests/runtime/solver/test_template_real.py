@@ -1,4 +1,4 @@
-"""A derived dialect on a published vocabulary: Gemma 4's template and tokens, from llama.cpp's source distribution."""
+"""A derived dialect on a published vocabulary: Gemma 4's template and tokens, from llama.cpp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system call filter, run here as the kernel runs it: for each processor and number, what the verdict is.
+"""The system call filter, run as the kernel runs it: the verdict for each processor and number.
 
 The numbers in `data/syscalls.json` are those of the kernel's own headers, so that a number mistyped in the filter
 shows, also for the processor that the tests do not run on. `pass` there lists what is allowed whatever its arguments:

@@ -1,4 +1,4 @@
-"""Where a tier is found: roots in name only, inherited signals, Python and its libraries behind symbolic links."""
+"""Where a tier is found: roots in name only, inherited signals, Python behind symbolic links."""
 
 from __future__ import annotations
 

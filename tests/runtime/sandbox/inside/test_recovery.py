@@ -1,4 +1,4 @@
-"""What a cell leaves behind that would keep the next one from running is undone, or the cell is taken back."""
+"""What a cell leaves that would keep the next from running is undone, or the cell is taken back."""
 
 from __future__ import annotations
 

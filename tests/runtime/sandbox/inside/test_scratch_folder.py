@@ -1,4 +1,4 @@
-"""The scratch folder where no file system of its own bounds it: what is in it is seen and deleted, however deep."""
+"""The scratch folder on a shared file system: what is in it is seen and deleted, however deep."""
 
 from __future__ import annotations
 
