@@ -104,7 +104,7 @@ class TorchDecoder(Decoder):
         """Sequences that hold a slot."""
         return len(self._live)
 
-    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
+    def begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         """A new sequence with these tokens pending. The seed is left alone: greedy draws nothing at random.
 
         Raises:

@@ -1,16 +1,24 @@
-"""The suite and the Makefile on machines that are not this one: with a GPU, with another torch, as CI."""
+"""What holds for all files (docstrings, private names), and for the suite on other machines."""
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("runtime", "qlora", "export", "recipes")
+THEIRS = {"_actions", "_attn_implementation"}
+"""Private names of argparse and transformers that our code has to set, and that tests may look at."""
+WITHOUT_MESSAGE = {"KeyboardInterrupt"}
+"""Exceptions that come without one: Ctrl-C says nothing."""
 CUDA_12 = "https://download.pytorch.org/whl/cu126"
 
 
@@ -112,3 +120,83 @@ def test_slow_tests_run_under_a_target_of_their_own_and_in_ci() -> None:
     assert "pytest -m 'slow and not alone'" in makefile
     assert "pytest -m alone" in makefile
     assert "make test-slow" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+# What is written
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def files(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def nodes(path: Path, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, kinds))
+
+
+def at(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
+
+
+def test_a_docstring_says_something_in_a_first_line_of_at_most_100_characters() -> None:
+    found, bad = 0, []
+    for path in files(*ROOMS, "tests", "benchmarks", "docs"):
+        for node in nodes(path, ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)  # type: ignore[arg-type]
+            if text is not None:
+                found += 1
+                first, _, rest = text.partition("\n")
+                if len(first) > 100 or (first.startswith("See ") and not rest):
+                    bad.append(f"{at(path, node)} {first}")
+    assert found > 3000
+    assert bad == []
+
+
+def private(name: object) -> bool:
+    return isinstance(name, str) and name.startswith("_") and not name.startswith("__")
+
+
+def assigned(path: Path) -> set[str]:
+    """Names that a file gives something: functions, classes, variables and attributes."""
+    names = {node.name for node in nodes(path, ast.FunctionDef, ast.ClassDef)}  # type: ignore[attr-defined]
+    for node in nodes(path, ast.Name, ast.Attribute):
+        if isinstance(node.ctx, ast.Store):  # type: ignore[attr-defined]
+            names.add(node.id if isinstance(node, ast.Name) else node.attr)  # type: ignore[attr-defined]
+    return names
+
+
+def test_no_test_reaches_for_a_private_name_of_ours() -> None:
+    ours = {name for path in files(*ROOMS) for name in assigned(path) if private(name)} - THEIRS
+    assert len(ours) > 1000
+    bad = []
+    for path in files("tests"):
+        own = assigned(path)
+        for node in nodes(path, ast.ImportFrom, ast.Attribute, ast.Call):
+            used: list[object] = []
+            if isinstance(node, ast.ImportFrom):
+                used = [alias.name for alias in node.names]
+            elif isinstance(node, ast.Attribute):
+                used = [node.attr]
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("setattr", "getattr", "delattr")):
+                texts = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+                used = [text.rpartition(".")[2] for text in texts]
+            bad += [f"{at(path, node)} {name}" for name in used if private(name) and name in ours - own]
+    assert bad == []
+
+
+def test_a_test_says_which_message_it_expects() -> None:
+    found, bad = 0, []
+    for path in files("tests"):
+        for node in nodes(path, ast.Call):
+            assert isinstance(node, ast.Call)
+            if ast.unparse(node.func) in ("pytest.raises", "pytest.warns"):
+                found += 1
+                is_silent = ast.unparse(node.args[0]) in WITHOUT_MESSAGE
+                if not is_silent and not any(keyword.arg == "match" for keyword in node.keywords):
+                    bad.append(at(path, node))
+    assert found > 300
+    assert bad == []

@@ -170,10 +170,10 @@ class Decoder(ABC):
         vocabulary = self.vocabulary
         assert vocabulary is not None
         bos = [] if vocabulary.bos is None else [vocabulary.bos]
-        return self._begin(bos + encode(vocabulary, prompt), asked)
+        return self.begin(bos + encode(vocabulary, prompt), asked)
 
     @abstractmethod
-    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
+    def begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         """A new sequence with these tokens pending."""
 
     @property

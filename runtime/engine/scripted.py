@@ -145,7 +145,7 @@ class ReplayDecoder(Decoder):
         sequence.script = iter(script)
         return sequence
 
-    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
+    def begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         if asked.after is not None:
             self.finish(asked.after)
         self._live += 1

@@ -237,7 +237,7 @@ def run_facts(
         "parallel_sequences": slots,
         "settings": settings.model_dump(mode="json"),
         "limits": (limits or Limits()).model_dump(mode="json"),
-        **(_tier(limits) if settings.runs_cells else {"sandbox_tier": "none"}),
+        **(tier_facts(limits) if settings.runs_cells else {"sandbox_tier": "none"}),
         "data": {chosen.name: {**chosen.facts(), "limit": limit} for chosen in sets},
         "grader_sha256": grader_hash(),
         "versions": {**facts.get("versions", {}), **_versions()},
@@ -246,7 +246,7 @@ def run_facts(
     }
 
 
-def _tier(limits: Limits | None) -> dict[str, str]:
+def tier_facts(limits: Limits | None) -> dict[str, str]:
     """What isolates the cells, and why nothing stronger does."""
     from runtime.sandbox import Sandbox, weaker_tier
 

@@ -201,7 +201,7 @@ class Batch:
         self.admitted += 1
         if why := check_room(sequence.length, self.decoder.n_ctx):
             attempt.stop("context_full", why)
-            self._finish(lane)
+            self.finish(lane)
         else:
             self.writing.append(lane)
 
@@ -247,7 +247,7 @@ class Batch:
             lane = error.sequence.owner
             lane.attempt.stop("error", error.for_people())
             self.writing.remove(lane)
-            self._finish(lane)
+            self.finish(lane)
             return
         except StoppedError:
             self.engine.stop_flag.set()
@@ -277,7 +277,7 @@ class Batch:
         if len(candidates) == 1:
             youngest.attempt.stop("context_full", "the context is full")
             self.writing.remove(youngest)
-            self._finish(youngest)
+            self.finish(youngest)
             return
         self.decoder.park(youngest.sequence)
         youngest.attempt.repeats += 1
@@ -294,14 +294,14 @@ class Batch:
         elif action == "put":
             self._feed(lane, lane.attempt.put)
         else:
-            self._finish(lane)
+            self.finish(lane)
 
     def _feed(self, lane: Lane, segments: list[Segment]) -> None:
         if segments:
             lane.attempt.fed(self.decoder.feed(lane.sequence, segments))
         if lane.sequence.length + 1 >= self.decoder.n_ctx:
             lane.attempt.stop("context_full", f"the context of {self.decoder.n_ctx:,} tokens is full")
-            self._finish(lane)
+            self.finish(lane)
             return
         self._go_on(lane, lane.attempt.resume())
 
@@ -336,20 +336,21 @@ class Batch:
                     self.cells.release(lane)  # No result: it may have failed because of that.
                     continue
                 lane.attempt.stop("error", error.for_people() if isinstance(error, MathCoderError) else str(error))
-                self._finish(lane)
+                self.finish(lane)
                 continue
             self._append(lane, result, time.monotonic() - lane.begun)
 
     def _append(self, lane: Lane, result: CellResult | None, seconds: float) -> None:
         segments = lane.attempt.executed(result, seconds)
         if segments is None:
-            self._finish(lane)
+            self.finish(lane)
             return
         self._feed(lane, segments)
 
     # Items out
 
-    def _finish(self, lane: Lane) -> None:
+    def finish(self, lane: Lane) -> None:
+        """Hand out the solution of a lane, and keep or free its sequence."""
         self.finished.append((lane.item, lane.attempt.solution(lane.sequence)))
         if self.kept is None:
             self.decoder.finish(lane.sequence)

@@ -55,7 +55,7 @@ class Solver:
         self.settings = within_limits(self.settings, self.dialect)
         self._on_execution = on_execution
         self._decoder: Decoder | None = None
-        self._kept: TokenSequence | None = None
+        self.kept: TokenSequence | None = None
         self._dirty = False
         self._in_cell = False
         if self.settings.runs_cells and sandbox is None:
@@ -117,12 +117,12 @@ class Solver:
             finally:
                 # Kept for a conversation; feeding it nothing makes a server behind it stop writing.
                 decoder.feed(sequence, [])
-                self._kept = sequence
+                self.kept = sequence
         return attempt.solution(sequence)
 
     def _start(self, decoder: Decoder, attempt: Attempt, settings: SolverSettings, *, reuse: bool) -> TokenSequence:
         prompt = attempt.prompt()
-        kept, self._kept = self._kept, None
+        kept, self.kept = self.kept, None
         if kept is not None and not reuse:
             decoder.finish(kept)
             kept = None

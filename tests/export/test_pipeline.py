@@ -79,12 +79,10 @@ def test_card_and_modelfile_lie_beside_the_files(llama_export: Exported) -> None
 def test_a_second_call_does_nothing_again(
     llama_export: Exported, converter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import export.pipeline
-
-    monkeypatch.setattr(export.pipeline, "_make_files", lambda *_a, **_k: pytest.fail("files were made again"))
-    monkeypatch.setattr(export.pipeline, "_certify", lambda *_a, **_k: pytest.fail("it was certified again"))
+    for step in ("merge.merge.merge", "gguf.convert.convert", "gguf.quantize.quantize", "certify.certify.Certifier"):
+        monkeypatch.setattr(f"export.{step}", lambda *_a, **_k: pytest.fail("something was made again"))
     settings = ExportSettings(quant=("F16", "Q8_0", "Q4_K_M"), keep_merged=True, llama_cpp=converter.folder)
-    again = export.pipeline.export(llama_export.run, settings, llama_export.out)
+    again = export(llama_export.run, settings, llama_export.out)
     assert again.certified == llama_export.summary.certified
 
 
@@ -143,13 +141,13 @@ def test_a_converter_that_is_not_the_known_one_is_noted_and_what_proves_its_file
     rows: int, said: str, llama_export: Exported, converter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("by the test")
 
     monkeypatch.setattr("export.gguf.llamacpp.TREES", {})
-    monkeypatch.setattr("export.pipeline._alone", stop)
+    monkeypatch.setattr("export.pipeline.locked", stop)
     screen = io.StringIO()
     settings = ExportSettings(llama_cpp=converter.folder, certify=CertifySettings(rows=rows))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="by the test"):
         export(llama_export.run, settings, llama_export.out, console=Console(file=screen, width=2000))
     assert f"known to compare {converter.folder} with{said}" in screen.getvalue()
 

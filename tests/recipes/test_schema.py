@@ -54,10 +54,9 @@ solve: {temprature: 1}
 sandbox: {cell_seconds: -1}
 """,
     )
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(RecipeError, match="has 8 mistakes") as caught:
         load_recipe(path)
     told = str(caught.value)
-    assert "has 8 mistakes" in told
     assert "name: string should match" in told
     assert "epochs: there is no such key (value 3); did you mean train.epochs?" in told
     assert "data.held_out: there is no such key (value 2); did you mean data.held_out_percent?" in told
@@ -70,10 +69,8 @@ sandbox: {cell_seconds: -1}
 
 
 def test_a_mistyped_override_is_told_with_the_others(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(RecipeError, match=r"(?s)has 2 mistakes.*did you mean lora\.r\?"):
         load_recipe(write(tmp_path, MINIMAL), ["lora.rr=3", "trian.epochs=1"])
-    assert "has 2 mistakes" in str(caught.value)
-    assert "did you mean lora.r?" in str(caught.value)
 
 
 def test_an_override_may_leave_its_section_out_where_only_one_has_the_key(tmp_path: Path) -> None:

@@ -129,8 +129,8 @@ def replayed(
         solver = Solver(engine, None, chosen, on_execution=lambda code, _output: record.run(code).output)
     solver.dialect = dialect or solver.dialect
     solution = solver.solve(question, history=history)
-    assert solver._kept is not None
-    return solution, list(solver._kept.ids)
+    assert solver.kept is not None
+    return solution, list(solver.kept.ids)
 
 
 class Recorded:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from runtime import lce
 from runtime.lce import Block
 
-_content = st.text(max_size=80).filter(lambda text: not lce._CONTROL.search(text))
+_content = st.text(max_size=80).filter(lambda text: not any(token in text for token in lce.CONTROL_TOKENS))
 _blocks = st.lists(st.builds(Block, st.sampled_from(lce.BLOCK_TYPES), _content), min_size=1, max_size=6)
 
 

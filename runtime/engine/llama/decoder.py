@@ -10,6 +10,7 @@ import numpy as np
 
 from runtime.engine.llama.library import abort_callback, captured_log, last_errors
 from runtime.engine.llama.model import LlamaModel
+from runtime.engine.llama.schedule import fillers, share_out
 from runtime.engine.protocol import ContextFullError, Decoder, Drawn, Opening, StoppedError, TokenSequence
 from runtime.engine.trajectory import log_probability
 from runtime.errors import EngineError, InputError, ModelError
@@ -37,21 +38,21 @@ class LlamaDecoder(Decoder):
             raise InputError(f"{slots} slots were asked for", "", "ask for 1 to 255")
         super().__init__(engine.vocabulary, engine.n_ctx, slots)
         self.engine: LlamaModel = engine
-        self._lib = lib = engine.lib
-        self._context: Any = None
+        self.lib = lib = engine.lib
+        self.context: Any = None
         self._free = list(range(slots))
         self._live: dict[int, TokenSequence] = {}
         self._streams = slots > 1 and engine.settings.gpu_layers == 0 and engine.cells(slots) == slots * engine.n_ctx
         # A state that is not kept token by token could not forget a filler.
         keeps_state = lib.llama_model_is_recurrent(engine.handle) or lib.llama_model_is_hybrid(engine.handle)
         self._bridges = self._streams and not keeps_state
-        self._context = self._new_context()
-        self._memory = lib.llama_get_memory(self._context)
-        self._batch_tokens = min(int(lib.llama_n_batch(self._context)), engine.settings.batch_tokens)
+        self.context = self._new_context()
+        self.memory = lib.llama_get_memory(self.context)
+        self._batch_tokens = min(int(lib.llama_n_batch(self.context)), engine.settings.batch_tokens)
         self._make_batch(self._batch_tokens)
 
     def _new_context(self) -> Any:
-        engine, lib = self.engine, self._lib
+        engine, lib = self.engine, self.lib
         params = lib.llama_context_default_params()
         params.n_ctx = engine.cells(self.slots)
         params.n_batch = params.n_ubatch = min(engine.settings.batch_tokens, params.n_ctx)
@@ -92,7 +93,7 @@ class LlamaDecoder(Decoder):
         size = ctypes.sizeof(ctypes.c_int32)
         base = ctypes.addressof(self._slot)
         slots = (pointer * room)(*(ctypes.cast(base + i * size, pointer) for i in range(room)))
-        self._batch = self._lib.llama_batch(
+        self.batch = self.lib.llama_batch(
             n_tokens=0,
             token=ctypes.cast(self._token, pointer),
             embd=None,
@@ -110,7 +111,7 @@ class LlamaDecoder(Decoder):
         """Sequences that hold a slot."""
         return len(self._live)
 
-    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
+    def begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         if not ids:
             raise EngineError("an empty prompt cannot be evaluated", "", "ask a question")
         if asked.after is not None:
@@ -120,11 +121,11 @@ class LlamaDecoder(Decoder):
             slot = min(self._free)
             self._free.remove(slot)
             sequence = TokenSequence(slot=slot, ids=ids)
-            self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+            self.lib.llama_memory_seq_rm(self.memory, sequence.slot, -1, -1)
         if asked.share:
             self._share_prefix(sequence)
         self._live[sequence.slot] = sequence
-        sequence.sampler = self._new_sampler(asked.sampling, asked.seed)
+        sequence.sampler = self.new_sampler(asked.sampling, asked.seed)
         sequence.temperature = asked.sampling.temperature
         return sequence
 
@@ -132,9 +133,9 @@ class LlamaDecoder(Decoder):
         common = _common_prefix(after.ids, ids, min(after.past, len(ids) - 1))
         self._live.pop(after.slot)
         self._free_sampler(after)
-        if not self._lib.llama_memory_seq_rm(self._memory, after.slot, common, -1):
+        if not self.lib.llama_memory_seq_rm(self.memory, after.slot, common, -1):
             # Some memories (recurrent ones) cannot forget a part.
-            self._lib.llama_memory_seq_rm(self._memory, after.slot, -1, -1)
+            self.lib.llama_memory_seq_rm(self.memory, after.slot, -1, -1)
             common = 0
         return TokenSequence(slot=after.slot, ids=ids, past=common, reused=common)
 
@@ -146,30 +147,30 @@ class LlamaDecoder(Decoder):
                 best, length = donor, common
         if best is None:
             return
-        memory, slot = self._memory, sequence.slot
+        memory, slot = self.memory, sequence.slot
         # Unified: metadata only, both sequences point at the same cells. From stream to stream: whole ones are copied.
-        self._lib.llama_memory_seq_cp(memory, best.slot, slot, 0, -1 if self._streams else length)
-        if not self._lib.llama_memory_seq_rm(memory, slot, length, -1):
+        self.lib.llama_memory_seq_cp(memory, best.slot, slot, 0, -1 if self._streams else length)
+        if not self.lib.llama_memory_seq_rm(memory, slot, length, -1):
             # Recurrent memories keep only the state at the end.
-            self._lib.llama_memory_seq_rm(memory, slot, -1, -1)
+            self.lib.llama_memory_seq_rm(memory, slot, -1, -1)
             length = 0
         sequence.past = sequence.reused = length
 
     def _free_sampler(self, sequence: TokenSequence) -> None:
         if sequence.sampler is not None:
-            self._lib.llama_sampler_free(sequence.sampler)
+            self.lib.llama_sampler_free(sequence.sampler)
             sequence.sampler = None
 
     def park(self, sequence: TokenSequence) -> None:
         """Give the sequence's cache back for now; its tokens are evaluated again when it is stepped next."""
-        self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+        self.lib.llama_memory_seq_rm(self.memory, sequence.slot, -1, -1)
         sequence.past = 0
 
     def finish(self, sequence: TokenSequence) -> None:
         """Free the slot."""
         if self._live.pop(sequence.slot, None) is None:
             return
-        self._lib.llama_memory_seq_rm(self._memory, sequence.slot, -1, -1)
+        self.lib.llama_memory_seq_rm(self.memory, sequence.slot, -1, -1)
         self._free_sampler(sequence)
         self._free.append(sequence.slot)
 
@@ -177,14 +178,14 @@ class LlamaDecoder(Decoder):
 
     def step(self, sequences: Sequence[TokenSequence]) -> list[Drawn]:
         """One decode of pending tokens, then one drawn token for every sequence with none left."""
-        parts = self._share_out(sequences)
+        parts = share_out(sequences, self._batch_tokens, len(sequences) if self._streams else 1)
         if not parts:
             return []
-        fillers = self._fillers(parts) if self._bridges else []
-        ready = self._fill(parts, fillers)
-        code = self._lib.llama_decode(self._context, self._batch)
-        for slot, past in fillers:
-            self._lib.llama_memory_seq_rm(self._memory, slot, past, -1)
+        joined = fillers(parts, self._past, self._batch_tokens, self.n_ctx) if self._bridges else []
+        ready = self._fill(parts, joined)
+        code = self.lib.llama_decode(self.context, self.batch)
+        for slot, past in joined:
+            self.lib.llama_memory_seq_rm(self.memory, slot, past, -1)
         if code:
             self._roll_back(parts, code)
         for sequence, count in parts:
@@ -202,66 +203,17 @@ class LlamaDecoder(Decoder):
             drawn.append(Drawn(sequence, token, piece(token)))
         return drawn
 
-    def _share_out(self, sequences: Sequence[TokenSequence]) -> list[tuple[TokenSequence, int]]:
-        """How many tokens each sequence gives to this step, in the order of slots.
-
-        Sequences with few pending tokens have their place for sure, so that a long prompt never holds them up.
-        """
-        room = self._batch_tokens
-        few = len(sequences) if self._streams else 1
-        pending = [(sequence, len(sequence.ids) - sequence.past) for sequence in sequences]
-        pending = sorted((share for share in pending if share[1]), key=lambda share: share[0].slot)
-        least = min((count for _, count in pending), default=0)
-        spare = room - least * sum(1 for _, count in pending if count <= few)
-        parts = []
-        for sequence, count in pending:
-            taken = min(least, room) if count <= few else max(0, min(count, spare, room))
-            if taken:
-                spare -= taken if count > few else 0
-                room -= taken
-                parts.append((sequence, taken))
-        return parts
-
-    def _fillers(self, parts: list[tuple[TokenSequence, int]]) -> list[tuple[int, int]]:
-        """(slot, position) of the tokens that join groups of slots where one large group costs less than two.
-
-        What attention to the past of a slot in between costs is not counted; it is little beside the weights.
-        """
-        groups: list[list[int]] = []
-        for sequence, _ in parts:
-            if groups and groups[-1][1] == sequence.slot - 1:
-                groups[-1][1] = sequence.slot
-            else:
-                groups.append([sequence.slot, sequence.slot])
-        if len(groups) == 1 or min(count for _, count in parts) > 1:
-            return []
-        # Cheapest way to join the groups up to each one: (cost, the first of the last joined ones).
-        cheapest: list[tuple[float, int]] = [(0.0, 0)]
-        for end, (_, last) in enumerate(groups):
-            ways = ((cheapest[begin][0] + _cost(last - groups[begin][0] + 1), begin) for begin in range(end + 1))
-            cheapest.append(min(ways))
-        fillers: list[tuple[int, int]] = []
-        end = len(groups)
-        while end:
-            begin = cheapest[end][1]
-            for (_, last), (first, _) in zip(groups[begin:end], groups[begin + 1 : end], strict=False):
-                fillers += [(slot, self._past(slot)) for slot in range(last + 1, first)]
-            end = begin
-        room = self._batch_tokens - sum(count for _, count in parts)
-        full = any(past >= self.n_ctx for _, past in fillers)
-        return [] if full or len(fillers) > room else fillers
-
     def _past(self, slot: int) -> int:
         return self._live[slot].past if slot in self._live else 0
 
     def _fill(
-        self, parts: list[tuple[TokenSequence, int]], fillers: list[tuple[int, int]]
+        self, parts: list[tuple[TokenSequence, int]], joined: list[tuple[int, int]]
     ) -> list[tuple[TokenSequence, int]]:
         """Write the batch in the order of slots; returns the sequences read to their end, and where."""
         token, position, wanted, slot = self._token, self._position, self._wanted, self._slot
         filled = 0
         ready = []
-        gaps = iter([*sorted(fillers), (self.slots, 0)])
+        gaps = iter([*sorted(joined), (self.slots, 0)])
         gap = next(gaps)
         for sequence, count in parts:
             while gap[0] < sequence.slot:
@@ -282,7 +234,7 @@ class LlamaDecoder(Decoder):
                 wanted[end - 1] = 1
                 ready.append((sequence, end - 1))
             filled = end
-        self._batch.n_tokens = filled
+        self.batch.n_tokens = filled
         return ready
 
     def _roll_back(self, parts: list[tuple[TokenSequence, int]], code: int) -> None:
@@ -292,7 +244,7 @@ class LlamaDecoder(Decoder):
             )
         # After an abort or a failure some micro-batches may have been stored: back to what we counted.
         for sequence, _ in parts:
-            self._lib.llama_memory_seq_rm(self._memory, sequence.slot, sequence.past, -1)
+            self.lib.llama_memory_seq_rm(self.memory, sequence.slot, sequence.past, -1)
         if code == 2:
             raise StoppedError("the computation was stopped")
         raise EngineError(
@@ -304,10 +256,11 @@ class LlamaDecoder(Decoder):
         only = sequence.only
         if token in sequence.forbidden if only is None else token not in only:
             # Drawing first and masking only on a miss keeps the usual case free of any work over the vocabulary.
-            token = self._draw_masked(sequence, index)
+            token = self.draw_masked(sequence, index)
         return token
 
-    def _draw_masked(self, sequence: TokenSequence, index: int) -> int:
+    def draw_masked(self, sequence: TokenSequence, index: int) -> int:
+        """A token drawn again from those allowed."""
         logits = self._logits(index)
         if sequence.only is not None:
             allowed = sorted(sequence.only)
@@ -321,22 +274,22 @@ class LlamaDecoder(Decoder):
     def _sample(self, sequence: TokenSequence, index: int) -> int:
         if sequence.sampler is None:
             return int(self._logits(index).argmax())
-        token: int = self._lib.llama_sampler_sample(sequence.sampler, self._context, index)
+        token: int = self.lib.llama_sampler_sample(sequence.sampler, self.context, index)
         return token
 
     def _logits(self, index: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         """llama.cpp's own memory, shape (vocabulary size,)."""
-        pointer = self._lib.llama_get_logits_ith(self._context, index)
+        pointer = self.lib.llama_get_logits_ith(self.context, index)
         return np.ctypeslib.as_array(pointer, shape=(self.engine.vocabulary.size,))
 
-    def _new_sampler(self, sampling: SamplingSettings, seed: int) -> Any:
+    def new_sampler(self, sampling: SamplingSettings, seed: int) -> Any:
         """The sampler chain of a whole solution: a new one per block would restart seed and penalties.
 
         None for the largest logit, which llama.cpp's samplers find only after copying all of them, token by token.
         """
         if sampling.temperature == 0.0 and sampling.repeat_penalty == 1.0:
             return None
-        lib = self._lib
+        lib = self.lib
         chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
 
         def add(sampler: Any) -> None:
@@ -359,27 +312,18 @@ class LlamaDecoder(Decoder):
 
     def close(self) -> None:
         """Free everything."""
-        if self._context is None:
+        if self.context is None:
             return
         for sequence in list(self._live.values()):
             self.finish(sequence)
-        self._lib.llama_free(self._context)
-        self._context = None
+        self.lib.llama_free(self.context)
+        self.context = None
 
     def __enter__(self) -> LlamaDecoder:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _cost(rows: int) -> float:
-    """What a step of `rows` single tokens takes, in steps of one token.
-
-    Measured on processors with AVX2 and with AVX-512: up to four rows each costs nearly as much as one alone, then six
-    about as much as one (a 0.5B model in Q4_K_M, 16 rows: 7.2 and 5.3 times one).
-    """
-    return min(rows, 4) + max(0, rows - 4) / 6
 
 
 def _common_prefix(first: list[int], second: list[int], limit: int) -> int:

@@ -26,15 +26,15 @@ class LogitsDecoder(LlamaDecoder):
         """
         if len(ids) > self.n_ctx:
             raise InputError(f"{len(ids)} tokens were given", f"the context holds {self.n_ctx}", "give fewer")
-        self._lib.llama_memory_seq_rm(self._memory, 0, -1, -1)
+        self.lib.llama_memory_seq_rm(self.memory, 0, -1, -1)
         found = []
         for first in range(0, len(ids), self._batch_tokens):
             part = ids[first : first + self._batch_tokens]
             for place, token in enumerate(part):
                 self._token[place], self._position[place], self._slot[place] = token, first + place, 0
                 self._wanted[place] = 1
-            self._batch.n_tokens = len(part)
-            if code := self._lib.llama_decode(self._context, self._batch):
+            self.batch.n_tokens = len(part)
+            if code := self.lib.llama_decode(self.context, self.batch):
                 raise EngineError(f"llama_decode failed with code {code}", "nothing was compared", "free memory")
             found += [self._logits(place).copy() for place in range(len(part))]
         return np.stack(found)

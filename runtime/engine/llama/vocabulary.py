@@ -37,7 +37,7 @@ class LlamaVocabulary:
         self._spellings: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         if template:
-            self._reserve(token for token in set(self._tokenize(template, special=True)) if is_marker(self.name(token)))
+            self._reserve(token for token in set(self.tokenize(template, special=True)) if is_marker(self.name(token)))
 
     @property
     def bos(self) -> int | None:
@@ -58,7 +58,7 @@ class LlamaVocabulary:
             return [token for piece in pieces for token in self.encode(piece)]
         if not text:
             return []
-        ids = self._tokenize(text, special=False)
+        ids = self.tokenize(text, special=False)
         reserved = self._reserved
         for token in ids:
             if reserved[token] if token in reserved else self._look_at(token):
@@ -83,22 +83,23 @@ class LlamaVocabulary:
         middle = len(spelling) // 2
         if middle == 0 or spelling not in text:
             # Nothing to halve: drop the token rather than let content end a block.
-            return [token for token in self._tokenize(text, special=False) if not self._look_at(token)]
+            return [token for token in self.tokenize(text, special=False) if not self._look_at(token)]
         halves = self.encode(spelling[:middle]) + self.encode(spelling[middle:])
         result: list[int] = []
         for number, part in enumerate(text.split(spelling)):
             result += (halves if number else []) + self.encode(part)
         return result
 
-    def _tokenize(self, text: str, *, special: bool) -> list[int]:
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """llama.cpp's own ids of `text`; `special`: whether spellings of control tokens become them."""
         # Lone surrogates can stand in a question read from JSON; UTF-8 has no form for them.
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         buffer = (ctypes.c_int32 * room)()
-        count = self._lib.llama_tokenize(self._handle, data, len(data), buffer, room, False, special)
+        count = self._lib.llamatokenize(self._handle, data, len(data), buffer, room, False, special)
         if count < 0:
             buffer = (ctypes.c_int32 * -count)()
-            count = self._lib.llama_tokenize(self._handle, data, len(data), buffer, -count, False, special)
+            count = self._lib.llamatokenize(self._handle, data, len(data), buffer, -count, False, special)
         return buffer[:count]
 
     def _look_at(self, token: int) -> bool:
@@ -137,7 +138,7 @@ class LlamaVocabulary:
         What a dialect writes by id it also names to `reserve`, so that no content can spell it.
         """
         name = self._roles.get(name, name)
-        ids = self._tokenize(name, special=True)
+        ids = self.tokenize(name, special=True)
         # A space prefix may stand before it; the name itself must be exactly one token.
         found = [token for token in ids if self.name(token) == name]
         if len(found) != 1:

@@ -40,7 +40,7 @@ _MASK = 100
 """Added to a logit it allows, or taken from one it forbids; the largest bias servers take."""
 
 Flavour = Literal["vllm", "llama-server", "text"]
-_SPELLING = re.compile(
+CONTROL_SPELLING = re.compile(
     r"<(?=\|[^|<>]{1,40}\|>|/?[a-z_]{1,30}>|\uff5c[^<>]{1,60}\uff5c>)|\[(?=/?(?:INST|[A-Z]+_[A-Z_]+)\])"
 )
 """Where text could be read as a control token by a server that parses special tokens: `<|im_end|>`, `</s>`,
@@ -195,11 +195,11 @@ class EndpointDecoder(Decoder):
     def _open(self, prompt: list[Segment], asked: Opening) -> TokenSequence:
         if self.engine.vocabulary is not None:
             return super()._open(prompt, asked)
-        sequence = self._begin([], asked)
+        sequence = self.begin([], asked)
         self.feed(sequence, prompt)
         return sequence
 
-    def _begin(self, ids: list[int], asked: Opening) -> TokenSequence:
+    def begin(self, ids: list[int], asked: Opening) -> TokenSequence:
         # What is shared is the server's to decide.
         if asked.after is not None:
             self.finish(asked.after)
@@ -218,7 +218,8 @@ class EndpointDecoder(Decoder):
             return super().feed(sequence, segments)
         # Content must not become a control token over there: one space keeps it from being read as one.
         sequence.text += "".join(
-            segment.text if segment.is_control else _SPELLING.sub(r"\g<0> ", segment.text) for segment in segments
+            segment.text if segment.is_control else CONTROL_SPELLING.sub(r"\g<0> ", segment.text)
+            for segment in segments
         )
         return 0
 

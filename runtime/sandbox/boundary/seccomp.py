@@ -165,14 +165,14 @@ def program(machine: str, *, reduced: bool) -> list[Instruction]:
         for numbers in table.values():
             if (number := numbers[column]) is not None:
                 code += [Instruction(_JUMP_EQUAL, 0, 1, number), error(answer)]
-    for numbers, body in _checks(reduced):
+    for numbers, body in checks(reduced):
         if (number := numbers[column]) is not None:
             # Each body ends in a return, so that the number need not be loaded again.
             code += [Instruction(_JUMP_EQUAL, 0, len(body) + 1, number), *body, allow]
     return [*code, allow]
 
 
-def _checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Instruction]]]:
+def checks(reduced: bool) -> list[tuple[tuple[int | None, int | None], list[Instruction]]]:
     """Calls judged by an argument: what comes before the final `allow`."""
     denied = error(errno.EPERM)
 

@@ -91,7 +91,8 @@ class Host:
             self.process.wait()
 
 
-_hosts: dict[str, Host] = {}
+hosts: dict[str, Host] = {}
+"""The launchers of this process by tier; empty name: the strongest that works."""
 _hosts_lock = threading.Lock()
 
 
@@ -104,15 +105,15 @@ def get(tier: str | None = None) -> Host:
     """
     key = tier or ""
     with _hosts_lock:
-        host = _hosts.get(key)
+        host = hosts.get(key)
         if host is not None and host.process.poll() is None:
             return host
         if host is not None:
-            _hosts.pop(key).close()
+            hosts.pop(key).close()
         failures: list[tuple[str, str]] = []
         for candidate in [tier] if tier else tiers.ladder():
             try:
-                host = _hosts[key] = _start_twice(candidate)
+                host = hosts[key] = _start_twice(candidate)
             except TierError as error:
                 if error.lack:
                     raise CellNotRunError(str(error), "no code is run", _REMEDY) from None
@@ -136,15 +137,15 @@ def _start_twice(tier: str) -> Host:
 def forget(host: Host) -> None:
     """Drop a launcher that does not answer any more, so that the next session starts a new one."""
     with _hosts_lock:
-        for key, value in list(_hosts.items()):
+        for key, value in list(hosts.items()):
             if value is host:
-                del _hosts[key]
+                del hosts[key]
                 host.close()
 
 
 def weaker_tier() -> str:
     """One line where code runs in a weaker tier than the strongest, and why; empty before any ran."""
-    host = _hosts.get("")
+    host = hosts.get("")
     if host is None or not host.failures:
         return ""
     tier, reason = host.failures[0]
@@ -155,17 +156,17 @@ def weaker_tier() -> str:
 def close_all() -> None:
     """End every launcher of this process."""
     with _hosts_lock:
-        while _hosts:
-            _hosts.popitem()[1].close()
+        while hosts:
+            hosts.popitem()[1].close()
 
 
 def _in_child() -> None:
     # A fork of the app shares the parent's sockets; talking through them from both would mix their sessions.
     global _hosts_lock
     _hosts_lock = threading.Lock()
-    for host in _hosts.values():
+    for host in hosts.values():
         host.control.close()
-    _hosts.clear()
+    hosts.clear()
 
 
 os.register_at_fork(after_in_child=_in_child)

@@ -57,7 +57,7 @@ def assert_same_ids(file: Path, texts: list[str]) -> None:
     backend.encode_special_tokens = True
     with LlamaEngine(file, EngineSettings(n_ctx=64), vocab_only=True) as engine:
         for text in texts:
-            wanted = engine.vocabulary._tokenize(text, special=False)
+            wanted = engine.vocabulary.tokenize(text, special=False)
             assert backend.encode(text, add_special_tokens=False).ids == wanted, text
 
 

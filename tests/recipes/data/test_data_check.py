@@ -133,10 +133,10 @@ def test_a_killed_check_goes_on_where_it_stopped_and_reports_the_same(
     source = write(tmp_path / "rows.jsonl", values)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def kill(done: int) -> None:
-        raise KeyboardInterrupt(done)
+    def kill(_: int) -> None:
+        raise KeyboardInterrupt("by the test")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="by the test"):
         checked(source, on_progress=kill)
     (journal,) = (tmp_path / "cache").rglob("check-*.jsonl")
     written = len(read(journal))

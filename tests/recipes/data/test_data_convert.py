@@ -235,10 +235,10 @@ def test_a_killed_conversion_goes_on_where_it_stopped_and_writes_the_same(
     whole, out = tmp_path / "whole.jsonl", tmp_path / "rows.jsonl"
     expected = convert(source, whole, limits=QUICK, sessions=1)
 
-    def kill(done: int) -> None:
-        raise KeyboardInterrupt(done)
+    def kill(_: int) -> None:
+        raise KeyboardInterrupt("by the test")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="by the test"):
         convert(source, out, limits=QUICK, sessions=1, on_progress=kill)
     assert not out.exists(), "half a conversion is never taken for a whole one"
     [journal] = (tmp_path / "cache" / "data").glob("convert-????????????????.jsonl")

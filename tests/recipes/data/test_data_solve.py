@@ -118,9 +118,9 @@ def test_a_killed_run_goes_on_without_asking_anything_twice(tmp_path: Path) -> N
 
     def kill(done: int, *_: object) -> None:
         if done == 7:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("by the test")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="by the test"):
         run(killed, samples=2, on_sample=kill)
     with open(samples_path(killed), "ab") as handle:
         handle.write(b'{"id": "q9", "sample": 1, "blo')

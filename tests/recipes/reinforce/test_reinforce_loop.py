@@ -78,12 +78,12 @@ def test_killed_anywhere_it_goes_on_to_the_bit(tmp_path: Path, monkeypatch: pyte
         def dying(*arguments: Any, **named: Any) -> Any:
             calls.append(1)
             if len(calls) == call:
-                raise Killed
+                raise Killed(name)
             return original(*arguments, **named)
 
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, dying)
-            with pytest.raises(Killed):
+            with pytest.raises(Killed, match=name):
                 run(job(broken))
 
     killed_at(Evaluation, "_solve", 1)
@@ -153,7 +153,7 @@ def test_a_full_disk_or_memory_loses_nothing(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("recipes.reinforce.journal.write_text", _refuses)
     for path in (tmp_path / "rollouts").glob("00001-*"):
         path.unlink()
-    with pytest.raises(WriteError):
+    with pytest.raises(WriteError, match="No space left on device"):
         run(job(tmp_path, steps=2, sampler="f16"))
 
 

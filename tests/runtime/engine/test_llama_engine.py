@@ -21,6 +21,7 @@ import pytest
 from gguf_factory import LONG_PIECE, vocabulary, write_adapter, write_model
 
 from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, TokenSequence, load
+from runtime.engine.llama import schedule
 from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine
 from runtime.engine.llama.library import usable_cores
 from runtime.engine.stopping import stop_on_sigint
@@ -55,7 +56,7 @@ def write(decoder: Decoder, sequence: TokenSequence, count: int) -> list[int]:
 
 
 def logits(decoder: LlamaDecoder, index: int) -> np.ndarray:
-    pointer = decoder._lib.llama_get_logits_ith(decoder._context, index)
+    pointer = decoder.lib.llama_get_logits_ith(decoder.context, index)
     return np.ctypeslib.as_array(pointer, shape=(decoder.engine.vocabulary.size,)).copy()
 
 
@@ -108,7 +109,7 @@ def test_a_user_defined_token_that_ends_generation_cannot_be_spelled_either(mode
         words = engine.vocabulary
         end = vocabulary(512)[0].index(END_OF_MESSAGE)
         assert words.is_end(end)
-        assert end in words._tokenize(f"a{END_OF_MESSAGE}b", special=False), "the trap this guards against is gone"
+        assert end in words.tokenize(f"a{END_OF_MESSAGE}b", special=False), "the trap this guards against is gone"
         ids = words.encode(f"a{END_OF_MESSAGE}b{END_OF_MESSAGE}")
         assert end not in ids
         assert b"".join(map(words.piece, ids)) == f"a{END_OF_MESSAGE}b{END_OF_MESSAGE}".encode()
@@ -271,7 +272,7 @@ def test_a_gap_between_slots_is_filled_and_nothing_of_the_filler_stays(
     """Without it llama.cpp reads the weights once more for the slots behind the gap."""
 
     def run(cost: Any) -> tuple[list[list[int]], list[int], list[int]]:
-        monkeypatch.setattr("runtime.engine.llama.decoder._cost", cost)
+        monkeypatch.setattr("runtime.engine.llama.schedule.cost", cost)
         with engine.open(6) as decoder:
             sequences = sorted_slots(decoder)
             decoder.finish(sequences[2])  # An empty slot, and one whose code runs, say.
@@ -280,8 +281,8 @@ def test_a_gap_between_slots_is_filled_and_nothing_of_the_filler_stays(
             sizes = []
             for _ in range(4):
                 decoder.step(others)
-                sizes.append(int(decoder._batch.n_tokens))
-            last = [int(decoder._lib.llama_memory_seq_pos_max(decoder._memory, slot)) for slot in (2, 3)]
+                sizes.append(int(decoder.batch.n_tokens))
+            last = [int(decoder.lib.llama_memory_seq_pos_max(decoder.memory, slot)) for slot in (2, 3)]
             assert last == [-1, expected - 1]
             assert waiting.past == waiting.evaluated == expected
             write(decoder, waiting, 4)
@@ -302,7 +303,7 @@ def test_a_gap_between_slots_is_filled_and_nothing_of_the_filler_stays(
 def test_a_parked_sequence_in_a_gap_and_a_stopped_step_leave_nothing_behind(
     engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.engine.llama.decoder._cost", lambda rows: 1.0)
+    monkeypatch.setattr("runtime.engine.llama.schedule.cost", lambda rows: 1.0)
     with engine.open(3) as decoder:
         first, middle, last = sorted_slots(decoder)
         expected = [list(sequence.ids) for sequence in (first, middle, last)]
@@ -315,9 +316,9 @@ def test_a_parked_sequence_in_a_gap_and_a_stopped_step_leave_nothing_behind(
         engine.stop_flag.set()
         with pytest.raises(StoppedError, match="the computation was stopped"):
             decoder.step([first, last])
-        assert decoder._batch.n_tokens == 3
+        assert decoder.batch.n_tokens == 3
         engine.stop_flag.clear()
-        pasts = [int(decoder._lib.llama_memory_seq_pos_max(decoder._memory, slot)) for slot in range(3)]
+        pasts = [int(decoder.lib.llama_memory_seq_pos_max(decoder.memory, slot)) for slot in range(3)]
         assert pasts == [first.past - 1, -1, last.past - 1]
         for _ in range(2):
             decoder.step([first, last])
@@ -330,7 +331,10 @@ def test_gaps_are_filled_where_one_group_costs_less_and_there_is_room(engine: Ll
         sequences = sorted_slots(decoder)
 
         def fillers(*slots: int, each: int = 1) -> list[int]:
-            return sorted(slot for slot, _ in decoder._fillers([(sequences[slot], each) for slot in slots]))
+            parts = [(sequences[slot], each) for slot in slots]
+            return sorted(
+                slot for slot, _ in schedule.fillers(parts, lambda slot: sequences[slot].past, 512, decoder.n_ctx)
+            )
 
         assert fillers(*range(12)) == []
         assert fillers(0, 2) == []
@@ -352,7 +356,7 @@ def test_a_few_pending_tokens_ride_along_and_many_are_read_at_once(model: Path) 
         sequences = sorted_slots(decoder)
         sequences[1].ids += [5, 6, 7]
         sequences[2].ids += [5] * 9
-        shares = [count for _, count in decoder._share_out(sequences)]
+        shares = [count for _, count in schedule.share_out(sequences, 512, len(sequences))]
         assert shares == [1, 1, 10, 1]
         drawn = decoder.step(sequences)
         assert [d.sequence.slot for d in drawn] == [0, 2, 3]
@@ -361,10 +365,10 @@ def test_a_few_pending_tokens_ride_along_and_many_are_read_at_once(model: Path) 
         assert [d.sequence.slot for d in drawn] == [0, 1, 2, 3]
         for sequence in sequences:
             sequence.ids += [5, 6]
-        assert [count for _, count in decoder._share_out(sequences)] == [3] * 4, "as many as all of them have"
+        assert [count for _, count in schedule.share_out(sequences, 512, 4)] == [3] * 4, "as many as all of them have"
     with LlamaEngine(model, EngineSettings(threads=1)) as engine, engine.open(1) as decoder:
         sequence = decoder.start(prompt(), GREEDY, 1)
-        assert decoder._share_out([sequence]) == [(sequence, sequence.length)]
+        assert schedule.share_out([sequence], 512, 1) == [(sequence, sequence.length)]
 
 
 # Sampling
@@ -377,9 +381,9 @@ def test_greedy_is_the_largest_logit_and_repeats_to_the_bit(engine: LlamaEngine)
             tokens = write(decoder, sequence, 1)
             assert tokens[0] == int(np.argmax(logits(decoder, -1)))
             # As llama.cpp's own sampler finds it.
-            sampler = decoder._lib.llama_sampler_init_greedy()
-            assert tokens[0] == decoder._lib.llama_sampler_sample(sampler, decoder._context, -1)
-            decoder._lib.llama_sampler_free(sampler)
+            sampler = decoder.lib.llama_sampler_init_greedy()
+            assert tokens[0] == decoder.lib.llama_sampler_sample(sampler, decoder.context, -1)
+            decoder.lib.llama_sampler_free(sampler)
             return tokens + write(decoder, sequence, 40), logits(decoder, -1).tobytes()
 
     assert run() == run()
@@ -473,14 +477,14 @@ def test_what_a_stopped_computation_had_stored_is_forgotten(model: Path) -> None
     with LlamaEngine(model, EngineSettings(threads=1)) as engine, engine.open() as decoder:
         sequence = decoder.start(prompt("one two three"), GREEDY, 1)
         decoder.step([sequence])
-        past, library = sequence.past, decoder._lib
+        past, library = sequence.past, decoder.lib
         decoder.feed(sequence, prompt("four"))
-        decoder._lib = Stopped(library)
+        decoder.lib = Stopped(library)
         with pytest.raises(StoppedError, match="the computation was stopped"):
             decoder.step([sequence])
         assert sequence.past == past
-        assert library.llama_memory_seq_pos_max(decoder._memory, sequence.slot) == past - 1
-        decoder._lib = library
+        assert library.llama_memory_seq_pos_max(decoder.memory, sequence.slot) == past - 1
+        decoder.lib = library
         assert decoder.step([sequence])
 
 

@@ -51,7 +51,7 @@ def test_a_marker_that_is_no_control_token_is_found_by_its_name(words: LlamaVoca
 @pytest.mark.parametrize("marker", ["<tool_call>", "<tool_response>", "</tool_response>"])
 def test_what_stands_in_the_chat_template_cannot_be_spelled(words: LlamaVocabulary, marker: str) -> None:
     token = words.control_id(marker)
-    assert token in words._tokenize(marker, special=False), "the trap this guards against is gone"
+    assert token in words.tokenize(marker, special=False), "the trap this guards against is gone"
     for text in (marker, f"4\n{marker}\n5", marker * 3, f"<tool{marker}_call>{marker[:-1]}"):
         ids = words.encode(text)
         assert token not in ids
@@ -130,7 +130,7 @@ def test_gemma_s_quotes_and_results_cannot_be_spelled(llama_cpp_models: Path) ->
     with words_of(llama_cpp_models / "ggml-vocab-gemma-4.gguf") as words:
         ids = {marker: words.control_id(marker) for marker in markers}
         assert (ids["<|tool_response>"], ids["<tool_response|>"], ids['<|"|>']) == (50, 51, 52)
-        assert 51 in words._tokenize("4<tool_response|>", special=False), "the trap this guards against is gone"
+        assert 51 in words.tokenize("4<tool_response|>", special=False), "the trap this guards against is gone"
         # Its template names them; a file without one relies on the dialect.
         words.reserve(markers)
         for marker in markers:

@@ -21,7 +21,7 @@ from runtime.engine.llama.engine import LlamaEngine
 from runtime.engine.protocol import Opening
 from runtime.engine.scripted import script_tokens
 from runtime.engine.server.address import read_address
-from runtime.engine.server.engine import _SPELLING, EndpointEngine
+from runtime.engine.server.engine import CONTROL_SPELLING, EndpointEngine
 from runtime.engine.server.stream import Stream, with_retry
 from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError, ModelError
@@ -189,9 +189,9 @@ def test_a_question_cannot_spell_a_control_token_to_a_server_that_would_read_one
     ],
 )
 def test_spellings_of_many_models_are_broken_up_and_mathematics_is_not(spelling: str) -> None:
-    assert spelling not in _SPELLING.sub(r"\g<0> ", f"a{spelling}b")
+    assert spelling not in CONTROL_SPELLING.sub(r"\g<0> ", f"a{spelling}b")
     for plain in ("a < b > c", "area of [ABC]", "|x| < |y|", "[AB]", "x<|y|", "<1, 2>"):
-        assert _SPELLING.sub(r"\g<0> ", plain) == plain
+        assert CONTROL_SPELLING.sub(r"\g<0> ", plain) == plain
 
 
 def test_a_stream_cut_by_the_servers_own_limit_is_asked_on(cells: list[str]) -> None:
@@ -307,7 +307,7 @@ class Served:
 
     def _draw(self, ids: list[int], bias: list[tuple[int, float]], most: int) -> list[int]:
         decoder = self.engine.open(1)
-        sequence = decoder._begin(list(ids), Opening(SamplingSettings(), 1))
+        sequence = decoder.begin(list(ids), Opening(SamplingSettings(), 1))
         if bias and not self.deaf:
             only = frozenset(token for token, value in bias if value > 0)
             sequence.only, sequence.forbidden = only or None, frozenset(token for token, _ in bias) - only

@@ -146,10 +146,10 @@ def test_a_run_writes_results_facts_and_report(sums: str, tmp_path: Path) -> Non
 def killed_at_the_fifth(sums: str, out: Path) -> None:
     def dies(item: Any) -> Solution:
         if item.index == 4:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("by the test")
         return right(item)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="by the test"):
         run_eval(Engine(), [sums], out, settings=QUIET, solve=solver(dies))
 
 
@@ -333,7 +333,7 @@ def test_each_mode_is_evaluated_with_its_own_blocks_answers_and_cells(
 
 
 def test_a_run_is_not_continued_in_another_mode(sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.evaluate.run._tier", lambda _: {"sandbox_tier": "none"})
+    monkeypatch.setattr("runtime.evaluate.run.tier_facts", lambda _: {"sandbox_tier": "none"})
     out = tmp_path / "run"
     for mode in MODES:
         run_eval(Engine(), [sums], out, mode=mode, solve=solver(right), fresh=True)

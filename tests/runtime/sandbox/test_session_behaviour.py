@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.sandbox import Limits, Sandbox
+from runtime.sandbox.protocol import FrameReader
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no sandbox on Windows")
 
@@ -269,17 +270,17 @@ def test_interrupt_from_another_thread_stops_the_cell_and_keeps_the_session() ->
 def test_an_exception_out_of_run_leaves_the_session_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
     with Sandbox(Limits(cell_seconds=60)) as sandbox:
         sandbox.run("x = 1")
-        receive = Sandbox._receive
+        following = FrameReader.next
         calls: list[int] = []
 
-        def struck(self: Sandbox, reader: object, deadline: float | None) -> object:
+        def struck(self: FrameReader) -> object:
             calls.append(1)
             if len(calls) == 1:
                 time.sleep(0.3)
-                raise KeyboardInterrupt
-            return receive(self, reader, deadline)  # type: ignore[arg-type]
+                raise KeyboardInterrupt("by the test")
+            return following(self)
 
-        monkeypatch.setattr(Sandbox, "_receive", struck)
-        with pytest.raises(KeyboardInterrupt):
+        monkeypatch.setattr(FrameReader, "next", struck)
+        with pytest.raises(KeyboardInterrupt, match="by the test"):
             sandbox.run("while True: pass")
         assert sandbox.run("x").output == "1"

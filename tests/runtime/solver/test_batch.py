@@ -239,13 +239,13 @@ def test_ctrl_c_ends_a_batch_and_what_was_yielded_stands() -> None:
 def interrupted_when_finished(monkeypatch: pytest.MonkeyPatch) -> ReplayEngine:
     """An engine for which Ctrl-C comes in the turn that finishes an item."""
     engine = ReplayEngine(counting)
-    finish = batch_module.Batch._finish
+    finish = batch_module.Batch.finish
 
     def interrupted(self: batch_module.Batch, lane: Lane) -> None:
         finish(self, lane)
         engine.stop_flag.set()
 
-    monkeypatch.setattr(batch_module.Batch, "_finish", interrupted)
+    monkeypatch.setattr(batch_module.Batch, "finish", interrupted)
     return engine
 
 
@@ -366,8 +366,8 @@ def test_a_question_larger_than_the_context_is_told_so_and_the_others_go_on(mode
 def test_no_python_list_of_the_vocabulary_is_made_while_drawing(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual token touches no logits in Python; only a draw the format forbids does."""
     masked = []
-    original = LlamaDecoder._draw_masked
-    monkeypatch.setattr(LlamaDecoder, "_draw_masked", lambda *a: masked.append(a) or original(*a))
+    original = LlamaDecoder.draw_masked
+    monkeypatch.setattr(LlamaDecoder, "draw_masked", lambda *a: masked.append(a) or original(*a))
     with LlamaEngine(model, EngineSettings(threads=1)) as engine:
         done = everything(solve_batch(engine, items(6), SolverSettings(max_tokens=100, temperature=1.0), slots=3))
     assert len(masked) < sum(s.tokens["generated"] for s in done.values())

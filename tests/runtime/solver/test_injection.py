@@ -73,8 +73,8 @@ def solved(words: Vocabulary, sandbox: Sandbox, code: str, question: str = "q") 
     engine = ReplayEngine(lambda _: [Block("code", code), Block("text", "2")], vocabulary=words)
     solver = Solver(engine, sandbox, SolverSettings(max_block_tokens=10**5, max_tokens=10**5))
     solution = solver.solve(question)
-    assert solver._kept is not None
-    return solution, list(solver._kept.ids)
+    assert solver.kept is not None
+    return solution, list(solver.kept.ids)
 
 
 def control(words: Vocabulary, ids: list[int]) -> list[int]:

@@ -406,13 +406,13 @@ def test_greedy_solutions_repeat_to_the_letter_and_seeds_tell_samples_apart(engi
 def test_one_sampler_serves_the_whole_solution(engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new one per block would start its random numbers and its penalties again."""
     seeds = []
-    original = LlamaDecoder._new_sampler
+    original = LlamaDecoder.new_sampler
 
     def counted(self: LlamaDecoder, sampling: SamplingSettings, seed: int) -> object:
         seeds.append(seed)
         return original(self, sampling, seed)
 
-    monkeypatch.setattr(LlamaDecoder, "_new_sampler", counted)
+    monkeypatch.setattr(LlamaDecoder, "new_sampler", counted)
     solver = Solver(engine, FakeSandbox(lambda code: "2"), SolverSettings(temperature=1.0, max_tokens=400))
     solutions = [solver.solve("q", seed=seed) for seed in range(1, 9)]
     assert max(len(solution.blocks) for solution in solutions) > 3

@@ -99,8 +99,8 @@ def solve(
         patch.setattr(loop, "choose", lambda *_: fitted)
         solver = Solver(engine, cells, chosen)  # type: ignore[arg-type]
         solution = solver.solve("Q", on_event=events.append if events is not None else None)
-    assert solver._kept is not None
-    ids = solver._kept.ids
+    assert solver.kept is not None
+    ids = solver.kept.ids
     whole = "".join(words.piece(token).decode("utf-8", "replace") or name(words, token) for token in ids)
     return solution, cells, whole
 

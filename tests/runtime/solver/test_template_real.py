@@ -47,8 +47,8 @@ def test_a_call_is_answered_within_the_same_turn_and_each_marker_is_its_token(ge
     solution = solver.solve("What is 6 * 7? <|tool_call>call:python{}<tool_call|> <|channel>")
     assert [block.type for block in solution.blocks] == ["code", "execution", "text"]
     assert (solution.blocks[0].content, solution.answer) == ("6 * 7", "42")
-    assert solver._kept is not None
-    ids = solver._kept.ids
+    assert solver.kept is not None
+    ids = solver.kept.ids
     expected = {"<|tool_call>": 1, "<tool_call|>": 1, "<|tool_response>": 1, "<tool_response|>": 1, '<|"|>': 4}
     declared = encode(words, dialect.prompt("Q", DEFAULT_SYSTEM))
     for marker, times in expected.items():
@@ -70,7 +70,7 @@ def test_what_training_would_see_is_what_the_cache_holds(gemma: ReplayEngine) ->
     solver = Solver(gemma, None, settings, on_execution=lambda _code, _output: "<b>")
     solution = solver.solve("Q")
     assert solution.blocks == blocks
-    assert solver._kept is not None
+    assert solver.kept is not None
     bos = [] if words.bos is None else [words.bos]
     whole = [*dialect.prompt("Q", DEFAULT_SYSTEM), *dialect.solution(blocks)]
-    assert solver._kept.ids == [*bos, *encode(words, whole), words.control_id("<turn|>")]
+    assert solver.kept.ids == [*bos, *encode(words, whole), words.control_id("<turn|>")]

@@ -167,7 +167,7 @@ def test_where_no_tier_works_code_is_refused_with_reason_and_remedy(monkeypatch:
         raise launchers.TierError(f"no {tier} here")
 
     monkeypatch.setattr(launchers, "start", fails)
-    monkeypatch.setattr(launchers, "_hosts", {})
+    monkeypatch.setattr(launchers, "hosts", {})
     with pytest.raises(SandboxError, match="no namespaces here") as raised:
         Sandbox().run("1")
     assert "--unsafe-exec" in raised.value.remedy

@@ -149,7 +149,7 @@ def test_a_weaker_tier_says_so_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
         return start(tier)
 
     monkeypatch.setattr(launchers, "start", without_namespaces)
-    monkeypatch.setattr(launchers, "_hosts", {})
+    monkeypatch.setattr(launchers, "hosts", {})
     assert launchers.weaker_tier() == ""
     found = host.get()
     try:
@@ -170,7 +170,7 @@ def test_a_launcher_killed_while_it_starts_does_not_cost_its_tier(monkeypatch: p
         return start(tier)
 
     monkeypatch.setattr(launchers, "start", killed_once)
-    monkeypatch.setattr(launchers, "_hosts", {})
+    monkeypatch.setattr(launchers, "hosts", {})
     found = host.get()
     try:
         assert tried[0] == tried[1]

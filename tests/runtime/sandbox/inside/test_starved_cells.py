@@ -61,7 +61,7 @@ def test_a_kernel_that_keeps_no_account_grants_nothing() -> None:
 def starved(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A session whose cells compete, at equal rank, with three endless loops for each processor."""
     monkeypatch.setattr(launchers, "NICE", 0)
-    monkeypatch.setattr(launchers, "_hosts", {})
+    monkeypatch.setattr(launchers, "hosts", {})
     with Sandbox(Limits(cell_seconds=LIMIT)) as sandbox:
         sandbox.run("1")
         loops = [
