@@ -1,4 +1,4 @@
-"""What one step of a decoder evaluates: tokens of each sequence, and fillers that keep the step in one piece."""
+"""What one step of a decoder evaluates: tokens of each sequence, and fillers between them."""
 
 from __future__ import annotations
 
