@@ -56,7 +56,7 @@ def meaning(action: argparse.Action) -> str:
     text = action.help or ""
     if action.metavar and action.choices:
         text += f": {', '.join(map(str, action.choices))}" if str(next(iter(action.choices))) not in text else ""
-    if action.option_strings and action.default not in (None, False, argparse.SUPPRESS) and "default" not in text:
+    if action.option_strings and action.default not in (None, False, argparse.SUPPRESS, []) and "default" not in text:
         text += f" (default {action.default})"
     return cell(text)
 

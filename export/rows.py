@@ -113,7 +113,7 @@ def read_messages(file: Path) -> Iterator[list[dict[str, Any]]]:
     for number, row in read_objects(file, "nothing can be certified on it"):
         if not isinstance(row.get("messages"), list):
             message = f"line {number} of {file} is not a row: it has no `messages`"
-            raise DataError(message, "nothing can be certified on it")
+            raise DataError(message, "nothing can be certified on it", "give a file of rows as held_out")
         yield row["messages"]
 
 

@@ -52,7 +52,9 @@ def shape_of(base: str) -> Shape:
         vocabulary = config["vocab_size"]
         return Shape.of(config, vocabulary if vocabulary in _SPARE_ROWS else vocabulary + _NEW_TOKENS)
     except (KeyError, TypeError) as error:
-        raise ModelError(f"config.json of {base} does not say {error}", "its memory cannot be planned") from error
+        raise ModelError(
+            f"config.json of {base} does not say {error}", "its memory cannot be planned", "fetch the base again"
+        ) from error
 
 
 def _config_of(base: str) -> dict[str, Any]:
@@ -64,9 +66,11 @@ def _config_of(base: str) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read ({error})", "its memory cannot be planned") from error
+        raise ModelError(
+            f"{file} cannot be read ({error})", "its memory cannot be planned", "fetch the base again"
+        ) from error
     if not isinstance(config, dict):
-        raise ModelError(f"{file} is not a mapping", "its memory cannot be planned")
+        raise ModelError(f"{file} is not a JSON object", "its memory cannot be planned", "fetch the base again")
     return config
 
 

@@ -34,7 +34,9 @@ def resolve(source: str, *, file: str | None = None, revision: str | None = None
     if path.exists():
         if not source.endswith(SUFFIXES):
             raise InputError(
-                f"{source} is none of {', '.join(SUFFIXES)}", "it cannot be read as rows", "convert or rename it"
+                f"{source} does not end in one of {', '.join(SUFFIXES)}",
+                "it cannot be read as rows",
+                "convert or rename it",
             )
         return [path]
     if _HUB_ID.fullmatch(source) and not source.endswith(SUFFIXES):

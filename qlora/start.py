@@ -109,7 +109,9 @@ def _of_gguf(path: Path, config: dict[str, Any]) -> tuple[dict[str, torch.Tensor
     for tensor in reader.tensors:
         module, _, part = tensor.name.rpartition(".weight.lora_")
         if module not in names:
-            raise ModelError(f"{path}: {tensor.name} is not known of {architecture}", "nothing was trained")
+            raise ModelError(
+                f"{path}: {tensor.name} is not a tensor of {architecture}", "nothing was trained", "give the run folder"
+            )
         value = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
         if part == "a":
             rank = value.shape[0]

@@ -22,7 +22,7 @@ def read_object(file: Path, consequence: str) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(f"{file} cannot be read ({error.strerror})", consequence) from error
+        raise ModelError(f"{file} cannot be read ({error.strerror})", consequence, "check the folder") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{file} is not valid JSON ({error})", consequence, "fetch or copy it again") from error
     if not isinstance(content, dict):

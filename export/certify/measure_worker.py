@@ -39,7 +39,11 @@ class Measured:
         with captured_log() as log:
             self.model = lib.llama_model_load_from_file(os.fsencode(path), lib.llama_model_default_params())
         if not self.model:
-            raise ModelError(f"llama.cpp cannot load {path}: {last_errors(log) or 'it gave no reason'}")
+            raise ModelError(
+                f"llama.cpp cannot load {path}: {last_errors(log) or 'it gave no reason'}",
+                "it cannot be certified",
+                "export it again",
+            )
         params = lib.llama_context_default_params()
         params.n_ctx = n_ctx
         params.n_batch = params.n_ubatch = _CHUNK
@@ -47,7 +51,11 @@ class Measured:
         params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self.context = lib.llama_init_from_model(self.model, params)
         if not self.context:
-            raise ModelError(f"llama.cpp cannot make a context of {n_ctx} tokens for {path}")
+            raise ModelError(
+                f"llama.cpp cannot make a context of {n_ctx} tokens for {path}",
+                "it cannot be certified",
+                "lower certify.context",
+            )
         if lora is not None:
             self._apply(lora)
         handle = lib.llama_model_get_vocab(self.model)
@@ -61,10 +69,16 @@ class Measured:
     def _apply(self, lora: str) -> None:
         adapter = self.lib.llama_adapter_lora_init(self.model, os.fsencode(lora))
         if not adapter:
-            raise ModelError(f"llama.cpp cannot put the adapter {lora} on this file")
+            raise ModelError(
+                f"llama.cpp cannot put the adapter {lora} on this file",
+                "it cannot be certified",
+                "check that it fits the base",
+            )
         adapters = (self.lib.llama_adapter_lora_p_ctypes * 1)(adapter)
         if self.lib.llama_set_adapters_lora(self.context, adapters, 1, (ctypes.c_float * 1)(1.0)):
-            raise ModelError(f"llama.cpp cannot use the adapter {lora}")
+            raise ModelError(
+                f"llama.cpp cannot use the adapter {lora}", "it cannot be certified", "check that it fits the base"
+            )
 
     def forget(self) -> None:
         """Empty the KV cache."""
@@ -88,7 +102,11 @@ class Measured:
                 if position in wanted:
                     places.append(index)
             if code := self.lib.llama_decode(self.context, batch):
-                raise ModelError(f"llama.cpp cannot evaluate this file (code {code})")
+                raise ModelError(
+                    f"llama.cpp cannot evaluate this file (code {code})",
+                    "it cannot be certified",
+                    "free memory, or export it again",
+                )
             for index in places:
                 pointer = self.lib.llama_get_logits_ith(self.context, index)
                 found.append(np.ctypeslib.as_array(pointer, shape=(self.size,)).copy())

@@ -141,7 +141,15 @@ def conversion_error(lines: list[str]) -> ExportError:
             "compares the token ids",
         )
     if match := re.search(r"Model (\S+) is not supported", text):
-        return ExportError(f"llama.cpp's converter does not know the architecture {match[1]}", "nothing was converted")
+        return ExportError(
+            f"llama.cpp's converter does not know the architecture {match[1]}",
+            "nothing was converted",
+            "choose a base that llama.cpp supports",
+        )
     reasons = [line for line in lines if re.match(r"\s*\w*(Error|Exception)\b", line)] or lines
     reason = reasons[-1].strip() if reasons else "it said nothing"
-    return ExportError(f"llama.cpp's converter failed ({reason[:300]})", "nothing was converted")
+    return ExportError(
+        f"llama.cpp's converter failed ({reason[:300]})",
+        "nothing was converted",
+        "check that llama.cpp supports this base",
+    )

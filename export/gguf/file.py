@@ -113,7 +113,11 @@ class GgufFile:
         width = math.prod(tensor.shape[1:]) if len(tensor.shape) > 1 else 1
         count = (tensor.shape[0] - first if rows is None else rows) * width
         if tensor.type_name not in ("F32", "F16", "BF16"):
-            raise ModelError(f"{name} is quantized ({tensor.type_name})", "its rows cannot be read here")
+            raise ModelError(
+                f"{name} is quantized ({tensor.type_name})",
+                "its rows cannot be read here",
+                "give the file in F16, BF16 or F32",
+            )
         item = 4 if tensor.type_name == "F32" else 2
         raw = self.read(tensor.offset + first * width * item, count * item)
         if tensor.type_name == "BF16":
@@ -154,7 +158,9 @@ def _read(path: Path, header: _Header, size: int) -> GgufFile:
         raise ModelError(f"{path} is not a GGUF file", "it cannot be used", "give a .gguf file")
     version, tensor_count, pair_count = header.number("<I"), header.number("<Q"), header.number("<Q")
     if version not in (2, 3):
-        raise ModelError(f"{path} is a GGUF of version {version}", "only versions 2 and 3 are known")
+        raise ModelError(
+            f"{path} is a GGUF of version {version}", "only versions 2 and 3 can be read", "convert the model again"
+        )
     metadata: dict[str, Any] = {}
     # A pair takes 13 bytes and more, a tensor 32: numbers that do not fit are found before anything is read for them.
     for _ in range(header.affordable(pair_count, 13, "metadata pairs")):

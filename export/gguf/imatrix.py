@@ -104,7 +104,9 @@ def _from_binary(path: Path) -> dict[str, np.ndarray]:
             position += 4 * count
             result[name] = values / max(1, calls)
     except (struct.error, ValueError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not an importance matrix ({error})", "nothing was exported") from error
+        raise ModelError(
+            f"{path} is not an importance matrix ({error})", "nothing was exported", "make it with llama-imatrix"
+        ) from error
     return result
 
 

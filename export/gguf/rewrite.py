@@ -33,7 +33,9 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     parts = {tensor.name: gguf.dequantize(tensor.data, tensor.tensor_type) for tensor in pairs.tensors}
     known = {f"{tensor.name}.lora_{part}" for tensor in reader.tensors for part in "ab"}
     if strange := parts.keys() - known:
-        raise ModelError(f"{adapter} changes {min(strange)}, which {base} does not have", "nothing was merged")
+        raise ModelError(
+            f"{adapter} changes {min(strange)}, which {base} does not have", "nothing was merged", "give its own base"
+        )
     with atomic_path(target) as temporary:
         writer = _writer_like(reader, temporary, gguf.LlamaFileType.MOSTLY_Q8_0)
         for key, value in said.items():

@@ -93,7 +93,9 @@ def tokenizer_facts(folder: Path, tokenizer: Any) -> TokenizerFacts:
     model = content["model"]
     if model["type"] != "BPE":
         raise ModelError(
-            f"the tokenizer in {folder} is of type {model['type']}", "only BPE tokenizers can be exported to GGUF here"
+            f"the tokenizer in {folder} is of type {model['type']}",
+            "only BPE tokenizers can be exported to GGUF here",
+            "choose another base",
         )
     adds_bos = bool(bos_prefix(tokenizer))
     return TokenizerFacts(
@@ -172,7 +174,9 @@ def _agrees(file: Path, vocabulary: dict[str, int]) -> bool:
     try:
         model = SentencePieceProcessor(model_file=str(file))
     except (RuntimeError, OSError) as error:
-        raise ModelError(f"{file} is not a SentencePiece model ({error})", "nothing was exported") from error
+        raise ModelError(
+            f"{file} is not a SentencePiece model ({error})", "nothing was exported", "copy it again"
+        ) from error
     return all(vocabulary.get(model.id_to_piece(index)) == index for index in range(model.get_piece_size()))
 
 
@@ -193,7 +197,11 @@ def _sentencepiece_from_json(content: dict[str, Any], vocabulary: dict[str, int]
     model = protocol.ModelProto()
     for piece, index in sorted(vocabulary.items(), key=lambda item: item[1]):
         if index != len(model.pieces):
-            raise ModelError(f"the vocabulary has no token with id {len(model.pieces)}", "it cannot be exported")
+            raise ModelError(
+                f"the vocabulary has no token with id {len(model.pieces)}",
+                "it cannot be exported",
+                "check tokenizer.json",
+            )
         kind = types.NORMAL
         if piece == content["model"].get("unk_token"):
             kind = types.UNKNOWN

@@ -109,16 +109,28 @@ def read_adapter(folder: Path) -> Adapter:
         _place(adapter, _PREFIX.sub("", key), info)
     for module, pair in adapter.low_rank.items():
         if pair.a is None or pair.b is None:
-            raise ModelError(f"{folder}: {module} has only half of its low-rank pair", "the adapter cannot be merged")
+            raise ModelError(
+                f"{folder}: {module} has only half of its low-rank pair",
+                "the adapter cannot be merged",
+                "save it again with peft",
+            )
         pair.scale = _scale(config, module, rank=pair.b.shape[1])
     if not adapter.modules:
-        raise ModelError(f"{folder} holds no weights this project knows how to merge", "nothing was merged")
+        raise ModelError(
+            f"{folder} holds no weights this project knows how to merge",
+            "nothing was merged",
+            "give a folder that peft or `mathcoder train` wrote",
+        )
     return adapter
 
 
 def _refuse_unmergeable(config: dict[str, Any], folder: Path) -> None:
     if config.get("peft_type") != "LORA":
-        raise ModelError(f"{folder} is an adapter of type {config.get('peft_type')}", "only LoRA can be merged")
+        raise ModelError(
+            f"{folder} is an adapter of type {config.get('peft_type')}",
+            "only LoRA can be merged",
+            "merge it with peft first",
+        )
     start = config.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
         raise ModelError(
@@ -127,7 +139,11 @@ def _refuse_unmergeable(config: dict[str, Any], folder: Path) -> None:
             "convert it to plain LoRA with peft first (save_pretrained with path_initial_model_for_weight_conversion)",
         )
     if variants := [name for name in _UNKNOWN_VARIANTS if config.get(name)]:
-        raise ModelError(f"{folder} uses {', '.join(variants)}", "this kind of LoRA cannot be merged exactly here")
+        raise ModelError(
+            f"{folder} uses {', '.join(variants)}",
+            "this kind of LoRA cannot be merged exactly here",
+            "merge it with peft first",
+        )
 
 
 def _place(adapter: Adapter, key: str, info: TensorInfo) -> None:
@@ -148,7 +164,11 @@ def _place(adapter: Adapter, key: str, info: TensorInfo) -> None:
     elif key.endswith((".weight", ".bias")):
         adapter.replaced[_WRAPPERS.sub("", key)] = info
     else:
-        raise ModelError(f"{adapter.folder}: {key} is of a kind this project cannot merge", "nothing was merged")
+        raise ModelError(
+            f"{adapter.folder}: {key} is of a kind this project cannot merge",
+            "nothing was merged",
+            "merge it with peft first",
+        )
 
 
 def _token_indices(config: dict[str, Any], module: str, info: TensorInfo) -> list[int]:
@@ -161,6 +181,7 @@ def _token_indices(config: dict[str, Any], module: str, info: TensorInfo) -> lis
             f"the adapter has {info.shape[0]} trained token rows for {module}, its config lists "
             f"{len(listed) if isinstance(listed, list) else 'none'}",
             "the rows cannot be placed",
+            "save the adapter again with peft",
         )
     return [int(index) for index in listed]
 
@@ -170,7 +191,11 @@ def _scale(config: dict[str, Any], module: str, rank: int) -> float:
     alpha = _by_pattern(config.get("alpha_pattern") or {}, module, config["lora_alpha"])
     expected = _by_pattern(config.get("rank_pattern") or {}, module, config["r"])
     if expected != rank:
-        raise ModelError(f"{module} has rank {rank}, the config says {expected}", "the scale is not known")
+        raise ModelError(
+            f"{module} has rank {rank}, the config says {expected}",
+            "the scale is not known",
+            "save the adapter again with peft",
+        )
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 

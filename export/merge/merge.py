@@ -93,8 +93,9 @@ def read_layout(base: Path) -> Layout:
             model = AutoModelForCausalLM.from_config(config)
     except (ValueError, KeyError, OSError, AttributeError) as error:
         raise ModelError(
-            f"{base} is of no architecture this version of transformers knows ({str(error).splitlines()[0][:160]})",
+            f"transformers does not know the architecture of {base} ({str(error).splitlines()[0][:160]})",
             "nothing was merged",
+            "install the version that the base's model card asks for",
         ) from error
     modules = {id(module): name for name, module in model.named_modules()}
     head = model.get_output_embeddings()
@@ -228,7 +229,9 @@ def _refuse_leftovers(adapter: Adapter, names: set[str], plan: MergePlan) -> Non
     ]
     if left:
         raise ModelError(
-            f"the adapter changes {left[0]}, which the base does not have", "it belongs to another base; nothing merged"
+            f"the adapter changes {left[0]}, which the base does not have",
+            "it belongs to another base; nothing merged",
+            "give its own base",
         )
 
 

@@ -193,12 +193,14 @@ def _check_match(source: Source) -> None:
             raise ModelError(
                 f"the adapter changes {module}, which the base {source.base} does not have",
                 "the adapter belongs to another base; nothing was merged",
+                "set base_model_name_or_path to its own base",
             )
         shape = stored_shape(source.tensors, weight) or source.tensors[weight].shape
         if shape[-1] != pair.shape[-1] or (shape[0] != pair.shape[0] and not _is_vocabulary(module)):
             raise ModelError(
                 f"{module} is {tuple(shape)} in the base and {pair.shape} in the adapter",
                 "the adapter belongs to another base; nothing was merged",
+                "set base_model_name_or_path to its own base",
             )
 
 

@@ -117,7 +117,11 @@ def read_header(file: Path) -> list[TensorInfo]:
         for name in handle.offset_keys():
             entry = handle.get_slice(name)
             if entry.get_dtype() not in ITEM_BYTES:
-                raise ModelError(f"{file.name}: {name} has the dtype {entry.get_dtype()}", "it cannot be merged")
+                raise ModelError(
+                    f"{file.name}: {name} has the dtype {entry.get_dtype()}",
+                    "it cannot be merged",
+                    "give the base in 16 or 32 bits",
+                )
             result.append(TensorInfo(name, entry.get_dtype(), tuple(entry.get_shape()), file))
     return result
 

@@ -49,4 +49,6 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         return AutoTokenizer.from_pretrained(str(folder))
     except Exception as error:  # transformers raises whatever the file's parser raised
-        raise ModelError(f"the tokenizer in {folder} does not load ({error})", "nothing was exported") from error
+        raise ModelError(
+            f"the tokenizer in {folder} does not load ({error})", "nothing was exported", "save it again"
+        ) from error

@@ -97,7 +97,7 @@ Modes:
         "--plots", default="png", metavar="A,B", help="formats of the plots: png, svg, or both (default png)"
     )
     result.add_argument(
-        "--report", choices=FORMATS, metavar="FORMAT", help=f"print the tables to paste: {', '.join(FORMATS)}"
+        "--report", choices=FORMATS, metavar="FORMAT", help=f"print the tables in this form: {', '.join(FORMATS)}"
     )
     result.add_argument(
         "--efficiency", action="store_true",
@@ -197,7 +197,9 @@ def _evaluate(args: argparse.Namespace) -> int:
             "--out is missing", "nothing was evaluated", "name a folder for the results, e.g. --out runs/eval"
         )
     if args.no_execution and args.mode not in ("full", "no-execution"):
-        raise InputError(f"--no-execution and --mode {args.mode} exclude each other", "nothing was evaluated")
+        raise InputError(
+            f"--no-execution and --mode {args.mode} exclude each other", "nothing was evaluated", "give one"
+        )
     if args.with_and_without and (args.no_execution or args.mode != "full" or args.endpoint):
         raise InputError(
             "--with-and-without runs a file in the modes full and chain-of-thought",

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """Export, or check a file."""
     if args.check is not None:
         if args.run is not None:
-            raise InputError("--check looks at one file and takes no RUN", "nothing was done")
+            raise InputError("--check looks at one file and takes no RUN", "nothing was done", "leave RUN away")
         return _check(args.check, as_json=args.json)
     if args.run is None:
         raise InputError("RUN is missing", "nothing was exported", "give a run folder, e.g. one below runs/")

@@ -123,7 +123,7 @@ def _print_examples(model: Path | str) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     if args.json and args.answer_only:
-        raise InputError("--json and --answer-only exclude each other")
+        raise InputError("--json and --answer-only exclude each other", "nothing was solved", "give one of them")
     if args.questions is None and args.out is not None:
         raise InputError("--out keeps the results of --questions", "", "for one solution use --to FILE")
     if args.fresh and args.out is None:
@@ -131,14 +131,16 @@ def _check(args: argparse.Namespace) -> None:
     if args.questions is not None:
         for name, value in (("a question", args.question), ("--to", args.to)):
             if value is not None:
-                raise InputError(f"--questions and {name} exclude each other")
+                raise InputError(f"--questions and {name} exclude each other", "nothing was solved", "give one of them")
         if args.unsafe_exec:
-            raise InputError("--unsafe-exec is for single questions", "a batch never runs code without isolation")
+            raise InputError(
+                "--unsafe-exec is for single questions", "a batch never runs code without isolation", "leave it away"
+            )
     if args.to is not None:
         from runtime.show.notebook_page import SUFFIXES
 
         if args.to.suffix.lower() not in SUFFIXES:
-            raise InputError(f"--to {args.to} names no export format", "", f"end the name in {', '.join(SUFFIXES)}")
+            raise InputError(f"--to {args.to} is not an export format", "", f"end the name in {', '.join(SUFFIXES)}")
 
 
 def _question(args: argparse.Namespace) -> str:
@@ -197,7 +199,7 @@ def _vote(call: Call, engine: Engine, question: str) -> int:
 
     args = call.args
     if args.unsafe_exec:
-        raise InputError("--unsafe-exec and --samples exclude each other")
+        raise InputError("--unsafe-exec and --samples exclude each other", "nothing was solved", "give one of them")
     settings = differing(call.settings, "samples that vote")
     count = call.preferences.samples
     items = with_samples([Item("0", 0, question)], count)

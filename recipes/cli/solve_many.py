@@ -43,12 +43,14 @@ def read_questions(source: str) -> Questions:
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).expanduser().read_bytes()
     except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror or error}", "nothing was solved") from None
+        raise InputError(
+            f"{source} cannot be read: {error.strerror or error}", "nothing was solved", "check the path"
+        ) from None
     text = question_text(data, source)
     # Not `splitlines`, for which form feeds and U+2028 end lines as well: both may stand inside a JSON string.
     lines = [(number, line) for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1) if line.strip()]
     if not lines:
-        raise InputError(f"{source} holds no question", "nothing was solved")
+        raise InputError(f"{source} holds no question", "nothing was solved", "write one a line")
     as_json = source.endswith((".jsonl", ".json")) or isinstance(parse_line(lines[0][1].encode()), dict)
     items: list[Item] = []
     bad: list[str] = []

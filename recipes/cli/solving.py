@@ -56,7 +56,7 @@ def add_model_arguments(parser: Parser) -> None:
     group.add_argument(
         "--dialect",
         metavar="NAME",
-        help="how the model is talked to (default: what its file speaks for)",
+        help="how the model is asked and calls Python (default: read off its file)",
     )
 
 

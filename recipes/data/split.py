@@ -41,7 +41,7 @@ def parse_parts(text: str) -> dict[str, int]:
         name, _, share = item.strip().partition("=")
         if not name or not name.replace("-", "").replace("_", "").isalnum() or not share.isdecimal() or name in parts:
             raise InputError(
-                f"{item.strip()!r} names no part",
+                f"{item.strip()!r} is not NAME=PERCENT",
                 "nothing was written",
                 "write NAME=PERCENT,NAME=PERCENT, each name once",
             )

@@ -119,7 +119,9 @@ def _rows(log: DemoLog, scale: Scale, out: Path) -> Path:
         report = check(str(path), limits=limits, first=scale.check_rows, fresh=True, on_progress=advance)
     if report.flagged:
         first = report.flagged[0]
-        raise DataError(f"{first.place}: its recorded results do not come out again", "the rows are wrong")
+        raise DataError(
+            f"{first.place}: its recorded results do not come out again", "the rows are wrong", "report this"
+        )
     log.say(f"{len(rows):,} rows. {report.rows} of them run again: {report.cells} of {report.cells} results equal.")
     log.facts["rows"] = {"rows": len(rows), "run_again": report.rows, "cells": report.cells}
     return path

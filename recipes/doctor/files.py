@@ -45,7 +45,7 @@ def _place(name: str, folder: Callable[[], Path], remedy: str) -> Finding:
         detail = f"this user has none; {home_folder()} stands in for it, and goes with the temporary files"
         return Finding(AREA, name, "note", detail, remedy)
     except OSError as error:  # of Path.cwd: the folder was removed
-        return Finding(AREA, name, "note", f"there is none ({error})", remedy)
+        return Finding(AREA, name, "note", f"not found ({error})", remedy)
     if name == "home" and not path.is_dir():
         return Finding(AREA, name, "note", f"{path} does not exist", remedy)
     existing = next(part for part in (path, *path.parents) if os.path.exists(part))

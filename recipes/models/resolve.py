@@ -50,7 +50,9 @@ def resolve(name: str | None) -> Path:
         if len(inside) == 1:
             return inside[0]
         choice = ", ".join(str(item) for item in inside)
-        remedy = f"name one of its files: {choice}" if inside else "there is none in it; name another folder or a file"
+        remedy = (
+            f"name one of its files: {choice}" if inside else "it holds no GGUF file; name another folder or a file"
+        )
         raise InputError(f"{name} is a folder, not a GGUF file", "", remedy)
     looked = survey() if os.sep not in name else Survey([], [])
     matches = [item for item in looked.found if name in (item.name, item.path.name)]

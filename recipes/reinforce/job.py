@@ -74,7 +74,7 @@ def merged_model(base: str) -> Path:
     elif not path.is_file():
         if base.count("/") == 1 and not base.lower().endswith(".gguf"):
             raise InputError(
-                f"{base} is no file or folder here; reinforcement starts from a merged model that solves already",
+                f"{base} is not a file or folder here, and reinforcement starts from a merged model",
                 "nothing was started",
                 "check the path; a base on the hub is fine-tuned and exported first (mathcoder train, export)",
             )

@@ -130,7 +130,9 @@ def write_rows(
             for story in chunk:
                 output = sandbox.run(story.code).output
                 if plain_number(output) != plain_number(story.gold):
-                    raise DataError(f"{story.code!r} gives {output!r}, right is {story.gold}", "no rows were written")
+                    raise DataError(
+                        f"{story.code!r} gives {output!r}, right is {story.gold}", "no rows were written", "report this"
+                    )
                 rows.append({"messages": conversation(story.question, blocks_of(story, output))})
         return rows
 

@@ -120,7 +120,7 @@ def _limits(chat: Chat, rest: str) -> None:
         known = (*type(conversation.limits).model_fields, *budgets)
         if not equals or key not in known:
             hint = did_you_mean(key, known) or f"the limits are {', '.join(known)}"
-            raise InputError(f"{word} sets no limit", "nothing was changed", hint)
+            raise InputError(f"{word} is not a limit", "nothing was changed", hint)
         (settings if key in budgets else limits)[key] = value
     new_settings = _changed(conversation.settings, settings) if settings else None
     new_limits = _changed(conversation.limits, limits) if limits else None
@@ -181,7 +181,7 @@ def _verify(chat: Chat, rest: str) -> None:
     conversation = chat.conversation
     turn = next((turn for turn in reversed(conversation.turns) if turn.question), None)
     if turn is None or conversation.turns[-1] is not turn:
-        raise InputError("the last thing here is no question", "there is nothing to verify", "ask one first")
+        raise InputError("the last turn is not a question", "there is nothing to verify", "ask one first")
     before = turn.answer
     conversation.undo()
     chat.vote(turn.question, count)

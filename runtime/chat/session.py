@@ -241,7 +241,9 @@ class Chat:
                 os.chmod(temporary, 0o600)
                 temporary.write_bytes(b"".join(event_line(line) for line in lines))
         except OSError as error:
-            raise InputError(f"{target} cannot be written: {error.strerror or error}", "nothing was saved") from None
+            raise InputError(
+                f"{target} cannot be written: {error.strerror or error}", "nothing was saved", "choose another place"
+            ) from None
         return target
 
     def take(self, recorded: Recorded, origin: str) -> None:

