@@ -22,6 +22,7 @@ from export.gguf.imatrix import collect_imatrix, is_rows, write_imatrix
 from export.settings import ExportSettings, OnProgress
 from runtime.errors import ExportError, InputError
 from runtime.files import locked
+from runtime.text import size_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,7 +111,7 @@ def export(
         clock.say(f"[yellow]note:[/] {llama_cpp.mismatch}; {proof}")
     clock.say(
         f"[bold]{source.name}[/]: {job.plan.items / 1e6:,.1f} M parameters, "
-        f"up to {_size(sizes.disk)} of disk, about {_size(sizes.memory)} of memory"
+        f"up to {size_text(sizes.disk)} of disk, about {size_text(sizes.memory)} of memory"
     )
     with _alone(job):
         certificate = job.finished_certificate()
@@ -279,7 +280,7 @@ def _conclude(job: Job, certificate: dict[str, Any] | None, clock: Clock) -> Exp
     context = read_gguf(next(iter(summary.files.values()))).context or 2048
     write_card(job.source, summary.files, job.out, certificate, context)
     for name, file in summary.files.items():
-        clock.say(f"{file}  [dim]{name}, {_size(file.stat().st_size)}[/]")
+        clock.say(f"{file}  [dim]{name}, {size_text(file.stat().st_size)}[/]")
     return summary
 
 
@@ -320,10 +321,6 @@ class Clock:
                 yield lambda detail, share: progress.update(task, completed=share, detail=detail)
                 progress.update(task, completed=1.0, detail="")
         self.seconds[name] = round(time.perf_counter() - started, 2)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def toolkit_version() -> str:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from qlora.progress import LOSS_KINDS
 from qlora.quiet import quiet_libraries
-from runtime.files import atomic_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,16 +26,12 @@ def plot_run(log: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     Returns:
         The files; none where matplotlib is not installed or there is nothing to draw.
     """
-    try:
-        with quiet_libraries():
-            import matplotlib
+    from runtime.evaluate.plots import available
 
-            matplotlib.use("Agg")
-    except ImportError:
+    if not log or not available():
         return []
-    if not log:
-        return []
-    return [draw(folder / f"{name}.png", label, lines) for name, (label, lines) in curves(log).items()]
+    with quiet_libraries():
+        return [draw(folder / f"{name}.png", label, lines) for name, (label, lines) in curves(log).items()]
 
 
 def curves(log: Sequence[dict[str, Any]]) -> dict[str, tuple[str, dict[str, Curve]]]:
@@ -96,12 +91,10 @@ def show_run(log: Sequence[dict[str, Any]], console: Console) -> bool:
 
 def draw(file: Path, label: str, lines: dict[str, Curve]) -> Path:
     """Write a picture of `lines` over the steps to `file`, and return it."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from runtime.evaluate.plots import figure, write_figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    picture = figure(7, 4)
+    axes = picture.subplots()
     for name, (x, y) in lines.items():
         marker = "o" if len(x) == 1 else None
         axes.plot(x, y, label=name or None, linewidth=1.8 if name in ("", "loss") else 1.0, marker=marker)
@@ -110,6 +103,4 @@ def draw(file: Path, label: str, lines: dict[str, Curve]) -> Path:
     axes.grid(alpha=0.3)
     if any(lines):
         axes.legend()
-    with atomic_path(file) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
-    return file
+    return write_figure(picture, file.with_suffix(""), ("png",))[0]

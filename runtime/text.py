@@ -124,3 +124,13 @@ def did_you_mean(word: str, known: Iterable[str], template: str = "Did you mean 
     """A suggestion for a mistyped `word`, or an empty string."""
     near = nearest(word, known, cutoff)
     return template.format(near) if near else ""
+
+
+def size_text(size: int) -> str:
+    """Bytes as a person reads them."""
+    value, unit = float(size), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"

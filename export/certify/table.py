@@ -7,6 +7,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from runtime.text import size_text
+
 
 def certificate_table(certificate: dict[str, Any]) -> Table:
     """The certificate for people."""
@@ -52,7 +54,7 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
         if solved:
             cells.append("{correct}/{of}".format(**entry["solved"]) if "solved" in entry else "")
         cells += [
-            _size(entry["bytes"]) if "bytes" in entry else "",
+            size_text(entry["bytes"]) if "bytes" in entry else "",
             f"{speed:,.0f}" if speed else "",
             _verdict(entry),
         ]
@@ -62,10 +64,6 @@ def certificate_table(certificate: dict[str, Any]) -> Table:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.4g}"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _verdict(entry: dict[str, Any]) -> str:

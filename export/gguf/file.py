@@ -6,6 +6,7 @@ reported instead of crashing native code. Format: https://github.com/ggml-org/gg
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import struct
@@ -24,6 +25,8 @@ _SCALARS = {
 _STRING, _ARRAY = 8, 9
 _DIMENSIONS = 4
 """Of a tensor, at most (GGML_MAX_DIMS)."""
+_FIRST_BYTES = 1 << 16
+"""The keys under `general.` stand in front of the vocabulary, which takes megabytes."""
 _HEADER_BYTES = 256 * 1024 * 1024
 _HEADER_ITEMS = 8_000_000
 """Most bytes and most items in all arrays of a header. Published models have 30 MB and 1.5 million."""
@@ -38,7 +41,7 @@ BLOCKS = {
 }  # fmt: skip
 """ggml type -> name, weights per block, bytes per block (ggml-common.h)."""
 
-CONTROL, USER_DEFINED, UNUSED = 3, 4, 5
+CONTROL, USER_DEFINED = 3, 4
 """Values of `tokenizer.ggml.token_type`."""
 
 
@@ -151,6 +154,28 @@ def read_gguf(path: str | os.PathLike[str]) -> GgufFile:
         raise ModelError(f"{path} is cut off or damaged ({error})", "it cannot be used", "copy it again") from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror})", "it cannot be used", "check the file") from error
+
+
+def first_keys(path: Path) -> dict[str, Any] | None:
+    """Strings and numbers among a GGUF file's first keys, up to the first array; None for other files.
+
+    A damaged header gives the keys in front of the damage.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    keys: dict[str, Any] = {}
+    with open(path, "rb") as handle, contextlib.suppress(_DamagedError):
+        header = _Header(handle, min(path.stat().st_size, _FIRST_BYTES))
+        if header.left < 4 or header.take(4) != b"GGUF":
+            return None
+        _, _, count = header.number("<I"), header.number("<Q"), header.number("<Q")
+        for _ in range(min(count, 1000)):
+            key, kind = header.string(), header.number("<I")
+            if kind == _ARRAY:
+                break
+            keys[key] = header.value(kind)
+    return keys
 
 
 def _read(path: Path, header: _Header, size: int) -> GgufFile:

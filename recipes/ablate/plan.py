@@ -15,6 +15,7 @@ from recipes.ablate.stages import is_adapter_alone, is_evaluated
 from recipes.ablate.study import Study, Training
 from recipes.ablate.variants import LCE
 from runtime.errors import InputError
+from runtime.text import size_text
 
 KEPT = 4
 """Bytes of a trained parameter as the adapter keeps it."""
@@ -84,7 +85,7 @@ def refuse_small_disk(found: Estimate, folder: Path) -> None:
     """
     if found.free < found.disk:
         raise InputError(
-            f"{folder} has {_gigabytes(found.free)} free, and the ablation needs up to {_gigabytes(found.disk)}",
+            f"{folder} has {size_text(found.free)} free, and the ablation needs up to {size_text(found.disk)}",
             "nothing was started",
             "free some space, choose another --out, ask for fewer --variants, or leave --keep away",
         )
@@ -141,10 +142,6 @@ def _disk(study: Study, trainings: list[Training], *, keep: bool, jobs: int) -> 
     return int(SPARE * (total + largest * min(jobs, len(trainings)) + rows))
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
 def lines_of(study: Study, found: Estimate) -> list[tuple[str, str]]:
     """The estimate as (name, text), in the order in which a person asks."""
     rows = ", ".join(
@@ -162,4 +159,4 @@ def lines_of(study: Study, found: Estimate) -> list[tuple[str, str]]:
     else:
         lines.append(("hours", "not measured"))
     threads = os.cpu_count() or 1
-    return [*lines, ("disk", f"up to {_gigabytes(found.disk)}, {_gigabytes(found.free)} free"), ("cores", str(threads))]
+    return [*lines, ("disk", f"up to {size_text(found.disk)}, {size_text(found.free)} free"), ("cores", str(threads))]

@@ -117,9 +117,10 @@ def _resumed(resume: str | None, chats: Path) -> tuple[Recorded | None, Path]:
 def _choose(resume: Recorded | None) -> str | None:
     """First use: say what there is and offer the packaged model. None where nobody can answer."""
     from recipes.cli.models import how_to_get_one
-    from recipes.models import NANO, find, resolve, size_text
+    from recipes.models import NANO, find, resolve
     from recipes.smollm2 import NAME as SMOLLM2
     from runtime.show.console import make_console
+    from runtime.text import size_text
 
     found = find()
     names = [item.name for item in found]

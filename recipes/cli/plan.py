@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from recipes.cli.command import Parser, require_training, show_facts
 from recipes.cli.train import add_recipe_arguments, recipe_of
 from runtime.errors import InputError
+from runtime.text import size_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,9 +128,9 @@ def _print_lines(lines: list[tuple[str, str]], advice: str = "") -> Console:
 def lines_of_card(card: CardPlan) -> list[tuple[str, str]]:
     """What one GPU would do as (name, text)."""
     return [
-        ("GPU", f"{_gigabytes(card.available)} free"),
+        ("GPU", f"{size_text(card.available)} free"),
         ("layout", f"{_layout(card)}, rows as long as the context"),
-        ("memory", f"{_gigabytes(card.memory['total'])} at the peak: {_parts(card.memory)}"),
+        ("memory", f"{size_text(card.memory['total'])} at the peak: {_parts(card.memory)}"),
         ("", "fits" if card.fits else "does not fit"),
     ]
 
@@ -140,7 +141,7 @@ def lines_of(found: Plan, folder: str) -> list[tuple[str, str]]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in found.tokens.items())
     fits = {True: "fits this GPU", False: "does not fit this GPU", None: "no GPU here to hold it against"}[found.fits]
     if found.device_memory is not None:
-        fits += f" ({_gigabytes(found.device_memory)})"
+        fits += f" ({size_text(found.device_memory)})"
     lines = [
         ("base", f"{found.base}, backend {found.backend}, on {found.device}"),
         ("rows", f"{found.rows:,} to train on, {found.held_out:,} held out, {found.bad:,} bad, "
@@ -149,10 +150,10 @@ def lines_of(found: Plan, folder: str) -> list[tuple[str, str]]:
         ("steps", f"{found.steps:,}, each of {found.micro_batches:.1f} micro-batches of up to {found.micro_tokens:,} "
                   f"tokens, {found.fill:.0%} full; {found.checkpoint_layers} layers checkpointed"),
         ("trained", f"{found.lora_parameters:,} adapter parameters, {found.token_parameters:,} in token rows"),
-        ("memory", f"{_gigabytes(found.memory['total'])} at the peak: {_parts(found.memory)}"),
+        ("memory", f"{size_text(found.memory['total'])} at the peak: {_parts(found.memory)}"),
         ("", fits),
         *((f"{card.available / 1e9:.0f} GB GPU", _verdict(card)) for card in found.cards),
-        ("disk", f"{_gigabytes(found.disk)} in {folder}"),
+        ("disk", f"{size_text(found.disk)} in {folder}"),
     ]  # fmt: skip
     if found.hours is not None and found.seconds_per_step is not None:
         lines.append(("time", f"{found.hours:.1f} hours ({found.seconds_per_step:.2f} s a step, measured)"))
@@ -162,7 +163,7 @@ def lines_of(found: Plan, folder: str) -> list[tuple[str, str]]:
 
 
 def _parts(memory: dict[str, int]) -> str:
-    return ", ".join(f"{part} {_gigabytes(size)}" for part, size in memory.items() if part != "total" and size)
+    return ", ".join(f"{part} {size_text(size)}" for part, size in memory.items() if part != "total" and size)
 
 
 def _layout(card: CardPlan) -> str:
@@ -174,7 +175,3 @@ def _layout(card: CardPlan) -> str:
 
 def _verdict(card: CardPlan) -> str:
     return _layout(card) if card.fits else f"does not fit; {card.advice}"
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -170,16 +170,7 @@ def plot(statistics: Mapping[str, Statistics], folder: Path) -> list[Path]:
     Raises:
         InputError: matplotlib is not installed.
     """
-    from runtime.errors import InputError
-
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise InputError(
-            "matplotlib is not installed", "no plots are drawn", 'pip install "mathcoder-toolkit[train]"'
-        ) from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from runtime.evaluate.plots import figure, write_figure
 
     folder.mkdir(parents=True, exist_ok=True)
     shown = {Path(name).name: item for name, item in statistics.items() if item.rows}
@@ -189,15 +180,14 @@ def plot(statistics: Mapping[str, Statistics], folder: Path) -> list[Path]:
         ("lengths", f"{unit} of a row", {n: s.row_tokens if in_tokens else s.characters for n, s in shown.items()}),
         ("cells", "code blocks in a row", {n: list(s.cells.elements()) for n, s in shown.items()}),
     ]
-    paths = []
+    paths: list[Path] = []
     for name, label, series in drawings:
-        figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+        picture = figure(7, 4)
+        axes = picture.subplots()
         for title, values in series.items():
             axes.hist(list(values), bins=60 if name == "lengths" else 16, histtype="step", label=title)
         axes.set_xlabel(label)
         axes.set_ylabel("rows")
         axes.legend(fontsize="small")
-        paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=120)
-        pyplot.close(figure)
+        paths += write_figure(picture, folder / name, ("png",))
     return paths

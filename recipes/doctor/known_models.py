@@ -47,7 +47,7 @@ def good_models() -> list[GoodModel]:
 
 def models() -> Iterator[Finding]:
     """A line for each model that fits, with what was published of it; one for those that do not."""
-    from recipes.models import size_text
+    from runtime.text import size_text
 
     memory = memory_bytes()
     if memory is None:

@@ -1,6 +1,6 @@
 """The models on this machine, and the one a name stands for."""
 
-from recipes.models.found import Found, Unusable, one_line, size_text
+from recipes.models.found import Found, Unusable, one_line
 from recipes.models.own import NANO
 from recipes.models.resolve import examples_of, name_of, prefix_of, resolve
 from recipes.models.survey import Survey, find, survey
@@ -16,6 +16,5 @@ __all__ = [
     "one_line",
     "prefix_of",
     "resolve",
-    "size_text",
     "survey",
 ]

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from recipes.models.caches import HUB_PREFIX
 from recipes.models.fetched import Part, Record, is_plain
-from recipes.models.found import one_line, size_text
+from recipes.models.found import one_line
 from recipes.models.names import FileSet, file_sets, find_tag, preferred, tagged
 from recipes.places import tilde
 from runtime.errors import InputError, ModelError, WriteError
 from runtime.files import HubFile, download, locked, published, sha256_file
+from runtime.text import size_text
 
 NOTHING = "nothing was fetched"
 _NAME = re.compile(r"hf:(?P<repository>[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+)(?::(?P<tag>[^:]+))?\Z")

@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recipes.models.found import Look, size_text
+from recipes.models.found import Look
 from recipes.places import models_folder
 from runtime.files import write_json
+from runtime.text import size_text
 
 FOLDER = "hf"
 """Below the models folder: ORG/REPO/FILE.gguf, and beside each model its record."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recipes.models.header import read_header
+from export.gguf.file import first_keys
 from recipes.models.names import FileSet, file_sets
 from runtime.text import for_screen
 
@@ -113,7 +113,7 @@ class Look:
                     self.refuse(name, f"{path.name} is a link to a file that is gone" if gone else "is not a file")
                     return False
                 size += path.stat().st_size
-                header = read_header(path)
+                header = first_keys(path)
             except OSError as error:
                 self.refuse(name, f"cannot be read: {error.strerror or error}")
                 return False
@@ -138,13 +138,3 @@ def one_line(name: str) -> str:
     """A name as the screen may show it: one line, of bounded length, without what a terminal acts on."""
     flat = " ".join(for_screen(name).split())
     return flat if len(flat) <= LONGEST else f"{flat[:LONGEST]}…"
-
-
-def size_text(size: int) -> str:
-    """Bytes as a person reads them."""
-    value, unit = float(size), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 1000 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if value >= 100 or unit == "B" else f"{value:.1f} {unit}"

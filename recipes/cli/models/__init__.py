@@ -12,8 +12,9 @@ import sys
 
 from recipes import smollm2
 from recipes.cli.command import Parser, actions_text, say
-from recipes.models import one_line, size_text, survey
+from recipes.models import one_line, survey
 from recipes.places import models_folder, tilde
+from runtime.text import size_text
 
 ACTIONS = {
     "get": "fetch a model: smollm2, or hf:ORG/REPO[:QUANT] from the Hugging Face hub",

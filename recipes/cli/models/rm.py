@@ -32,8 +32,8 @@ def parser() -> Parser:
 
 def run(args: argparse.Namespace) -> int:
     """Ask and delete."""
-    from recipes.models import size_text
     from recipes.models.fetched import find_record
+    from runtime.text import size_text
 
     record = find_record(args.name)
     if record is not None:

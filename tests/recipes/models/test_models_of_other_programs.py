@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from export.gguf.file import first_keys
 from recipes.cli import main
 from recipes.models import Found, name_of, resolve, survey
-from recipes.models.header import read_header
 from runtime.errors import InputError, ModelError
 from tests.runtime.gguf_factory import write_adapter, write_model
 
@@ -271,16 +271,16 @@ def test_a_folder_that_may_not_be_read_is_a_line(home: Path, monkeypatch: pytest
 
 def test_a_header_gives_its_first_keys_and_damage_gives_those_in_front_of_it(tmp_path: Path) -> None:
     path = write_model(tmp_path / "tiny.gguf")
-    header = read_header(path)
+    header = first_keys(path)
     assert header is not None
     assert (header["general.architecture"], header["general.name"]) == ("llama", "tiny random llama")
     assert header["llama.context_length"] == 1024
     data = path.read_bytes()
     for cut in range(4, 400, 7):
         path.write_bytes(data[:cut])
-        assert read_header(path) is not None
+        assert first_keys(path) is not None
     path.write_bytes(data[:24] + b"\xff" * 400)
-    assert read_header(path) == {}
+    assert first_keys(path) == {}
 
 
 def test_removing_what_another_program_holds_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
