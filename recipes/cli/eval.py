@@ -84,7 +84,9 @@ Modes:
     result.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
     result.add_argument("--samples", type=positive_int, metavar="K", help="solutions to each question (default 1)")
     result.add_argument("--limit", type=positive_int, metavar="N", help="questions of each set, drawn by --seed")
-    result.add_argument("--mode", choices=tuple(MODES), default="full", help="the full loop or a baseline")
+    result.add_argument(
+        "--mode", choices=tuple(MODES), default="full", metavar="MODE", help=f"full, or a baseline: {', '.join(MODES)}"
+    )
     result.add_argument(
         "--with-and-without",
         action="store_true",

@@ -96,10 +96,10 @@ class LlamaVocabulary:
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         buffer = (ctypes.c_int32 * room)()
-        count = self._lib.llamatokenize(self._handle, data, len(data), buffer, room, False, special)
+        count = self._lib.llama_tokenize(self._handle, data, len(data), buffer, room, False, special)
         if count < 0:
             buffer = (ctypes.c_int32 * -count)()
-            count = self._lib.llamatokenize(self._handle, data, len(data), buffer, -count, False, special)
+            count = self._lib.llama_tokenize(self._handle, data, len(data), buffer, -count, False, special)
         return buffer[:count]
 
     def _look_at(self, token: int) -> bool:
