@@ -74,7 +74,7 @@ class Verdict:
 
 
 def subject_of(engine: Engine, dialect: str) -> Subject | None:
-    """What a verdict on the loaded model would be on; None for a model behind a server, whose file nobody sees."""
+    """What a verdict on the loaded model would be on; None behind a server, whose file nobody sees."""
     from runtime.engine.llama.engine import LlamaEngine
 
     return Subject(engine.path, engine.lora, dialect) if isinstance(engine, LlamaEngine) else None
@@ -88,7 +88,7 @@ def verdict_from(subject: Subject, difference: PairedDifference) -> Verdict:
 
 
 def remember(verdict: Verdict) -> Path:
-    """Keep a verdict; one on the same subject is replaced, and one on the file that names no adapter is dropped."""
+    """Keep a verdict in place of one on the same subject, or on the file without naming an adapter."""
     name = f"{verdict.sha256[:32]}-{verdict.adapter[:16] or 'bare'}-{verdict.dialect}.json"
     path = _folder() / name
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -85,7 +85,11 @@ Modes:
     result.add_argument("--samples", type=positive_int, metavar="K", help="solutions to each question (default 1)")
     result.add_argument("--limit", type=positive_int, metavar="N", help="questions of each set, drawn by --seed")
     result.add_argument(
-        "--mode", choices=tuple(MODES), default="full", metavar="MODE", help=f"full, or a baseline: {', '.join(MODES)}"
+        "--mode",
+        choices=tuple(MODES),
+        default="full",
+        metavar="MODE",
+        help=f"the full loop or a baseline: {', '.join(MODES)}",
     )
     result.add_argument(
         "--with-and-without",

@@ -159,7 +159,7 @@ def _tell_dialect(engine: Engine, name: str) -> None:
 
 
 def _adapter(args: argparse.Namespace, model: Path | str) -> Path | None:
-    """The adapter that was asked for, or the packaged one for `model` where it is spoken to in the block format."""
+    """The adapter that was asked for, or the packaged one for `model` in the block format."""
     from recipes.smollm2 import adapter_for
 
     if args.lora is not None:

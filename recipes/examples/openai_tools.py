@@ -1,4 +1,4 @@
-"""A model of ours behind a stock server, driven by the stock `openai` client with our sandbox as its tool.
+"""A model of ours behind a stock server, driven by the `openai` client with our sandbox as its tool.
 
     python -m llama_cpp.server --model model.gguf --port 8000
     python -m recipes.examples.openai_tools model.gguf http://127.0.0.1:8000/v1 "What is 17 * 23?"
@@ -64,7 +64,7 @@ def solve(
 
 
 def calls_in(text: str, call: Call) -> list[tuple[str, str]]:
-    """Identifier and arguments (as JSON) of the calls that a server left in the text; what cannot be read has none."""
+    """Identifier and arguments (as JSON) of calls left in the text; what cannot be read has none."""
     bodies = [part.partition(call.close)[0] for part in text.split(call.open)[1:]]
     asked = [one for body in bodies for one in decoded(body, call)]
     arguments = ({} if one.fault else {call.argument: one.code} for one in asked)

@@ -1,4 +1,4 @@
-"""An exported model in other programs: a stock server, the stock client, and our sandbox as the tool that it calls."""
+"""An exported model in other programs: a stock server and client, and our sandbox as the tool."""
 
 from __future__ import annotations
 

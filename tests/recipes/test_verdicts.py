@@ -1,4 +1,4 @@
-"""Whether code helps a model: measured once, kept by the hashes of file and adapter and the dialect, and followed."""
+"""Whether code helps a model: measured once, kept by file, adapter and dialect, and followed."""
 
 from __future__ import annotations
 

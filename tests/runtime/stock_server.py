@@ -16,7 +16,7 @@ import pytest
 
 @contextmanager
 def stock_server(model: Path, *options: str) -> Iterator[str]:
-    """Its base URL, while it serves `model` with one thread; skips where the server's own packages are missing."""
+    """Its base URL while it serves `model` on one thread; skips where the server's packages are missing."""
     for module in ("uvicorn", "starlette_context"):
         pytest.importorskip(module, reason="the server extra of llama-cpp-python is not installed")
     with socket.socket() as free:

@@ -114,7 +114,7 @@ def _named(engine: Engine, name: str) -> Dialect:
 
 
 def _trained(engine: Engine, name: str, thinking: bool | None) -> Dialect:
-    """The dialect that a model was trained in here: without thinking, which rows have none of, unless it is wanted."""
+    """The dialect that a model was trained in here, without thinking (rows have none) unless wanted."""
     dialect = _named(engine, name)
     if not isinstance(dialect, NativeDialect):
         return dialect

@@ -65,7 +65,7 @@ class NativeDialect(Form):
         return replace(self, thinks=False, result=self._quiet_result())
 
     def _quiet_result(self) -> Result:
-        """How a call is answered where the model is not to think: the turn after a result begins as the first does."""
+        """How a call is answered without thinking: the turn after a result begins as the first does."""
         ask, result = self.frame.ask, self.result
         if self.think is None or self.think.off is None or result.continues == "same_turn":
             return result

@@ -157,7 +157,7 @@ open(NAMES[-1])
 
 @pytest.fixture(scope="module")
 def listing() -> str:
-    """What a cell shows that writes files named like the markers, lists them, and fails on one that is not there."""
+    """What a cell shows that writes and lists files named like markers, and fails on a missing one."""
     names = [f"{marker}{marker}" for marker in MARKERS] + ["</tool_response>.csv"]
     with Sandbox(Limits(output_chars=20_000)) as sandbox:
         output = sandbox.run(FILES.replace("NAMES", repr(names))).output
