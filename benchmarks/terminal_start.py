@@ -78,7 +78,7 @@ def scripted_chat(log: Path) -> int:
 
 
 class Flag:
-    """A flag to stop, as `runtime.engine.stopping.StopFlag`."""
+    """A flag to stop, as `runtime.engine.interrupt.StopFlag`."""
 
     def __init__(self) -> None:
         self.set_, self.callback = False, None

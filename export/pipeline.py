@@ -167,7 +167,7 @@ def _alone(job: Job) -> Iterator[None]:
 
 def _wanted(job: Job, certificate: dict[str, Any] | None) -> tuple[str, ...]:
     """Types that have to lie in `out`: all, or the picked one where an earlier call has picked."""
-    from export.certify.certify import pick
+    from export.certify.pick import pick
 
     if certificate is not None and job.settings.pick is not None:
         return (pick(certificate, job.settings.pick),)
@@ -258,7 +258,7 @@ def _certify(job: Job, report: OnProgress, solve: Solve | None) -> dict[str, Any
 def _conclude(job: Job, certificate: dict[str, Any] | None, clock: Clock) -> ExportSummary:
     """Pick a type where that was asked for, write card and Modelfile, and say what came out."""
     from export.card import write_card
-    from export.certify.certify import pick
+    from export.certify.pick import pick
     from export.certify.table import certificate_notes, certificate_table
 
     summary = ExportSummary(job.source.name, {name: job.target(name) for name in job.settings.quant})

@@ -16,8 +16,8 @@ from qlora.adapter import Adapted, inference
 from qlora.dialects import dialect_name
 from qlora.tokens import segment_tokenizer
 from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, TokenSequence
+from runtime.engine.interrupt import StopFlag
 from runtime.engine.protocol import About, Opening
-from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError
 
 

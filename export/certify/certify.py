@@ -27,7 +27,6 @@ from export.plan import BITS, available_memory
 from export.rows import Samples, read_samples
 from export.settings import CertifySettings, OnProgress, Thresholds
 from qlora.tokens import segment_tokenizer, unlearned
-from runtime.errors import ExportError
 from runtime.files import write_text
 
 FORMAT = 1
@@ -296,35 +295,6 @@ def limits(name: str, thresholds: Thresholds) -> tuple[float, float]:
     if BITS.get(name, 4.0) < _LOW_BITS:
         return thresholds.low_bit_kl, thresholds.low_bit_top1
     return thresholds.quant_kl, thresholds.quant_top1
-
-
-def pick(certificate: dict[str, Any], share: float) -> str:
-    """The smallest certified type whose solve rate is at least `share` of the unquantized file's.
-
-    Raises:
-        ExportError: there is none, or no problem was solved at all, which would make every type as good as any.
-    """
-    models = certificate["models"]
-    wide = next(entry for name, entry in models.items() if name in UNQUANTIZED)
-    if wide["solved"]["correct"] == 0:
-        raise ExportError(
-            f"the unquantized file solves none of {wide['solved']['of']} problems, so solve rates tell nothing apart",
-            "nothing was picked; all files were kept",
-            "leave --pick away, or raise certify.problems",
-        )
-    needed = share * wide["solved"]["correct"]
-    fit = [
-        (models[name]["bytes"], name)
-        for name, holds in certificate["files"].items()
-        if holds and models[name]["solved"]["correct"] >= needed
-    ]
-    if not fit:
-        raise ExportError(
-            f"no certified type solves {share:.0%} of what the unquantized file does",
-            "nothing was picked",
-            "add wider types to --quant",
-        )
-    return min(fit)[1]
 
 
 def write_certificate(certificate: dict[str, Any], target: Path) -> None:

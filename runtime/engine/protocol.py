@@ -18,7 +18,7 @@ from runtime.lce import Segment
 from runtime.settings import SamplingSettings
 
 if TYPE_CHECKING:
-    from runtime.engine.stopping import StopFlag
+    from runtime.engine.interrupt import StopFlag
     from runtime.engine.trajectory import Trajectory
 
 

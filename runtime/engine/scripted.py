@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runtime.engine.interrupt import StopFlag
 from runtime.engine.protocol import About, Decoder, Drawn, Opening, SequenceError, TokenSequence, Vocabulary, encode
-from runtime.engine.stopping import StopFlag
 from runtime.lce import CONTROL_TOKENS, END_OF_MESSAGE, Block, Segment, assistant_block_segments
 
 Script = Callable[[str], Iterable[Block]]

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from runtime.engine import ContextFullError, Decoder, Engine, SequenceError, StoppedError, TokenSequence
+from runtime.engine.interrupt import stop_on_sigint
 from runtime.engine.llama.library import usable_processors
-from runtime.engine.stopping import stop_on_sigint
 from runtime.engine.trajectory import Trajectory
 from runtime.errors import MathCoderError
 from runtime.lce import Segment

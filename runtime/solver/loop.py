@@ -104,7 +104,7 @@ class Solver:
         decoder = self._decoder = self._decoder or self.engine.open(1)
         flag = self.engine.stop_flag
         flag.clear()
-        from runtime.engine.stopping import stop_on_sigint
+        from runtime.engine.interrupt import stop_on_sigint
 
         with stop_on_sigint(flag, also=self._interrupt_cell):
             sequence = self._start(decoder, attempt, settings, reuse=bool(history))

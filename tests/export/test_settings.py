@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from rich.console import Console
 
-from export.certify.certify import pick
+from export.certify.pick import pick
 from export.certify.table import certificate_table
 from export.plan import Sizes, refuse_unless_it_fits
 from export.settings import CertifySettings, ExportSettings, file_types

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from runtime.engine.interrupt import StopFlag
 from runtime.engine.llama.library import captured_log, free_memory, last_errors, library, usable_cores
 from runtime.engine.llama.vocabulary import LlamaVocabulary
 from runtime.engine.protocol import About
-from runtime.engine.stopping import StopFlag
 from runtime.errors import InputError, ModelError
 from runtime.files import sha256_file
 from runtime.lce import BASE_FILE_KEY, BASE_KEY, DIALECT_META, END_OF_BLOCK, ROLE_KEY, ROLES

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from runtime.engine.interrupt import StopFlag
 from runtime.engine.protocol import (
     ENDED,
     TEXT_ONLY,
@@ -31,7 +32,6 @@ from runtime.engine.protocol import (
 )
 from runtime.engine.server.address import read_address
 from runtime.engine.server.stream import Stream, reason, with_retry
-from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError
 from runtime.lce import END_OF_MESSAGE, Segment
 from runtime.settings import EngineSettings, SamplingSettings

@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from runtime.engine.interrupt import StopFlag
 from runtime.engine.protocol import TEXT_ONLY
-from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError
 from runtime.settings import SamplingSettings
 

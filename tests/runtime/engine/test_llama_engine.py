@@ -21,10 +21,10 @@ import pytest
 from gguf_factory import LONG_PIECE, vocabulary, write_adapter, write_model
 
 from runtime.engine import ContextFullError, Decoder, Drawn, StoppedError, TokenSequence, load
+from runtime.engine.interrupt import stop_on_sigint
 from runtime.engine.llama import schedule
 from runtime.engine.llama.engine import LlamaDecoder, LlamaEngine
 from runtime.engine.llama.library import usable_cores
-from runtime.engine.stopping import stop_on_sigint
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.lce import CONTROL_TOKENS, END_OF_BLOCK, END_OF_MESSAGE, Segment, conversation, segments
 from runtime.settings import EngineSettings, SamplingSettings, derived_seed

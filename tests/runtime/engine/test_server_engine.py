@@ -17,13 +17,13 @@ from gguf_factory import write_model
 from stock_server import stock_server
 
 from runtime.engine import load
+from runtime.engine.interrupt import StopFlag
 from runtime.engine.llama.engine import LlamaEngine
 from runtime.engine.protocol import Opening
 from runtime.engine.scripted import script_tokens
 from runtime.engine.server.address import read_address
 from runtime.engine.server.engine import CONTROL_SPELLING, EndpointEngine
 from runtime.engine.server.stream import Stream, with_retry
-from runtime.engine.stopping import StopFlag
 from runtime.errors import EngineError, InputError, ModelError
 from runtime.lce import Block
 from runtime.sandbox import CellResult, Sandbox
