@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,18 @@ class Base:
 
     def sha256(self) -> str:
         """Of the weight file, or of the hashes of all weight files in the order of their names."""
-        hashes = [_name_in_hub_cache(file) or sha256_file(file) for file in self.weight_files]
-        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+        return weights_sha256(self.weight_files)
 
     @property
     def is_tested(self) -> bool:
         """Whether the loop was tested with its architecture."""
         return tested(self.config) is not None
+
+
+def weights_sha256(files: Sequence[Path]) -> str:
+    """Hash of one weight file, or of the hashes of all in the order given."""
+    hashes = [_name_in_hub_cache(file) or sha256_file(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _name_in_hub_cache(file: Path) -> str | None:

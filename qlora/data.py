@@ -206,12 +206,14 @@ def question_of(messages: Sequence[Mapping[str, Any]]) -> str:
     return ""
 
 
-def is_held_out(question: str, percent: int) -> bool:
-    """Whether rows with this question are kept out of training: `sha256(question) mod 100 < percent`.
+def percentile(question: str) -> int:
+    """`sha256(question) mod 100`: looks at nothing but the text, so that duplicates stay together."""
+    return int(hashlib.sha256(question.encode()).hexdigest(), 16) % 100
 
-    The rule looks at nothing but the text, so duplicates stay together and a longer file holds out the same questions.
-    """
-    return int(hashlib.sha256(question.encode()).hexdigest(), 16) % 100 < percent
+
+def is_held_out(question: str, percent: int) -> bool:
+    """Whether rows with this question are kept out of training: a longer file holds out the same."""
+    return percentile(question) < percent
 
 
 def split_held_out(rows: Sequence[Row], percent: int) -> tuple[list[Row], list[Row]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from qlora.quiet import quiet_libraries
 from qlora.shape import Shape
+from qlora.weights import read_object
 from runtime.errors import InputError, ModelError
 
 _COLUMNS = (
@@ -63,15 +63,7 @@ def _config_of(base: str) -> dict[str, Any]:
         if base in _PUBLISHED:
             return {"architectures": [_architecture(base)], **dict(zip(_COLUMNS, _PUBLISHED[base], strict=True))}
         file = _from_hub(base)
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{file} cannot be read ({error})", "its memory cannot be planned", "fetch the base again"
-        ) from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{file} is not a JSON object", "its memory cannot be planned", "fetch the base again")
-    return config
+    return read_object(file, "its memory cannot be planned")
 
 
 def _architecture(base: str) -> str:

@@ -12,6 +12,7 @@ from export.merge.adapter import Adapter, read_adapter
 from export.merge.nf4 import Nf4, nf4_of, stored_shape
 from export.merge.tensors import TensorFolder
 from export.settings import ExportSettings
+from qlora.base import weights_sha256
 from qlora.weights import read_object
 from runtime.errors import InputError, ModelError
 from runtime.files import fetch, sha256_file
@@ -206,15 +207,6 @@ def _check_match(source: Source) -> None:
 
 def _is_vocabulary(module: str) -> bool:
     return module.endswith(("embed_tokens", "lm_head", "wte"))
-
-
-def weights_sha256(files: list[Path]) -> str:
-    """Hash of a base as `run.json` records it.
-
-    Of the one file, or of the hashes of all in the order of their names.
-    """
-    hashes = [sha256_file(file) for file in files]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def fast_hash(file: Path) -> str:

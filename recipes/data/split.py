@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qlora.data import question_of
+from qlora.data import percentile, question_of
 from recipes.data.rows import Refused, files_of, read_lines, sha256_of, why_no_row
 from runtime.errors import InputError
 from runtime.files import atomic_path, json_line, write_text
@@ -55,7 +55,7 @@ def parse_parts(text: str) -> dict[str, int]:
 
 def part_of(question: str, parts: Mapping[str, int]) -> str:
     """The part that rows with this question belong to."""
-    bucket = int(hashlib.sha256(question.encode()).hexdigest(), 16) % 100
+    bucket = percentile(question)
     for name, share in parts.items():
         if bucket < share:
             return name
