@@ -86,7 +86,7 @@ def cores_each(jobs: int) -> int:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Have processes that start meanwhile compute with `count` threads, unless the user said with how many."""
+    """Have processes that start meanwhile use `count` threads, unless the user said how many."""
     before = os.environ.get(_THREADS)
     os.environ.setdefault(_THREADS, str(count))
     try:
@@ -102,7 +102,7 @@ _own: dict[str, Any] = {}
 
 
 def _begin(study: Study, options: Options, stop: Event) -> None:
-    """What every training of this process needs; the process ends with the one that started it, whatever ends that."""
+    """What every training of this process needs; the process ends with the one that started it."""
     _own.update(study=study, options=options, stop=stop)
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -53,7 +53,7 @@ class Estimate:
 
 
 def estimate(study: Study, *, keep: bool = False, measure: bool = False, jobs: int = 1) -> Estimate:
-    """Hours and disk of what is missing, `jobs` trainings at a time; with `measure` one step of LCE is timed."""
+    """Hours and disk of what is missing, `jobs` trainings at a time; `measure`: time one step of LCE."""
     missing = [(training, mode) for training, mode in study.evaluations() if not is_evaluated(study, training, mode)]
     trainings = list(dict.fromkeys(training for training, _ in missing))
     questions = sum(len(chosen.questions) for chosen in study.sets)

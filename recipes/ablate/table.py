@@ -116,7 +116,7 @@ def _difference(runs: Sequence[Verdicts | None], others: Sequence[Verdicts | Non
 
 
 def sheets(entries: Sequence[dict[str, Any]]) -> list[Sheet]:
-    """Accuracy, and the difference in all questions; the difference in each set; the cost; what each variant is."""
+    """Accuracy, differences in all questions and in each set, cost, and what each variant is."""
     names = list(entries[0]["sets"]) if entries else []
     header = ["variant", "at equal", "steps", "seeds", *(f"{name} % [95 %]" for name in names), "minus lce [95 %]"]
     body, apart = [], []

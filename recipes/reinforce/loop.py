@@ -286,7 +286,7 @@ class _Run:
 
 
 def side_by_side(engine: LlamaEngine, threads: int | None) -> int:
-    """How many decoders to sample with: a small model has one a thread, a larger one its threads in one decoder."""
+    """How many decoders to sample with: for a small model one a thread, for a larger one just one."""
     if not engine.is_small:
         return 1
     engine.threads = 1

@@ -128,7 +128,7 @@ class Policy:
         return Update(norm, result.tokens, stepper.seen)
 
     def drift(self, rollouts: Rollouts, rows: Sequence[int], seen: Seen) -> float:
-        """Nats a token from the model without the adapter to the model that drew `rows`, on the tokens it drew.
+        """Nats a token from the model without the adapter to the one that drew `rows`, on its tokens.
 
         Args:
             seen: what the latter thought of them, see `update`.

@@ -56,7 +56,7 @@ class _Count:
 
 
 class LiveTable:
-    """Counts solutions per set: a live table at a terminal, lines as training's elsewhere, nothing without console."""
+    """Counts solutions per set: a live table at a terminal, lines as training's elsewhere."""
 
     def __init__(self, totals: Mapping[str, int], console: Console | None) -> None:
         self.counts = {name: _Count(total) for name, total in totals.items()}

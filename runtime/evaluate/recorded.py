@@ -1,4 +1,4 @@
-"""What recorded solutions cost, of another team or of our own: blocks, tokens, and the seconds of running their cells.
+"""What recorded solutions cost, of anybody: blocks, tokens, and seconds of running their cells.
 
 A record says nothing of the machine that wrote it, so the seconds of its decoding are not known. Its cells can be run
 again: each solution's in a session of its own, in order, as the solver would have run them.
@@ -77,7 +77,7 @@ def measure_recorded(
 
 
 def _cost(record: Record, sandbox: Sandbox, count: Count) -> dict[str, Any]:
-    """One solution: what it wrote and read, and the milliseconds of its cells, None where the machine failed one."""
+    """One solution: what it wrote and read, and milliseconds of its cells (None: the machine failed one)."""
     from runtime.errors import CellNotRunError
 
     contents = {kind: [b.content for b in record.blocks if b.type == kind] for kind in ("text", "code", "execution")}

@@ -1,4 +1,4 @@
-"""A batch in several decoders at once, each in a thread of its own: what gives a small model a second core.
+"""A batch in several decoders at once, each in its own thread: gives a small model a second core.
 
 In a model of a few million parameters threads that share one step wait for each other longer than they compute, and
 most of a step goes into each sequence's attention. So the sequences are shared out instead. The decoders' contexts

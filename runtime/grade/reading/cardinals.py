@@ -1,4 +1,4 @@
-"""Cardinal numbers in English words: `three`, `twenty-five`, `one thousand two hundred and six`, `minus four`."""
+"""Cardinal numbers in English words: `three`, `twenty-five`, `two hundred and six`, `minus four`."""
 
 from __future__ import annotations
 

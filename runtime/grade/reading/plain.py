@@ -1,4 +1,4 @@
-"""Answers that need no parser: numerals, also in words, times of day, numerals with a base, `5 m`, thousands."""
+"""Answers that need no parser: numerals, also in words or with a base, times, `5 m`, thousands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d]|,\d)(?:\.\d+)?")
 
 
 def simple(text: str) -> list[Answer]:
-    """Plain numerals, also in words, times of day, numerals with a base and the real line, without the machinery."""
+    """Plain numerals, also in words or with a base, times of day and the real line, without the parser."""
     if _NUMBER.fullmatch(text):
         return [Scalar(ExpressionParser(tokenize(text)).finish())]
     plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip()

@@ -169,7 +169,7 @@ def write_sums(path: Path) -> None:
 
 
 def killed_after(words: list[str], count: int, delay: float) -> str | None:
-    """Kill a call and all it started `delay` seconds after its line number `count`: that line, None if it ended."""
+    """Kill a call and all it started `delay` s after its line number `count`: that line, None if over."""
     process = subprocess.Popen(
         words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
         start_new_session=True,
