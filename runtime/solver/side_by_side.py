@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.engine import Engine
-from runtime.engine.stopping import StopFlag, stop_on_sigint
+from runtime.engine.interrupt import StopFlag, stop_on_sigint
 from runtime.settings import SolverSettings
 from runtime.solver.batch import Batch
 from runtime.solver.item import Item
