@@ -166,7 +166,7 @@ def joined(blocks: list[dict[str, str]]) -> list[Block]:
 
 
 def alternating(blocks: list[Block]) -> bool:
-    """Whether the blocks are as a solver writes them: none empty, executions after code and nowhere else, text last."""
+    """Whether the blocks are as a solver writes them: none empty, executions after code, text last."""
     kinds = [block.type for block in blocks]
     pairs_of = list(itertools.pairwise(kinds))
     return (

@@ -1,4 +1,4 @@
-"""Published solutions in the form of each dialect, drawn token by token through the real loop with real cells."""
+"""Published solutions in the form of each dialect, drawn token by token in the real loop."""
 
 from __future__ import annotations
 
