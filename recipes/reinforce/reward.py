@@ -40,15 +40,17 @@ def _boxed(solution: Solution) -> list[str]:
 
 
 def reward_of(solution: Solution, gold: str, kind: str, seed: str) -> float:
-    """1 or 0. With `random` a coin that knows nothing of the solution, the same one for the same `seed`; `shuffled` is
-    dealt out when all are known, see `dealt_out`."""
+    """1 or 0, or with `random` a coin that knows nothing of the solution.
+
+    The same one for the same `seed`; `shuffled` is dealt out when all are known, see `dealt_out`.
+    """
     if kind == "random":
         return float(random.Random(f"reward {seed}").random() < 0.5)
     return float(earned(solution, gold))
 
 
 def dealt_out(rewards: Sequence[float], seed: str) -> list[float]:
-    """The same rewards in another order, which knows nothing of the solutions; the same one for the same `seed`."""
+    """The same rewards in an order that knows nothing of the solutions, and follows from `seed`."""
     return random.Random(f"dealt {seed}").sample(rewards, len(rewards))
 
 

@@ -59,7 +59,7 @@ def numbers_of(entry: dict[str, Any]) -> str:
 
 
 def summary(log: Sequence[Mapping[str, Any]]) -> str:
-    """Where the time of a run's steps went. Cells beside the decoding cost none: only what was waited for counts."""
+    """Where the time of a run's steps went; of cells, only what was waited for counts."""
     total = {name: sum(entry["seconds"].get(name, 0.0) for entry in log) for name in ("step", *PARTS)}
     whole = total["step"] or 1.0
     shares = ", ".join(f"{name} {total[name] / whole:.0%}" for name in PARTS if name != "cells")

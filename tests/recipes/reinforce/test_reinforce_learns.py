@@ -1,4 +1,4 @@
-"""What tells a right loop from one that only runs: on a few questions that the model sometimes solves, it learns to."""
+"""What tells a right loop from one that only runs: it learns what the model sometimes solves."""
 
 from __future__ import annotations
 
