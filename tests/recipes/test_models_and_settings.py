@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from recipes.cli import main
-from recipes.models import find, resolve, size_text
+from recipes.models import find, resolve
 from recipes.preferences import preferences
 from runtime.errors import InputError
+from runtime.text import size_text
 
 
 @pytest.fixture(autouse=True)
