@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     console = make_console(stderr=True)
     options = recipe.reinforce
+    gguf = merged_model(recipe.base)  # First: it is quick to say what it lacks.
     questions = load_questions(
         recipe.data.source, options.held_out, percent=recipe.data.held_out_percent,
         most_held_out=options.held_out_questions,
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"left out: {count:,} lines: {reason}", style="yellow", highlight=False, markup=False)
     out = args.out or recipe.reinforced_folder
     job = Job(
-        recipe.name, merged_model(recipe.base), questions, recipe.data.source, options, recipe.train, recipe.lora,
+        recipe.name, gguf, questions, recipe.data.source, options, recipe.train, recipe.lora,
         recipe.solve, recipe.sandbox, out, args.threads, args.gpu_layers,
     )  # fmt: skip
     outcome = reinforce(job, console, fresh=args.fresh)
