@@ -144,6 +144,7 @@ class Result:
         open: before the output (after the token that ended the call).
         close: after it, up to where the model goes on writing.
         more: between two results of one turn. Here, in `open` and in `close`, `{id}` is what `Call.copies` found.
+        quiet: in place of `close` where the model is not to think; empty: `close` serves.
         continues: same_turn: what is put in is part of the model's own turn. new_turn: it is not, and the model begins
             another one.
         prefills_thinking: whether the model goes on inside thinking.
@@ -157,6 +158,7 @@ class Result:
     open: str
     close: str
     more: str = ""
+    quiet: str = ""
     continues: Literal["same_turn", "new_turn"] = "new_turn"
     prefills_thinking: bool = False
     quoted: bool = False

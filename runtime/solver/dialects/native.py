@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +11,7 @@ from runtime.lce import DEFAULT_SYSTEM, EMPTY_EXECUTION, Block, Segment
 from runtime.settings import Mode
 from runtime.solver.dialects.calls import encoded
 from runtime.solver.dialects.dialect import Evidence, Exchange, Listener
-from runtime.solver.dialects.form import Form, Frame, Result, State, Think
+from runtime.solver.dialects.form import Form, Frame, State, Think
 from runtime.solver.dialects.markers import merged, tokens_of
 from runtime.solver.dialects.reader import NativeReader
 from runtime.solver.modes import printed_answer
@@ -60,22 +59,10 @@ class NativeDialect(Form):
 
     def thinking(self, wanted: bool) -> NativeDialect:
         """The same dialect with thinking, or without it as far as the model can be told."""
-        if wanted or not self.thinks:
+        if wanted or not self.thinks or not self.result.quiet:
             return replace(self, thinks=wanted)
-        return replace(self, thinks=False, result=self._quiet_result())
-
-    def _quiet_result(self) -> Result:
-        """How a call is answered without thinking: the turn after a result begins as the first does."""
-        ask, result = self.frame.ask, self.result
-        if self.think is None or self.think.off is None or result.continues == "same_turn":
-            return result
-        pairs = zip(reversed(ask), reversed(result.close), strict=False)
-        begun = ask[len(ask) - sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)) :]
-        question_end = ask[: len(ask) - len(begun)]
-        if not begun.strip() or not self.think.off.startswith(question_end):
-            return result
-        close = result.close.removesuffix(begun) + self.think.off[len(question_end) :]
-        return replace(result, close=close, prefills_thinking=False)
+        result = replace(self.result, close=self.result.quiet, prefills_thinking=False)
+        return replace(self, thinks=False, result=result)
 
     def fitted(self, vocabulary: Vocabulary | None) -> NativeDialect:
         """The same dialect with the tokens of its form that `vocabulary` has; what it lacks is spelled."""

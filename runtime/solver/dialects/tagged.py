@@ -123,5 +123,5 @@ SMOL_CODE = NativeDialect(
     ),
     think=Think(open="<think>", close="</think>", off=f"{_ASK}<think>\n\n</think>\n"),
     call=Call(open="<code>", close="</code>", before="\n", after="\n", ends_on="close"),
-    result=Result(open=f"<|im_end|>\n{_USER}", close=_ASK),
+    result=Result(open=f"<|im_end|>\n{_USER}", close=_ASK, quiet=f"{_ASK}<think>\n\n</think>\n"),
 )

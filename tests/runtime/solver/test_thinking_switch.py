@@ -21,7 +21,7 @@ from runtime.settings import EngineSettings
 from runtime.solver.dialects import choose
 from runtime.solver.dialects.native import NativeDialect
 from runtime.solver.dialects.template import derive
-from runtime.solver.dialects.template.conversations import FORMS, OUTPUT, QUESTION, requests
+from runtime.solver.dialects.template.conversations import FORMS, OFF, OUTPUT, QUESTION, requests
 from runtime.solver.dialects.template.render import render
 
 TURNS = (
@@ -140,7 +140,6 @@ def test_without_thinking_a_turn_after_a_result_begins_as_the_shipped_templates_
     llama_cpp_models: Path,
 ) -> None:
     asked = requests("python", "code", {"bos_token": "<s>", "eos_token": "</s>"})
-    off = {"enable_thinking": False, "thinking": False, "thinking_budget": 0}
 
     def differs(file: Path) -> str | None:
         """Empty where the frame of a result is as rendered, None where the template has no switch."""
@@ -149,7 +148,7 @@ def test_without_thinking_a_turn_after_a_result_begins_as_the_shipped_templates_
         if dialect is None or not dialect.has_thinking_switch or dialect.result.quoted:
             return None
         ours = dialect.thinking(False).executed([(OUTPUT, "qv7Kp2mXz")])[-1].text
-        results = render(text, [asked[f"called, {form}"] | off for form in FORMS]).results
+        results = render(text, [asked[f"called, {form}"] | OFF for form in FORMS]).results
         shown = [one.text.rpartition(OUTPUT)[2] for one in results if not one.error and OUTPUT in one.text]
         return "" if any(one.endswith(ours) for one in shown) else f"{file.stem}: {ours!r} is none of {shown}"
 

@@ -16,6 +16,8 @@ OUTPUT = "Dunnart\n\"q\" \\d <r> 's'"
 MORE_OUTPUT = "Kowari\n7"
 CALL_ID, MORE_ID = "qv7Kp2mXz", "wj4Rt8nYb"
 """Nine letters and digits, as Mistral's templates demand."""
+OFF = {"enable_thinking": False, "thinking": False, "thinking_budget": 0}
+"""What templates look at where the model is not to think."""
 FORMS = ("object", "text", "object, silent", "text, silent")
 """Arguments of a call as an object or as JSON text; with something said before it or nothing."""
 
@@ -85,8 +87,7 @@ def requests(name: str, argument: str, tokens: dict[str, str]) -> dict[str, dict
     for title in ("asked", "asked with system", "asked again"):
         # No tools at all, as where none are given: some templates look at whether the name is defined.
         made[f"{title}, plain"] = {"messages": conversations[title], "add_generation_prompt": True, **tokens}
-    off = {"enable_thinking": False, "thinking": False, "thinking_budget": 0}
-    return made | {"asked, not thinking": made["asked"] | off}
+    return made | {f"{title}, not thinking": made[title] | OFF for title in ("asked", *(f"called, {f}" for f in FORMS))}
 
 
 def _message(role: str, content: str) -> dict[str, Any]:

@@ -207,7 +207,10 @@ def _split(
     open_, inner = _opening(before, name, is_end)
     inner_after, close, end, opening = _closing(shown.between, open_, is_end)
     is_same_turn = not texts["asked"].text.endswith(shown.behind[-12:]) if shown.behind else True
-    copies, opening, more, behind = _ids([before, inner_after], opening, _between_results(texts, form), shown.behind)
+    more = _between_results(texts, form)
+    copies, (opening, more, behind, quiet) = _ids(
+        [before, inner_after], opening, more, shown.behind, _behind_output(texts[f"called, {form}, not thinking"])
+    )
     call = Call(
         open=open_,
         close=close,
@@ -225,6 +228,7 @@ def _split(
         open=opening,
         close=behind,
         more=more or opening,
+        quiet=quiet if quiet != behind else "",
         continues="same_turn" if is_same_turn else "new_turn",
         quoted=shown.quoted,
     )
@@ -270,15 +274,24 @@ def _between_results(texts: dict[str, Rendered], form: str) -> str:
     return ""
 
 
-def _ids(call: list[str], opening: str, more: str, behind: str) -> tuple[str, str, str, str]:
+def _behind_output(shown: Rendered) -> str:
+    """What stands behind the output of a call; empty where that is not shown."""
+    for one in (OUTPUT, json.dumps(OUTPUT, ensure_ascii=False)[1:-1]):
+        _, found, behind = shown.text.rpartition(one)
+        if found and not shown.error:
+            return behind
+    return ""
+
+
+def _ids(call: list[str], opening: str, *others: str) -> tuple[str, list[str]]:
     """For results that name their call: the pattern of its id, and the frame with `{id}` in its place."""
-    frame = [text.replace(CALL_ID, "{id}").replace(MORE_ID, "{id}") for text in (opening, more, behind)]
+    frame = [text.replace(CALL_ID, "{id}").replace(MORE_ID, "{id}") for text in (opening, *others)]
     part = next((text for text in call if CALL_ID in text), "")
     if not part or not any("{id}" in text for text in frame):
         # An id that the call does not hold is anybody's: ours serves.
-        return "", opening, more.replace(MORE_ID, CALL_ID), behind
+        return "", [opening, *(text.replace(MORE_ID, CALL_ID) for text in others)]
     lead = part[: part.index(CALL_ID)][-12:]
-    return re.escape(lead) + r"([\w.:-]+)", frame[0], frame[1], frame[2]
+    return re.escape(lead) + r"([\w.:-]+)", frame
 
 
 # Thinking

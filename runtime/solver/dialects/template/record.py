@@ -18,7 +18,7 @@ from runtime.solver.dialects.markers import SPELLED
 from runtime.solver.dialects.native import NativeDialect
 from runtime.solver.dialects.template.derive import Reading, derive
 
-_VERSION = 2
+_VERSION = 3
 """Of what is derived and how; older records are derived anew."""
 _T = TypeVar("_T")
 
