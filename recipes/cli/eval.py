@@ -75,7 +75,7 @@ Modes:
         "       mathcoder eval --grade FILE ... [--strict] [--json]\n"
         "       mathcoder eval --compare FILE FILE ... [--strict] [--json]\n"
         "       mathcoder eval --results FILE [--report FORMAT] [--json]\n"
-        "       mathcoder eval [MODEL] --efficiency --results FILE ... [--limit N] [--out DIR] [--json]\n"
+        "       mathcoder eval [MODEL] --efficiency --results FILE ... [options]\n"
         "       mathcoder eval --inspect FILE [--show KIND] [--limit N] [--json]",
     )
     result.add_argument("model", nargs="?", metavar="MODEL", help="a GGUF file, or a name from `mathcoder models`")
