@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from runtime.engine import Engine
     from runtime.sandbox import Limits
     from runtime.settings import SolverSettings
-    from runtime.solver import OnExecution, Solution
+    from runtime.solver import Solution
 
 SHEET = 20
 """Solutions on the sheet that a person reads."""
@@ -115,9 +114,10 @@ class Evaluation:
         if not right:
             return {}
         items = [Item(self.questions[n].id, n, self.questions[n].text) for n in right]
+        settings = self.solve.model_copy(update={"mode": "wrong-results"})
         changed = sum(
             solution.answer is None or not equivalent(solution.answer, lines[item.index]["answer"])
-            for item, solution in self._solutions(engine, items, self.solve, on_execution=another_result)
+            for item, solution in self._solutions(engine, items, settings)
         )
         return {"follows": changed / len(right), "follows_of": len(right)}
 
@@ -138,12 +138,11 @@ class Evaluation:
         return [Item(one.id, number, one.text) for number, one in enumerate(self.questions[:count])]
 
     def _solutions(
-        self, engine: Engine, items: Iterable[Item], settings: SolverSettings, on_execution: OnExecution | None = None
+        self, engine: Engine, items: Iterable[Item], settings: SolverSettings
     ) -> Iterator[tuple[Item, Solution]]:
         solved = solve_side_by_side(
-            engine, items, settings, limits=self.limits, slots=self.slots, decoders=self.decoders,
-            on_execution=on_execution,
-        )  # fmt: skip
+            engine, items, settings, limits=self.limits, slots=self.slots, decoders=self.decoders
+        )
         for item, solution in solved:
             if is_unfinished(solution.status):
                 raise EngineError(
@@ -152,14 +151,6 @@ class Evaluation:
                     "give the same command again",
                 )
             yield item, solution
-
-
-def another_result(_code: str, output: str) -> str:
-    """`output` with another last number in it."""
-    return _LAST_NUMBER.sub(lambda found: str(int(found[0]) + 1), output)
-
-
-_LAST_NUMBER = re.compile(r"\d{1,300}(?=\D*\Z)")
 
 
 def sheet(lines: Sequence[dict[str, Any]], step: int) -> str:

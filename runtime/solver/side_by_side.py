@@ -17,7 +17,7 @@ from runtime.engine.interrupt import StopFlag, stop_on_sigint
 from runtime.settings import SolverSettings
 from runtime.solver.batch import Batch
 from runtime.solver.item import Item
-from runtime.solver.solution import OnExecution, Solution
+from runtime.solver.solution import Solution
 
 if TYPE_CHECKING:
     from runtime.sandbox import Limits
@@ -45,14 +45,13 @@ def solve_side_by_side(
     limits: Limits | None = None,
     slots: int = 8,
     decoders: int = 1,
-    on_execution: OnExecution | None = None,
     trajectories: bool = False,
     waited: list[float] | None = None,
 ) -> Iterator[tuple[Item, Solution]]:
     """Solve `items` and yield each with its solution as soon as it is finished, as `solve_batch` does.
 
     Args:
-        engine, items, settings, limits, on_execution, trajectories: see `solve_batch`.
+        engine, items, settings, limits, trajectories: see `solve_batch`.
         slots: sequences under way in all decoders together.
         decoders: how many; one works in the caller's thread.
         waited: takes the seconds that each decoder waited for cells with nothing to decode, when all is solved.
@@ -65,10 +64,7 @@ def solve_side_by_side(
     batches: list[Batch] = []
     try:
         with stop_on_sigint(engine.stop_flag):
-            batches += (
-                Batch(engine, settings, limits, share, on_execution=on_execution, trajectories=trajectories)
-                for share in shares
-            )
+            batches += (Batch(engine, settings, limits, share, trajectories=trajectories) for share in shares)
             yield from batches[0].run(iter(items)) if decoders == 1 else _together(batches, items, engine.stop_flag)
         if waited is not None:
             waited += [batch.waited for batch in batches]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipes.reinforce.evaluate import Evaluation, another_result
+from recipes.reinforce.evaluate import Evaluation
 from recipes.reinforce.questions import Question, load_questions
 from runtime.engine.llama.engine import LlamaEngine
 from runtime.engine.scripted import ReplayEngine
@@ -35,9 +35,3 @@ def test_one_whose_answer_stands_whatever_its_cells_print_does_not(tmp_path: Pat
     found = evaluation(ReplayEngine(lambda _: blocks), 0, "adapter")
     assert (found["pass_at_1"], found["follows"], found["follows_of"]) == (1.0, 0.0, 1)
     assert "pass_at_k" not in found
-
-
-def test_another_result_has_another_last_number() -> None:
-    assert another_result("", "[3, 12]\n") == "[3, 13]\n"
-    assert another_result("", "-7.5") == "-7.6"
-    assert another_result("", "no number") == "no number"
