@@ -6,11 +6,14 @@ that holds another study is refused.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
 
 from qlora.data import Row, rows_to_jsonl
 from qlora.packing import RowOrder
@@ -269,6 +272,9 @@ def open_folder(study: Study) -> None:
     facts = json.loads(json.dumps(study.facts, default=str))
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
+        with contextlib.suppress(ValidationError):
+            # A study of a version that had not yet a setting was begun with what is now its default.
+            before["recipe"] = json.loads(json.dumps(_deciding(Recipe.model_validate(before.get("recipe")))))
         if changed := [key for key in facts if before.get(key) != facts[key]]:
             raise InputError(
                 f"{study.folder} holds an ablation with another {', '.join(changed)}",
