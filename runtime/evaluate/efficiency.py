@@ -39,6 +39,10 @@ METHODS = {
     "program-of-thought": "program of thought",
     VOTES: "majority of sampled chains of thought",
 }
+_NOTE = (
+    "busy: seconds of the processor in this program, all threads together, cells and servers aside: what does not "
+    "depend on how busy the machine is. Written, read: tokens"
+)
 POINTS = 40
 """Limits at which a curve is taken."""
 
@@ -128,10 +132,10 @@ def _solve(
             for task in (task for task in tasks if task.method == method):
                 timed.take()
                 energy.take()
-                begun = time.perf_counter()
+                begun, computed = time.perf_counter(), time.process_time()
                 drawn = derived_seed(seed, task.question.index, task.sample)
                 solution = solver.solve(task.question.question, seed=drawn)
-                wall = 1000 * (time.perf_counter() - begun)
+                wall, busy = 1000 * (time.perf_counter() - begun), 1000 * (time.process_time() - computed)
                 joules = energy.take()
                 if solution.status == "interrupted":
                     raise KeyboardInterrupt
@@ -141,7 +145,7 @@ def _solve(
                 parts = {part: 1000 * value for part, value in timed.take().items()}
                 parts["cell"] = solution.ms["execution"]
                 parts["wait"] = max(0.0, wall - sum(parts.values()))
-                line["ms"] = {**line["ms"], "wall": wall, **parts}
+                line["ms"] = {**line["ms"], "wall": wall, "processor": busy, **parts}
                 yield line | {"method": method, **({} if joules is None else {"joules": round(joules, 3)})}
             solver.close()
 
@@ -187,6 +191,7 @@ def _account(method: str, records: Sequence[Record]) -> dict[str, Any]:
         "accuracy": _share(wilson(right, n) if right is not None else clustered(shares)),
         "seconds": {part: _sum(records, part) / n / 1000 for part in PARTS},
         "wall": _sum(records, "wall") / n / 1000,
+        "processor": _sum(records, "processor") / n / 1000,
         "tokens": {
             kind: sum(record.line["tokens"][kind] for record in records) / n
             for kind in ("prompt", "generated", "execution")
@@ -272,11 +277,16 @@ def sheets(told: Mapping[str, Any]) -> list[Sheet]:
         where.append([name, *(f"{row['seconds'][part]:.3f}" for part in PARTS), f"{row['wall']:.3f}"])
         line = [name, str(row["questions"])]
         line += [f"{100 * share['value']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"]
-        line += [f"{row['wall']:.3f}", f"{tokens['generated']:.1f}", f"{tokens['prompt'] + tokens['execution']:.1f}"]
+        line += [
+            f"{row['wall']:.3f}",
+            f"{row['processor']:.3f}",
+            f"{tokens['generated']:.1f}",
+            f"{tokens['prompt'] + tokens['execution']:.1f}",
+        ]
         cost.append([*line, f"{row['cells']:.2f}", "-" if row["joules"] is None else f"{row['joules']:.1f}"])
-    header = ["method", "n", "accuracy % [95 %]", "seconds", "written", "read", "cells", "joules"]
+    header = ["method", "n", "accuracy % [95 %]", "seconds", "busy", "written", "read", "cells", "joules"]
     tables = [
-        Sheet("What a question costs", header, cost, note="written, read: tokens"),
+        Sheet("What a question costs", header, cost, note=_NOTE),
         Sheet("Where a question's seconds go", ["method", *PARTS, "all"], where),
     ]
     if compared := told["compared"]:

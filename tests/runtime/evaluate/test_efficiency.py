@@ -138,6 +138,7 @@ def test_the_nano_model_is_measured_by_every_method_and_a_second_call_measures_n
         assert sum(parts) == pytest.approx(line["ms"]["wall"], rel=0.02, abs=1.0)
         assert line["ms"]["prompt"] > 0
         assert line["ms"]["decode"] > 0
+        assert 0 < line["ms"]["processor"] < 1.5 * line["ms"]["wall"] + 50, "one thread decodes"
     assert main([*words, "--report", "csv"]) == 0
     assert "What a question costs,full,1," in capsys.readouterr().out
     assert (tmp_path / "e" / "results.jsonl").read_bytes() == lines
