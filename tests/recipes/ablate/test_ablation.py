@@ -19,7 +19,7 @@ import yaml
 
 pytest.importorskip("peft", reason="ablate needs the train extra")
 
-from recipes.ablate.plan import Estimate, refuse_small_disk
+from recipes.ablate.plan import Estimate, estimate, refuse_small_disk
 from recipes.ablate.study import design, open_folder
 from recipes.ablate.table import draw, sheets
 from recipes.ablate.variants import LCE, variant_of
@@ -80,6 +80,8 @@ def test_equal_steps_are_equal_and_equal_tokens_come_as_near_as_a_step_can(tmp_p
     # imagined shares execution-loss's trainings; lce at equal tokens is lce at equal steps.
     assert {cell.training.variant.name for cell in study.cells if cell.variant.name == "imagined"} == {"execution-loss"}
     assert len(study.trainings) == len({training.name for training in study.trainings})
+    one, two = (estimate(study, jobs=jobs) for jobs in (1, 2))
+    assert one.disk < two.disk < 2 * one.disk, "checkpoints and model files of two at a time"
 
 
 def test_a_study_begun_before_a_setting_existed_goes_on_and_another_one_is_refused(tmp_path: Path) -> None:
@@ -253,7 +255,9 @@ def test_on_a_gguf_base_only_adapters_are_trained_and_solved_with_two_at_a_time_
         "solve": {"max_tokens": 16},
     }
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    write_sums(tmp_path / "sums.jsonl")
+    write_sums(tmp_path / "sums.jsonl", 3)
+    with open(tmp_path / "sums.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"id": "odd", "question": "Which curves?", "gold": "SRAC=LRAC"}) + "\n")
 
     def words(out: Path, *more: str) -> list[str]:
         return [
@@ -265,6 +269,7 @@ def test_on_a_gguf_base_only_adapters_are_trained_and_solved_with_two_at_a_time_
 
     one, lines = finish(words(tmp_path / "one", "--keep"), tmp_path / "one")
     assert any(re.match(r"sums 4/4  \d right \(.* %\), \d wrong", line) for line in lines), "how far it is"
+    assert any("1 of 4 golds cannot be read and are compared as text alone (odd: SRAC=LRAC)" in line for line in lines)
     assert sorted(path.name for path in (tmp_path / "one" / "runs").rglob("export/*")) == [
         "code-only-3-seed1-adapter.gguf",
         "execution-loss-3-seed1-adapter.gguf",
