@@ -319,19 +319,24 @@ def draw(told: Mapping[str, Any], folder: Path, formats: Sequence[str]) -> list[
     if not formats or not plots.available():
         return []
     figure = plots.figure(10, 4)
+    shown = {}
     for axes, (cost, label) in zip(
         figure.subplots(1, 2, sharey=True),
-        (("seconds", "mean seconds"), ("tokens", "mean tokens written")),
+        (("seconds", "mean seconds of a question"), ("tokens", "mean tokens written to a question")),
         strict=True,
     ):
         for place, (method, points) in enumerate(told["curves"][cost].items()):
-            marker = plots.MARKERS[place] if method == VOTES else ""
-            where = {"drawstyle": "default" if method == VOTES else "steps-post"}
+            # A shape beside the colour: at each number of samples, or at the end of a curve.
+            style = {"drawstyle": "default"} if method == VOTES else {"drawstyle": "steps-post", "markevery": [-1]}
             xs, ys = [at for at, _ in points], [100 * value for _, value in points]
-            axes.plot(xs, ys, marker=marker, color=plots.PALETTE[place], label=METHODS[method], **where)
-        axes.set(xlabel=f"{label} of a question", ylim=(0, 100))
+            (shown[METHODS[method]],) = axes.plot(
+                xs, ys, marker=plots.MARKERS[place], color=plots.PALETTE[place], clip_on=False, **style
+            )
+        axes.set(xlabel=label, xlim=(0, None), ylim=(0, None))
+        axes.grid(color="#dddddd", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set(ylabel="solved, %")
-    figure.axes[0].legend(frameon=False, fontsize=8)
+    figure.legend(shown.values(), shown, loc="outside upper center", ncols=len(shown), frameon=False, fontsize=9)
     return plots.write_figure(figure, folder / "efficiency", formats)
 
 
