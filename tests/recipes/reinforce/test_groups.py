@@ -14,6 +14,7 @@ from recipes.reinforce.groups import centred, held_out_reason, pick, refuse_pool
 from recipes.reinforce.journal import Journal, Rollout
 from recipes.reinforce.questions import load_questions
 from recipes.reinforce.reward import dealt_out, earned, is_void, reward_of
+from recipes.reinforce.view import summary
 from runtime.engine.trajectory import Trajectory
 from runtime.errors import InputError
 from runtime.lce import Block
@@ -142,6 +143,22 @@ def test_a_run_stops_where_held_out_questions_are_solved_less_often_or_no_more_o
     assert "for 3 evaluations no more held-out questions were solved than after step 20 (84.0%)" in flat
     assert held_out_reason(evaluated(0.8, 0.84, 0.83, 0.84, 0.82), 0) is None
     assert held_out_reason(evaluated(0.8, 0.84, 0.83, 0.84, 0.85), 3) is None
+
+
+def test_a_run_ends_with_a_line_on_where_its_time_went() -> None:
+    seconds = {
+        "step": 20.0,
+        "sample": 12.0,
+        "cells": 0.4,
+        "cells_beside": 70.0,
+        "train": 7.0,
+        "swap": 1.0,
+        "grade": 0.0,
+    }
+    log = [{"seconds": seconds, "rollouts_so_far": 256 * (n + 1)} for n in range(3)]
+    said = summary(log)
+    assert said.startswith("768 solutions in 3 steps of 20 seconds: sample 60%")
+    assert said.endswith("waiting for cells 2.0%"), "what ran beside the decoding cost nothing"
 
 
 def test_shuffled_rewards_are_the_same_ones_on_other_solutions() -> None:
