@@ -183,7 +183,7 @@ def write_sums(path: Path, count: int = 4) -> None:
 
 
 def killed_after(words: list[str], place: str, count: int, delay: float) -> str:
-    """Kill a call and all it started `delay` s after line number `count` that begins with `place`: that line."""
+    """Kill a call and all it started `delay` s after its `count`-th line that begins with `place`."""
     process = subprocess.Popen(
         words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
         start_new_session=True,
