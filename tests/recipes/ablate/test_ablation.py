@@ -264,7 +264,8 @@ def test_on_a_gguf_base_only_adapters_are_trained_and_solved_with_two_at_a_time_
 
     one, lines = finish(words(tmp_path / "one", "--keep"), tmp_path / "one")
     assert any(re.match(r"sums 4/4  \d right \(.* %\), \d wrong", line) for line in lines), "how far it is"
-    assert any("1 of 4 golds cannot be read and are compared as text alone (odd: SRAC=LRAC)" in line for line in lines)
+    told = " ".join(" ".join(lines).split())
+    assert "1 of 4 golds cannot be read and are compared as text alone (odd: SRAC=LRAC)" in told
     assert sorted(path.name for path in (tmp_path / "one" / "runs").rglob("export/*")) == [
         "code-only-3-seed1-adapter.gguf",
         "execution-loss-3-seed1-adapter.gguf",
