@@ -110,6 +110,7 @@ class LlamaModel:
         self.chat_template = self.meta("tokenizer.chat_template")
         self.vocabulary = LlamaVocabulary(handle, space_prefix=space_prefix, roles=roles, template=self.chat_template)
         self.about = self._about()
+        self.quantization = self._quantization()
         self.n_ctx_train: int = int(lib.llama_model_n_ctx_train(model))
         wanted = self.settings.n_ctx
         self.n_ctx: int = wanted if wanted is not None else self._roomy_context(vocab_only)
@@ -197,8 +198,7 @@ class LlamaModel:
                 return buffer.value.decode("utf-8", "replace") if length >= 0 else ""
             size = length + 1
 
-    @property
-    def quantization(self) -> str:
+    def _quantization(self) -> str:
         """What the weights are stored in, as the file says (`general.file_type`): `Q4_K_M`, `Q8_0`, `F32`.
 
         Of a file that does not say, llama.cpp's guess from the tensors, marked as one: `F32 (guessed)`.

@@ -565,7 +565,9 @@ def test_facts_tell_what_the_weights_are_stored_in(engine: LlamaEngine, tmp_path
     for number, name in ((7, "Q8_0"), (15, "Q4_K_M"), (0, "F32")):
         path = write_model(tmp_path / f"{name}.gguf", file_type=number)
         with load(path, threads=1) as said:  # type: ignore[attr-defined]
-            assert said.facts()["quantization"] == name
+            facts = said.facts()
+        assert facts["quantization"] == name
+        assert said.facts() == facts, "a closed engine still says what it was"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP runtime is Linux's")
