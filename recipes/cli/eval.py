@@ -331,6 +331,8 @@ def _with_and_without(
             f"{verdict.told}; not kept: {late} solutions ended for want of time, which tells of this machine and not "
             "of the model. Give more with --max-seconds"
         )
+    elif not any(record.line.get("cells") for record in read_records(files[-1])):
+        say(f"{verdict.told}; not kept: no solution ran code, so that what differs is how the model was asked")
     else:
         say(f"{verdict.told}; kept in {tilde(remember(verdict))}")
     if args.json:

@@ -202,6 +202,17 @@ def test_a_verdict_from_solutions_that_had_no_time_is_told_and_not_kept(
     assert not (state / "mathcoder" / "verdicts").exists()
 
 
+def test_a_verdict_where_no_solution_ran_code_is_told_and_not_kept(
+    tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = tmp_path / "sums.jsonl"
+    questions.write_text('{"question": "Tom has 3 apples and buys 2 more. How many apples has he?", "gold": "5"}\n')
+    call = ["eval", "nano", "--data", str(questions), "--with-and-without", "--out", str(tmp_path / "e"), "--no-plots"]
+    main([*call, "--json", "--max-tokens", "3"])
+    assert "not kept: no solution ran code" in capsys.readouterr().err
+    assert not (state / "mathcoder" / "verdicts").exists()
+
+
 def test_with_and_without_excludes_a_mode(capsys: pytest.CaptureFixture[str]) -> None:
     call = ["eval", "nano", "--data", "x", "--out", "o", "--with-and-without", "--mode", "imagined"]
     assert main(call) == 2

@@ -108,7 +108,7 @@ def test_a_rank_keeps_the_scale_of_the_adapter(tmp_path: Path) -> None:
 
 def test_a_disk_too_small_is_one_sentence(tmp_path: Path) -> None:
     found = Estimate(9, 10, 43, 12, None, None, disk=20_000_000_000, free=1_000_000)
-    with pytest.raises(InputError, match=r"1 MB free, and the ablation needs up to 20\.0 GB"):
+    with pytest.raises(InputError, match=r"1\.0 MB free, and the ablation needs up to 20\.0 GB"):
         refuse_small_disk(found, tmp_path)
 
 
