@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from recipes.ablate.stages import evaluation_folder, is_evaluated
 from recipes.ablate.study import BUDGETS, Budget, Cell, Study
 from recipes.ablate.variants import LCE, Variant
-from runtime.evaluate.records import Record, read_records
+from runtime.evaluate.records import Record, read_meta, read_records
 from runtime.evaluate.run import RESULTS
 from runtime.evaluate.sheets import Sheet, written
 from runtime.evaluate.stats import clustered, clustered_difference
@@ -164,7 +164,8 @@ def time_sheet(study: Study, entries: Sequence[dict[str, Any]]) -> Sheet:
                 lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
                 trained.append(sum(json.loads(line)["seconds"] for line in lines))
             results = folder / f"eval-{entry['mode']}" / RESULTS
-            if results.is_file():
+            # One that another job is at has no lines yet, or not all.
+            if read_meta(results).get("status") == "finished":
                 solved += [record.line["ms"]["wall"] / 1000 for record in read_records(results)]
         mean = _mean(trained)
         body.append([entry["variant"], entry["budget"], _number(mean, "{:.0f}"), _number(_mean(solved), "{:.2f}")])

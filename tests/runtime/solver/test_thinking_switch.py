@@ -147,7 +147,8 @@ def test_without_thinking_a_turn_after_a_result_begins_as_the_shipped_templates_
         dialect = derive(text).dialect
         if dialect is None or not dialect.has_thinking_switch or dialect.result.quoted:
             return None
-        ours = dialect.thinking(False).executed([(OUTPUT, "qv7Kp2mXz")])[-1].text
+        segments = dialect.thinking(False).executed([(OUTPUT, "qv7Kp2mXz")])
+        ours = "".join(segment.text for segment in segments).rpartition(OUTPUT)[2]
         results = render(text, [asked[f"called, {form}"] | OFF for form in FORMS]).results
         shown = [one.text.rpartition(OUTPUT)[2] for one in results if not one.error and OUTPUT in one.text]
         return "" if any(one.endswith(ours) for one in shown) else f"{file.stem}: {ours!r} is none of {shown}"
