@@ -8,6 +8,7 @@ adapter says nothing about the file alone, and what was measured in one dialect 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from runtime.evaluate.stats import PairedDifference
 
 Finding = Literal["helps", "hurts", "unclear"]
+LATE_SHARE = 0.05
+"""Share of solutions that may end for want of time in a comparison whose verdict is kept."""
 
 
 class Subject(NamedTuple):
@@ -85,6 +88,21 @@ def verdict_from(subject: Subject, difference: PairedDifference) -> Verdict:
     key = sha256_file(subject.model), subject.model.stat().st_size, _adapter_hash(subject), subject.dialect
     shares = difference.first, difference.second
     return Verdict(*key, difference.n, *shares, difference.low, difference.high)
+
+
+def why_not_kept(verdict: Verdict, results: Sequence[Path]) -> str:
+    """Why `results`, without code and with it, say nothing of the model; empty where they do."""
+    from runtime.evaluate.records import read_records
+
+    late = sum(record.line.get("status") == "time_limit" for path in results for record in read_records(path))
+    if late > LATE_SHARE * 2 * verdict.n:
+        return (
+            f"{late} solutions ended for want of time, which tells of this machine and not of the model. Give more "
+            "with --max-seconds"
+        )
+    if not any(record.line.get("cells") for record in read_records(results[-1])):
+        return "no solution ran code, so that what differs is how the model was asked"
+    return ""
 
 
 def remember(verdict: Verdict) -> Path:

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 EFFICIENCY_QUESTIONS, EFFICIENCY_SAMPLES = 50, 5
 """Questions of each set, and votes of self-consistency, where --efficiency is not told otherwise."""
 
-LATE_SHARE = 0.05
-"""Share of solutions that may end for want of time in a comparison whose verdict is kept."""
-
 WITH_AND_WITHOUT = {"without": "chain-of-thought", "with": "full"}
 """Folder of a run to its mode; the first is what the second is compared with."""
 
@@ -313,9 +310,8 @@ def _with_and_without(
 ) -> int:
     """Both modes on the same questions, the paired difference, and the verdict for `chat` and `solve`."""
     from recipes.cli.command import say
-    from recipes.verdicts import remember, subject_of, verdict_from
+    from recipes.verdicts import remember, subject_of, verdict_from, why_not_kept
     from runtime.evaluate.compare import pooled_difference
-    from runtime.evaluate.records import read_records
     from runtime.evaluate.run import compare_files
     from runtime.solver.dialects import choose
 
@@ -325,16 +321,8 @@ def _with_and_without(
     subject = subject_of(engine, choose(args.dialect or "auto", engine).name)
     assert subject is not None, "--endpoint was refused"
     verdict = verdict_from(subject, pooled_difference(*files))
-    late = sum(record.line.get("status") == "time_limit" for path in files for record in read_records(path))
-    if late > LATE_SHARE * 2 * verdict.n:
-        say(
-            f"{verdict.told}; not kept: {late} solutions ended for want of time, which tells of this machine and not "
-            "of the model. Give more with --max-seconds"
-        )
-    elif not any(record.line.get("cells") for record in read_records(files[-1])):
-        say(f"{verdict.told}; not kept: no solution ran code, so that what differs is how the model was asked")
-    else:
-        say(f"{verdict.told}; kept in {tilde(remember(verdict))}")
+    why_not = why_not_kept(verdict, files)
+    say(f"{verdict.told}; " + (f"not kept: {why_not}" if why_not else f"kept in {tilde(remember(verdict))}"))
     if args.json:
         print(json.dumps({"verdict": asdict(verdict), "finding": verdict.finding, "sets": compared}, indent=2))
     return 1 if any(outcome["errors"] for outcome in runs.values()) else 0
