@@ -95,7 +95,7 @@ def show_table(log: DemoLog, results: dict[str, dict[str, Paper]]) -> None:
     log.facts["falsified"] = {"changed": changed, "of": counted}
     if counted:
         log.say(
-            f"Is the result of the code used? Every result the model read was replaced by a wrong value: the final "
+            f"Is the result of the code used? Every number that a cell gave was replaced by another one: the final "
             f"answer changed in {changed} of {counted} solutions ({changed / counted:.0%})."
         )
 

@@ -128,7 +128,7 @@ def _solve(
         with Sandbox(limits) as sandbox:
             solver = Solver(timed, sandbox if chosen.runs_cells else None, chosen)  # type: ignore[arg-type]
             if chosen.runs_cells:
-                sandbox.run("0")  # Starting the sandbox is no part of the first solution.
+                sandbox.run("0")  # Starting the sandbox is not part of the first solution.
             for task in (task for task in tasks if task.method == method):
                 timed.take()
                 energy.take()

@@ -58,7 +58,7 @@ def measure_recorded(
 
     told: dict[str, Any] = {"unit": unit, "seed": seed, "files": {}}
     with Sandbox(limits) as sandbox:
-        sandbox.run("0")  # Starting the sandbox is no part of the first solution.
+        sandbox.run("0")  # Starting the sandbox is not part of the first solution.
         for path in paths:
             records = read_records(path)
             if limit is not None and limit < len(records):

@@ -38,7 +38,7 @@ def printed_answer(blocks: Sequence[Block]) -> str | None:
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")
 _TRUTH = {"True": "False", "False": "True"}
-_STEP = 111
+_STEP, _TAIL = 111, 15
 
 
 def wrong_result(output: str, question: str) -> str:
@@ -50,8 +50,14 @@ def wrong_result(output: str, question: str) -> str:
     asked = {Decimal(number) for number in _NUMBER.findall(question)}
 
     def other(found: re.Match[str]) -> str:
-        value = Decimal(found.group())
-        return str(next(new for k in range(1, len(asked) + 2) if (new := value + k * _STEP) not in asked))
+        whole, dot, decimals = found.group().partition(".")
+        # In text: a cell may print more digits than Decimal computes with, or int reads.
+        head, tail = whole[:-_TAIL], int(whole[-_TAIL:])
+        for k in range(1, len(asked) + 2):
+            moved = f"{head}{(tail + k * _STEP) % 10**_TAIL:0{_TAIL}d}" if head else str(tail + k * _STEP)
+            if Decimal(new := f"{moved}{dot}{decimals}") not in asked:
+                break
+        return new
 
     if _NUMBER.search(output):
         return _NUMBER.sub(other, output)

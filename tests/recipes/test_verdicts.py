@@ -191,25 +191,21 @@ def test_eval_with_and_without_measures_both_on_the_same_questions_and_keeps_the
     assert "chain-of-thought" not in json.dumps(modes["with"])
 
 
-def test_a_verdict_from_solutions_that_had_no_time_is_told_and_not_kept(
-    tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("limit", "why"),
+    [
+        (("--max-seconds", "0.0001"), "2 solutions ended for want of time"),
+        (("--max-tokens", "3"), "no solution ran code"),
+    ],
+)
+def test_a_verdict_that_says_nothing_of_the_model_is_told_and_not_kept(
+    limit: tuple[str, str], why: str, tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     questions = tmp_path / "sums.jsonl"
     questions.write_text('{"question": "Tom has 3 apples and buys 2 more. How many apples has he?", "gold": "5"}\n')
     call = ["eval", "nano", "--data", str(questions), "--with-and-without", "--out", str(tmp_path / "e"), "--no-plots"]
-    main([*call, "--json", "--max-seconds", "0.0001"])
-    assert "not kept: 2 solutions ended for want of time" in capsys.readouterr().err
-    assert not (state / "mathcoder" / "verdicts").exists()
-
-
-def test_a_verdict_where_no_solution_ran_code_is_told_and_not_kept(
-    tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    questions = tmp_path / "sums.jsonl"
-    questions.write_text('{"question": "Tom has 3 apples and buys 2 more. How many apples has he?", "gold": "5"}\n')
-    call = ["eval", "nano", "--data", str(questions), "--with-and-without", "--out", str(tmp_path / "e"), "--no-plots"]
-    main([*call, "--json", "--max-tokens", "3"])
-    assert "not kept: no solution ran code" in capsys.readouterr().err
+    main([*call, "--json", *limit])
+    assert f"not kept: {why}" in capsys.readouterr().err
     assert not (state / "mathcoder" / "verdicts").exists()
 
 

@@ -149,6 +149,8 @@ def test_a_wrong_result_is_of_the_same_kind_and_nothing_the_question_holds() -> 
     assert wrong_result("x1 = sqrt(2)", "") == "x1 = sqrt(113)"
     assert wrong_result("True", "") == "False"
     assert wrong_result("a word", "") == "a word"
+    assert wrong_result("9" * 40 + ".5", "") == "9" * 25 + "0" * 12 + "110.5", "all its digits are written"
+    assert wrong_result("1" * 9000, "") == "1" * 8997 + "222"
 
 
 def test_an_imagined_execution_cannot_be_empty(way: Way) -> None:
