@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from recipes.data.gsm8k import value_of
-from recipes.stories import amounts, change, groups, tasks  # noqa: F401 - each makes its worlds known
-from recipes.stories.world import MAKERS, Ask, Draw, World, variable
+from recipes.stories import amounts, change, everyday, groups, quantities, tasks  # noqa: F401 - each makes its worlds known
+from recipes.stories.world import KINDS, MAKERS, Ask, Draw, World, variable
 from runtime.errors import DataError
 from runtime.grade.strict import plain_number
 from runtime.lce import Block, conversation
@@ -38,12 +41,13 @@ class Story:
     gold: str
 
 
-def stories(seed: int) -> Iterator[Story]:
-    """Stories without end, no question twice; the same for the same seed."""
+def stories(seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Story]:
+    """Stories without end, no question twice; the same for the same seed and kinds."""
+    makers = [maker for maker in MAKERS if maker.__module__.rsplit(".", 1)[1] in kinds]
     rng = random.Random(seed)
     seen: set[str] = set()
     while True:
-        made = MAKERS[rng.randrange(len(MAKERS))](Draw(rng))
+        made = rng.choice(makers)(Draw(rng))
         story = _told(made, rng.choice(made.asks), rng)
         if story is not None and story.question not in seen:
             seen.add(story.question)
@@ -63,7 +67,10 @@ def _told(world: World, ask: Ask, rng: random.Random) -> Story | None:
         expression = expression.replace(f"\x00{position}\x00", names[name])
     numbers = re.sub(r"[a-z_]\w*", lambda found: str(by_name[found.group()]), expression)
     gold = value_of(numbers)
-    if gold is None or gold <= 0 or gold.denominator != 1:
+    decimal = any(isinstance(value, Decimal) for value in by_name.values())
+    if gold is not None and ask.whole:
+        gold = Fraction(math.ceil(gold) if ask.whole == "up" else math.floor(gold))
+    if gold is None or gold <= 0 or (gold * 100 if decimal else gold).denominator != 1:
         return None
     extra = [e for e in ask.extra.split() if rng.random() < EXTRA]
     told = [rng.choice(world.facts[fact]) for fact in ask.needs.split()]
@@ -81,14 +88,15 @@ def _told(world: World, ask: Ask, rng: random.Random) -> Story | None:
         question = f"If {last}{comma} {question[0].lower()}{question[1:]}"
     if rng.random() < OPENING:
         told.insert(0, rng.choice(_OPENINGS))
-    text = " ".join([*told, question])
+    text = " ".join(f"{sentence[0].upper()}{sentence[1:]}" for sentence in [*told, question])
     if rng.random() < SIGN:
-        text = re.sub(r"\b(\d+) dollars\b", r"$\1", text)
-    text = text[0].upper() + text[1:]
+        text = re.sub(r"\b(\d+(?:\.\d+)?) dollars\b", r"$\1", text)
     if rng.random() < LOWER:
         text = text.lower()
-    code = "\n".join([*(f"{name} = {value}" for name, value in by_name.items()), expression])
-    return Story(text, ask.how, code, str(gold))
+    if decimal or ask.whole:
+        expression = {"up": "math.ceil({})", "down": "int({})", "": "round({}, 2)"}[ask.whole].format(expression)
+    lines = [*(["import math"] if ask.whole == "up" else []), *(f"{name} = {value}" for name, value in by_name.items())]
+    return Story(text, ask.how, "\n".join([*lines, expression]), f"{float(gold):.12g}" if decimal else str(gold))
 
 
 _BACK = frozenset("He She It That Then Now After Among They His Her Its In".split())
@@ -110,7 +118,13 @@ def blocks_of(story: Story, output: str) -> list[Block]:
 
 
 def write_rows(
-    target: Path, count: int, seed: int, *, sessions: int = 2, on_row: Callable[[int], None] | None = None
+    target: Path,
+    count: int,
+    seed: int,
+    *,
+    kinds: Sequence[str] = KINDS,
+    sessions: int = 2,
+    on_row: Callable[[int], None] | None = None,
 ) -> None:
     """Write `count` rows in the hub schema, the code of each run in the sandbox.
 
@@ -136,7 +150,7 @@ def write_rows(
                 rows.append({"messages": conversation(story.question, blocks_of(story, output))})
         return rows
 
-    source = islice(stories(seed), count)
+    source = islice(stories(seed, kinds), count)
     chunks = iter(lambda: list(islice(source, 64)), [])
     done = 0
     with (

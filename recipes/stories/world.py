@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import keyword
 import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from recipes.stories.words import HE, SHE, THINGS, Thing
 
@@ -31,14 +33,16 @@ class Ask:
         values: (name of the variable, number) for every number the solution uses.
         expression: of these names; its value is the answer.
         how: the sentence that says what is computed.
+        whole: "up" or "down" where the answer is the value rounded to the next whole number.
     """
 
     needs: str
     extra: str
     texts: tuple[str, ...]
-    values: tuple[tuple[str, int], ...]
+    values: tuple[tuple[str, int | Decimal], ...]
     expression: str
     how: str
+    whole: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class World:
 
 Maker = Callable[["Draw"], World]
 MAKERS: list[Maker] = []
+KINDS = ("amounts", "change", "everyday", "groups", "quantities", "tasks")
+"""The modules of this package that hold worlds."""
 
 
 def world(maker: Maker) -> Maker:
@@ -96,6 +102,14 @@ class Draw:
             high = 900
         return self.rng.randint(low, high)
 
+    def decimal(self, low: int, high: int) -> Decimal:
+        """A number with one or two places, as prices and weights have them."""
+        return (
+            Decimal(self.rng.randint(low * 100 + 1, high * 100))
+            .scaleb(-2)
+            .quantize(Decimal("0.1" if self.rng.random() < 0.3 else "0.01"))
+        )
+
     def small(self, low: int = 2, high: int = 12) -> int:
         """A number of groups or of times."""
         return self.rng.randint(low, high)
@@ -109,7 +123,7 @@ class Draw:
 def variable(text: str) -> str:
     """`text` as the name of a variable: `toy cars left` becomes `toy_cars_left`."""
     name = re.sub(r"\W+", "_", text.lower()).strip("_")
-    return f"n_{name}" if not name or name[0].isdigit() else name
+    return f"n_{name}" if not name or name[0].isdigit() or keyword.iskeyword(name) else name
 
 
 def several(count: int, thing: tuple[str, str]) -> str:

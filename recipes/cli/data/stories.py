@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from recipes.cli.command import Parser, positive_int, say
+from recipes.stories.world import KINDS
 
 
 def parser() -> Parser:
@@ -24,6 +25,7 @@ project's own (Apache-2.0), and the same for the same seed.""",
     )
     result.add_argument("--rows", type=positive_int, default=3000, metavar="N", help="how many (default 3000)")
     result.add_argument("--seed", type=int, default=1, metavar="S", help="which ones (default 1)")
+    result.add_argument("--kinds", nargs="+", choices=KINDS, metavar="KIND", help=f"only of these: {', '.join(KINDS)}")
     result.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .jsonl file to write")
     result.add_argument("--sessions", type=positive_int, default=2, metavar="N", help="sandbox sessions at once")
     result.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the rows."""
     from recipes.stories.rows import write_rows
 
-    write_rows(args.out, args.rows, args.seed, sessions=args.sessions)
+    write_rows(args.out, args.rows, args.seed, kinds=args.kinds or KINDS, sessions=args.sessions)
     if args.json:
         print(json.dumps({"rows": args.rows, "seed": args.seed, "out": str(args.out)}))
     else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -21,12 +23,38 @@ def test_the_same_seed_gives_the_same_stories_and_another_one_others() -> None:
 
 def test_the_code_gives_the_answer_and_names_every_number() -> None:
     for story in SOME:
-        *assignments, expression = story.code.split("\n")
+        *assignments, expression = story.code.removeprefix("import math\n").split("\n")
         values = dict(line.split(" = ") for line in assignments)
+        wrapped = re.fullmatch(r"(math\.ceil|int|round)\((.*?)(, 2)?\)", expression)
+        inner = wrapped[2] if wrapped else expression
         for name in sorted(values, key=len, reverse=True):
-            expression = re.sub(rf"\b{name}\b", values[name], expression)
-        assert value_of(expression) == int(story.gold), story
-        assert all(re.search(rf"\b{value}\b|twice", story.question) for value in values.values()), story
+            inner = re.sub(rf"\b{name}\b", values[name], inner)
+        exact = value_of(inner)
+        assert exact is not None
+        right = {"math.ceil": math.ceil, "int": math.floor}.get(wrapped[1] if wrapped else "", Fraction)(exact)
+        assert right == Fraction(story.gold), story
+        words = "twice|half|a third|a quarter|a fifth|a sixth"
+        assert all(re.search(rf"\b{value}\b|{words}", story.question) for value in values.values()), story
+
+
+def test_decimals_and_rounding_are_among_them() -> None:
+    assert sum("round(" in story.code for story in SOME) > 0.03 * len(SOME)
+    assert sum("math.ceil(" in story.code for story in SOME) > 0.005 * len(SOME)
+    assert sum("int(" in story.code for story in SOME) > 0.005 * len(SOME)
+    assert not [story for story in SOME if re.search(r"\.0*$", story.gold)]
+
+
+def test_every_sentence_begins_with_a_capital_unless_all_is_small() -> None:
+    assert not [
+        story.question
+        for story in SOME
+        if re.search(r"[a-z0-9]\. [a-z]", story.question) and story.question != story.question.lower()
+    ]
+
+
+def test_a_kind_can_be_asked_for() -> None:
+    chosen = [story.code for story in islice(stories(5, ["quantities"]), 200)]
+    assert sum("round(" in code or "math.ceil(" in code or "int(" in code for code in chosen) > 60
 
 
 def test_many_questions_tell_a_number_that_does_not_matter() -> None:
