@@ -83,6 +83,11 @@ class Evaluation:
             found |= {"gain": pair.difference, "gain_low": pair.low, "gain_high": pair.high, "p_value": pair.p_value}
         return found
 
+    def until(self, step: int) -> list[dict[str, Any]]:
+        """`step` and figures of every evaluation up to `step`, in order."""
+        steps = sorted(int(path.stem.removeprefix("step-")) for path in self.folder.glob("step-*.jsonl"))
+        return [{"step": one, **found} for one in steps if one <= step and (found := self.figures(one))]
+
     def read(self, step: int, adapter: str | None = None) -> list[dict[str, Any]] | None:
         """The lines of an evaluation; None where it is not there, or of another adapter."""
         head, lines = self._file(step)

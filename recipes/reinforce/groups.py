@@ -117,7 +117,7 @@ def held_out_reason(evaluated: Sequence[Mapping[str, Any]], patience: int) -> st
     if len(evaluated) < 2:
         return None
     first, last = evaluated[0], evaluated[-1]
-    if last["gain_high"] < 0:
+    if last.get("gain_high", 0.0) < 0:
         return (
             f"of the held-out questions {last['pass_at_1']:.1%} are solved and at the start {first['pass_at_1']:.1%} "
             "were (95 % interval of the change below 0)"

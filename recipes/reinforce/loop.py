@@ -263,9 +263,8 @@ class _Run:
         """Why the run should stop here; empty where it should not."""
         if not self.log:
             return ""
-        first = {"step": 0, **self.evaluation.figures(0)}
-        evaluated = [{"step": entry["step"], **entry["held_out"]} for entry in self.log if "held_out" in entry]
-        return stop_reason(self.log) or held_out_reason([first, *evaluated], self.options.patience) or ""
+        evaluated = self.evaluation.until(self.policy.done)
+        return stop_reason(self.log) or held_out_reason(evaluated, self.options.patience) or ""
 
     def close(self, status: str) -> None:
         """The adapter and the account of the run."""
@@ -275,7 +274,7 @@ class _Run:
             self.policy.write(self.adapter)
             lines = self.evaluation.read(self.policy.done) or []
             record.write_held_out(self.folder, lines, self.job.solve.system)
-        record.plot(self.log, self.folder.path / "plots")
+        record.plot(self.log, self.evaluation.until(self.policy.done), self.folder.path / "plots")
         totals = {name: sum(e["seconds"].get(name, 0.0) for e in self.log) for name in ("step", *PARTS)}
         self.folder.write(
             self.run

@@ -83,8 +83,8 @@ def write_held_out(folder: RunFolder, lines: list[dict[str, Any]], system: str) 
     write_text(folder.path / "held_out.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def plot(log: list[dict[str, Any]], folder: Path) -> list[Path]:
-    """Pictures of the log; none where matplotlib is not installed or nothing was logged."""
+def plot(log: list[dict[str, Any]], evaluated: list[dict[str, Any]], folder: Path) -> list[Path]:
+    """Pictures of the log and of the evaluations; none where matplotlib is not installed or nothing was logged."""
     try:
         import matplotlib
 
@@ -100,8 +100,8 @@ def plot(log: list[dict[str, Any]], folder: Path) -> list[Path]:
         }
         if lines:
             files.append(draw(folder / f"{name}.png", label, lines))
-    evaluated = [(e["step"], e["held_out"]["pass_at_1"]) for e in log if "held_out" in e]
     if evaluated:
-        line = {"pass_at_1": ([step for step, _ in evaluated], [value for _, value in evaluated])}
-        files.append(draw(folder / "held_out.png", "share of held-out questions", line))
+        steps = [e["step"] for e in evaluated]
+        lines = {key: (steps, [e[key] for e in evaluated]) for key in ("pass_at_1", "low", "high")}
+        files.append(draw(folder / "held_out.png", "share of held-out questions", lines))
     return files

@@ -20,6 +20,8 @@ from runtime.settings import SolverSettings
 
 QUESTIONS = (1100, 2338, 3331, 3918)
 """Of the pool of `nano`; solved by 4, 10, 6 and 9 of 16 samples."""
+MOST_STEPS = 30
+"""Seven were enough, once sixteen were not: what is drawn depends on which solutions were decoded together."""
 
 
 @pytest.mark.slow
@@ -32,7 +34,7 @@ def test_questions_that_are_sometimes_solved_are_solved_always(
     nano = load_questions("nano", "nano", percent=1, most_held_out=1)
     questions = Questions([nano.pool[number] for number in QUESTIONS], nano.held_out, "four of nano's", {})
     options = ReinforceSettings(
-        questions=4, samples=8, steps=16, sampler="f16", hardest=0.0, easiest=1.0, refill=0, evaluate_every=0
+        questions=4, samples=8, steps=MOST_STEPS, sampler="f16", hardest=0.0, easiest=1.0, refill=0, evaluate_every=0
     )
     train = TrainSettings(context=512, learning_rate=2e-3, schedule="constant", warmup_steps=0)
     job = Job(

@@ -119,7 +119,8 @@ def _is_a_run_folder(out: Path) -> None:
     assert entry["kl_to_start"] > 1e-9 > told(out)[0]["kl_to_start"]
     assert {"pass_at_1", "pass_at_k", "maj_at_k", "entropy", "no_cell_share", "void_share", "lr"} <= entry.keys()
     assert "# Solutions after step 2" in (out / "evaluations" / "step-00002.md").read_text()
-    assert (out / "plots" / "pass.png").stat().st_size > 1000
+    for name in ("pass", "held_out"):
+        assert (out / "plots" / f"{name}.png").stat().st_size > 1000
 
 
 @pytest.mark.slow
