@@ -84,7 +84,7 @@ def write_held_out(folder: RunFolder, lines: list[dict[str, Any]], system: str) 
 
 
 def plot(log: list[dict[str, Any]], evaluated: list[dict[str, Any]], folder: Path) -> list[Path]:
-    """Pictures of the log and of the evaluations; none where matplotlib is not installed or nothing was logged."""
+    """Pictures of the log and of the evaluations; none without matplotlib or without a log."""
     try:
         import matplotlib
 

@@ -1,4 +1,4 @@
-"""Worlds in the short words of school books: who gives to whom, what is put where, who needs how many more."""
+"""Worlds in the short words of school books: who gives to whom, what is put where."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def shared_out(d: Draw) -> World:
 
 @world
 def rest_in_groups(d: Draw) -> World:
-    """Some leave or are added, and what is there then is grouped, worth something, or counted in two sizes."""
+    """Some leave, and what is there then is grouped, worth something, or of two sizes."""
     many, place = d.rng.choice(PEOPLE)[0], d.rng.choice(PEOPLE_PLACES)
     n = d.person()
     g, s, gone, u, v = d.small(2, 15), d.small(2, 15), d.small(2, 40), d.small(2, 12), d.small(2, 20)

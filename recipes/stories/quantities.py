@@ -1,4 +1,4 @@
-"""Worlds of measures and money: decimals, rates, rows and columns, percent, and numbers that must be rounded."""
+"""Worlds of measures and money: decimals, rates, rows, percent, numbers that must be rounded."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def rows_and_columns(d: Draw) -> World:
 
 @world
 def rounded(d: Draw) -> World:
-    """Numbers of loads, buses and boxes that must be rounded up, and of toys one can pay for, rounded down."""
+    """Loads and buses that are rounded up, toys one can pay for that are rounded down."""
     n, t, u = d.person(), d.thing(), d.thing()
     a, b, s, p = d.number(), d.number(2, 60), d.small(3, 15), d.small(2, 12)
     many, he = d.rng.choice(PEOPLE)[0], n.he.lower()

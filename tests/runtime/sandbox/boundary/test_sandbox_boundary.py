@@ -205,7 +205,7 @@ def test_shared_attacks_do_not_get_through(shared_data: Path, tier: str) -> None
 
 
 def proc_file(pid: int, name: str) -> bytes:
-    """A file of /proc/PID; empty where the process has ended since it was listed, as those of other sessions do."""
+    """A file of /proc/PID; empty where the process has ended since it was listed."""
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
