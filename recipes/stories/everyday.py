@@ -31,6 +31,7 @@ def given(d: Draw) -> World:
         Ask("first gave", "other", end, ((had, a), (got, b)), f"{had} + {got}", f"{n.name} has {a} {t.many} and gets {b} more, so add."),
         Ask("already", "other", end, ((had, a), (got, b)), f"{had} + {got}", f"{b} new {t.many} come to the {a} that were there, so add."),
         Ask("first gave own", "", end, ((had, a), (got, b), ("bought", c)), f"{had} + {got} + bought", f"{n.name} has {a} {t.many} and gets {b} and then {c} more, so add all three."),
+        Ask("first gave own", "", (f"How many {t.many} did {n.name} get?", f"How many {t.many} came to those that {he} had?"), ((got, b), ("bought", c)), f"{got} + bought", f"{b} and then {c} {t.many} come, so add these. The {a} at first do not matter."),
         Ask("some gave now", "friend", (f"How many {t.many} did {n.name} have to start with?", f"How many {t.many} did {he} have at first?", f"How many did {he} have before?"),
             ((f"{t.many} now", a + b), (got, b)), f"{t.many} now - {got}", f"{a + b} {t.many} are there now and {b} of them were added, so subtract."),
         Ask("first several now", "", (f"How many {t.many} did {n.name} get?", f"How many {t.many} were added?", f"How many more did {he} get?"),
@@ -59,6 +60,7 @@ def gives(d: Draw) -> World:
     return World(facts, (
         Ask("first gave", "other", end, ((had, a), (gone, b)), f"{had} - {gone}", f"{n.name} has {a} {t.many} and {b} go away, so subtract."),
         Ask("two", "other", end, ((had, a + c), ("given first", b), ("given then", c)), f"{had} - given first - given then", f"{b} and {c} of the {a + c} {t.many} go away, so subtract both."),
+        Ask("two", "", (f"How many {t.many} did {n.name} give away?", f"How many {t.many} did {m.name} and {o.name} get in all?"), (("given first", b), ("given then", c)), "given first + given then", f"{b} and {c} {t.many} go away, so add these. The {a + c} at first do not matter."),
         Ask("first gave got", "", (f"How many {t.many} does {n.name} have now?",), ((had, a), (gone, b), ("got", c)), f"{had} - {gone} + got", f"{b} of the {a} {t.many} go away and {c} come, so subtract and then add."),
         Ask("some gave left", "other", (f"How many {t.many} did {n.name} have to start with?", f"How many {t.many} did {n.name} have at first?", f"How many did {he} start with?", f"How many {t.many} were there at the beginning?"),
             ((gone, b), (rest, left)), f"{gone} + {rest}", f"The {b} {t.many} that went and the {left} that are left were there at first, so add."),
@@ -87,6 +89,7 @@ def put_in_a_place(d: Draw) -> World:
     return World(facts, (
         Ask("are in", "other", end, ((f"{t.many} there", a), ("put in", b)), f"{t.many} there + put in", f"{b} {t.many} come to the {a}, so add."),
         Ask("are in in2", "", end, ((f"{t.many} there", a), ("put in", b), ("then", c)), f"{t.many} there + put in + then", f"{b} and {c} {t.many} come to the {a}, so add all."),
+        Ask("are in in2", "", (f"How many {t.many} did they put there?", f"How many {t.many} were added in all?"), (("put in", b), ("then", c)), "put in + then", f"{b} and {c} {t.many} are put in, so add these. The {a} that were there do not matter."),
         Ask("were out", "other", (f"How many {t.many} are left?", f"How many {t.many} are still {place}?", f"How many {t.many} are {place} now?"), ((f"{t.many} there", a + b), ("taken", b)), f"{t.many} there - taken", f"{b} of the {a + b} {t.many} are taken out, so subtract."),
         Ask("are some now", "", (f"How many {t.many} did {n.name} put there?", f"How many {t.many} did {n.name} add?"), ((f"{t.many} now", a + b), (f"{t.many} before", a)), f"{t.many} now - {t.many} before", f"There were {a} {t.many} and now there are {a + b}, so subtract."),
     ))
@@ -110,6 +113,7 @@ def put_together(d: Draw) -> World:
     }
     return World(facts, (
         Ask("two", "other", (f"If they put their {t.many} together, how many would they have?", f"How many {t.many} do they have together?", f"How many {t.many} do {n.name} and {m.name} have in all?", f"How many {t.many} is that in total?"), ((f"{n.name} {t.many}", a), (f"{m.name} {t.many}", b)), f"{n.name} {t.many} + {m.name} {t.many}", f"{a} and {b} {t.many} together, so add."),
+        Ask("two", "three other", (f"How many fewer {t.many} does {m.name} have than {n.name}?", f"How many more {t.many} does {n.name} have than {m.name}?"), ((f"{n.name} {t.many}", a), (f"{m.name} {t.many}", b)), f"{n.name} {t.many} - {m.name} {t.many}", f"Compare {n.name}'s {a} {t.many} with {m.name}'s {b}, so subtract."),
         Ask("two three", "", (f"How many {t.many} do they have in all?", f"How many {t.many} do the three have together?"), ((f"{n.name} {t.many}", a), (f"{m.name} {t.many}", b), (f"{o.name} {t.many}", c)), f"{n.name} {t.many} + {m.name} {t.many} + {o.name} {t.many}", f"{a}, {b} and {c} {t.many} together, so add."),
         Ask("years", "other", (f"How many {events} did {n.name} {do} in all?", f"How many {events} did {n.he.lower()} {do} altogether?"), ((f"{events} this year", a), (f"{events} last year", b)), f"{events} this year + {events} last year", f"{a} {events} this year and {b} last year, so add."),
         Ask("sorts", "", (f"How many {group} is that in all?", f"What is the total number of {group}?", f"How many {group} are there altogether?"), ((k, big), (j, small_)), f"{k} + {j}", f"{big} {k} and {small_} {j} together, so add."),
@@ -137,6 +141,8 @@ def still_needed(d: Draw) -> World:
     return World(facts, (
         Ask("need has", "", (f"How many more {t.many} should {n.name} buy?", f"How many {t.many} are still missing?", f"How many more {t.many} does {he} need?"), (("needed", need), (kt, b), (jt, c)), f"needed - ({kt} + {jt})", f"{b} and {c} of the {need} {t.many} are there, so add these and then subtract."),
         Ask("need one", "", (f"How many more {t.many} does {n.name} need?", f"How many more {t.many} should {he} get?"), (("needed", need), ("there", b)), "needed - there", f"{b} of the {need} {t.many} are there, so subtract."),
+        Ask("need has", "", (f"How many {t.many} does {n.name} already have?",), ((kt, b), (jt, c)), f"{kt} + {jt}", f"{b} and {c} {t.many} are there, so add. The {need} do not matter."),
+        Ask("order", "want", (f"How many {t.many} were there at first?", f"How many {t.many} were ordered in all?"), ((kt, b), (jt, c)), f"{kt} + {jt}", f"{b} and {c} {t.many} were there, so add. The {gone} do not matter."),
         Ask("order want", "", ("How many extra are there in the end?", f"How many {t.many} are left?", f"How many {t.many} do they have left over?"), ((kt, b), (jt, c), ("taken", gone)), f"{kt} + {jt} - taken", f"{b} and {c} {t.many} are there and {gone} go, so add and then subtract."),
         Ask("sorts state", "", (f"How many new {t.many} did {he} get?", f"How many of the {t.many} were new?"), ((kt, b), (jt, c), ("used", gone)), f"{kt} + {jt} - used", f"{b} and {c} {t.many} are bought and {gone} are used ones, so add and then subtract."),
         Ask("sorts used", "", ("How many are still good?", f"How many good {t.many} did {n.name} buy?", f"How many of the {t.many} can {he} still use?"), ((kt, b), (jt, c), ("used", gone)), f"{kt} + {jt} - used", f"{b} and {c} {t.many} are bought and {gone} are not good, so add and then subtract."),
@@ -169,6 +175,7 @@ def shared_out(d: Draw) -> World:
         Ask("have into", "other", (f"How many {boxes[0]} are there?", f"How many {boxes[0]} does {n.name} need?"), ((t.many, total), ("in each", s)), f"{t.many} / in each", f"{s} of the {total} {t.many} fill one {boxes[1]}, so divide."),
         Ask("have cups", "", (f"How many {t.many} are in each {boxes[1]}?", f"How many {t.many} should go in each {boxes[1]}?"), ((t.many, total), (boxes[0], g)), f"{t.many} / {boxes[0]}", f"{total} {t.many} are split over {g} {boxes[0]}, so divide."),
         Ask("packs loose", "", (f"How many {t.many} are there altogether?", f"How many {t.many} does {n.name} have in all?"), ((boxes[0], g), ("in each", s), ("extra", extra)), f"{boxes[0]} * in each + extra", f"{g} {boxes[0]} with {s} {t.many} each, and {extra} more, so multiply and then add."),
+        Ask("packs", "loose", (f"How many {t.many} are in the {boxes[0]}?",), ((boxes[0], g), ("in each", s)), f"{boxes[0]} * in each", f"{g} {boxes[0]} with {s} {t.many} each, so multiply. The {extra} others do not matter."),
         Ask("packs", "other", (f"How many {t.many} are there?", f"How many {t.many} is that in total?"), ((boxes[0], g), ("in each", s)), f"{boxes[0]} * in each", f"{g} {boxes[0]} with {s} {t.many} each, so multiply."),
     ))
 
@@ -189,6 +196,10 @@ def rest_in_groups(d: Draw) -> World:
     }
     return World(facts, (
         Ask("start left per", "", (f"How many {units} were there?", f"How many {units} is that?"), ((many, g * s + gone), ("left", gone), ("in each", s)), f"({many} - left) / in each", f"{gone} of the {g * s + gone} leave, and {s} of the others make one {unit}, so subtract and then divide."),
+        Ask("start left", "per into", (f"How many {many} stayed?", "How many did not leave?"), ((many, g * s + gone), ("left", gone)), f"{many} - left", f"{gone} of the {g * s + gone} leave, so subtract."),
+        Ask("right", "worth", ("How many is that altogether?", f"How many did {n.name} get in both halves?"), (("first", g), ("second", gone)), "first + second", f"{g} and {gone} of them, so add. The points do not matter."),
+        Ask("sizes", "", ("How many people went in vans?", "How many people were in the vans?"), (("vans", u), ("in each van", s)), "vans * in each van", f"{u} vans with {s} people each, so multiply. The buses do not matter."),
+        Ask("sizes", "", ("How many vans and buses did they take?",), (("vans", u), ("buses", v)), "vans + buses", f"{u} vans and {v} buses, so add."),
         Ask("start left into", "", (f"How many were in each {unit}?", f"How many {many} are in each {unit}?"), ((many, g * s + gone), ("left", gone), (units, g)), f"({many} - left) / {units}", f"{gone} of the {g * s + gone} leave, and the others are split over {g} {units}, so subtract and then divide."),
         Ask("play lives", "", ("How many did they have in total?", "What do all who are left have together?"), (("players", g + gone), ("left", gone), ("each", s)), "(players - left) * each", f"{gone} of the {g + gone} leave, and each of the others has {s}, so subtract and then multiply."),
         Ask("right worth", "", ("What was the final score?", f"How many points did {n.name} have?"), (("first", g), ("second", gone), ("points each", s)), "(first + second) * points each", f"{g} and {gone} of them at {s} points each, so add and then multiply."),
@@ -209,6 +220,8 @@ def score_up_and_down(d: Draw) -> World:
     }
     return World(facts, (
         Ask("rounds lost", "", (f"How many points did {n.he.lower()} have at the end?", f"What was {n.his.lower()} final score?"), (("first", a), ("second", up), ("lost", down)), "first + second - lost", f"{a} and {up} points come and {down} go, so add and then subtract."),
+        Ask("rounds", "lost", (f"How many points did {n.name} score in the two rounds?", "How many points was that before the last round?"), (("first", a), ("second", up)), "first + second", f"{a} and {up} points come, so add. What was lost later does not matter."),
+        Ask("money", "spent", (f"How much money did {n.name} have before {n.he.lower()} spent any?", f"How many dollars did {n.name} have in all?"), (("had", a), ("got", up)), "had + got", f"{a} and {up} dollars come, so add. What was spent does not matter."),
         Ask("money spent", "", (f"How much money does {n.name} have now?", "How many dollars are left?"), (("had", a), ("got", up), ("spent", down)), "had + got - spent", f"{a} and {up} dollars come and {down} go, so add and then subtract."),
         Ask("games defeat", "", ("How many games did they win?", "How many games were won?"), (("games", a + c), ("lost", a)), "games - lost", f"Of the {a + c} games {a} were lost, so subtract."),
     ))

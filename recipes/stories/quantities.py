@@ -128,6 +128,9 @@ def rounded(d: Draw) -> World:
         Ask("things fit", "", (f"How many {boxes[0]} does {n.name} need for all of them?",), ((t.many, a), (u.many, b), ("in each", s)), f"({t.many} + {u.many}) / in each", f"{a} and {b} things with {s} in each {boxes[1]}, so add, divide and round up.", "up"),
         Ask("got", "", toys, (("had", a), ("got", b), ("price", p)), "(had + got) / price", f"{a} and {b} dollars at {p} dollars for each toy, so add, divide and round down.", "down"),
         Ask("had spent", "", rest, (("had", a + b), ("spent", spent), ("price", p)), "(had - spent) / price", f"{spent} of the {a + b} dollars are spent and each toy costs {p}, so subtract, divide and round down.", "down"),
+        Ask("had spent", "", ("How many dollars are left?", f"How much money does {n.name} have left?"), (("had", a + b), ("spent", spent)), "had - spent", f"{spent} of the {a + b} dollars are spent, so subtract."),
+        Ask("got", "week", ("How many dollars is that in all?", f"How much money did {n.name} get together?"), (("first", a), ("second", b)), "first + second", f"{a} and {b} dollars together, so add."),
+        Ask("wash clothes", "", ("How many pieces are that in all?",), (("first", a), ("second", b)), "first + second", f"{a} and {b} pieces, so add. The machine does not matter."),
         Ask("got week", "", ("How many weeks would the money last?", f"How long does the money last {n.him}?"), (("first", a), ("second", b), ("each week", p)), "(first + second) / each week", f"{a} and {b} dollars with {p} gone each week, so add, divide and round down.", "down"),
     ))
 

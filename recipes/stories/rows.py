@@ -21,9 +21,10 @@ from runtime.errors import DataError
 from runtime.grade.strict import plain_number
 from runtime.lce import Block, conversation
 
-LOWER, CONDITION, EXTRA, OPENING, SIGN = 0.12, 0.3, 0.65, 0.15, 0.35
+LOWER, CONDITION, EXTRA, OPENING, SIGN, IDLE, SIBLING = 0.12, 0.3, 0.65, 0.15, 0.35, 0.3, 0.7
 """Shares: of questions in small letters, of last facts told as a condition, of facts told though they do not matter, of
-questions with an opening sentence, of questions with a dollar sign."""
+questions with an opening sentence, of questions with a dollar sign, of stories with a number about something else, and
+of texts that are told again with another question where they have one."""
 _OPENINGS = (
     "It was a rainy day.", "At the school fair there was a lot to do.", "Here is a problem from class.",
     "The weather was fine that day.", "The whole family was at home.", "It was time to clean up.", "The shop was open.",
@@ -47,14 +48,56 @@ def stories(seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Story]:
     rng = random.Random(seed)
     seen: set[str] = set()
     while True:
-        made = rng.choice(makers)(Draw(rng))
-        story = _told(made, rng.choice(made.asks), rng)
-        if story is not None and story.question not in seen:
-            seen.add(story.question)
+        draw = Draw(rng)
+        made = rng.choice(makers)(draw)
+        for story in _tellings(made, draw, rng):
+            if story.question not in seen:
+                seen.add(story.question)
+                yield story
+
+
+def _tellings(world: World, draw: Draw, rng: random.Random) -> Iterator[Story]:
+    """A story, and often another one: the same facts with another question."""
+    ask = rng.choice(world.asks)
+    told = [(fact, rng.choice(world.facts[fact])) for fact in ask.needs.split()]
+    for fact in ask.extra.split():
+        if rng.random() < EXTRA:
+            chosen = rng.choice(world.facts[fact])
+            told.insert(rng.randint(1 if _refers(chosen) else 0, len(told)), (fact, chosen))
+    if rng.random() < IDLE:
+        about_somebody = rng.random() < 0.6
+        told.insert(0 if about_somebody else len(told), ("", _idle(draw, about_somebody)))
+    if _refers(told[0][1]):
+        return
+    names = {fact for fact, _ in told if fact}
+    alike = [
+        other
+        for other in world.asks
+        if other is not ask and set(other.needs.split()) <= names <= {*other.needs.split(), *other.extra.split()}
+    ]
+    chosen_asks = [ask, *(rng.sample(alike, 1) if alike and rng.random() < SIBLING else [])]
+    for one in chosen_asks:
+        story = _told([sentence for _, sentence in told], one, rng)
+        if story is not None:
             yield story
 
 
-def _told(world: World, ask: Ask, rng: random.Random) -> Story | None:
+def _idle(draw: Draw, about_somebody: bool) -> str:
+    """A sentence with a number that plays no part in any question."""
+    thing, number = draw.thing(), draw.number()
+    if about_somebody:
+        name = draw.person().name
+        return draw.pick(
+            f"{name} has {number} {thing.many}.", f"{name} is {number % 60 + 5} years old.",
+            f"{name} bought {number} {thing.many} last week.", f"Yesterday {name} counted {number} {thing.many}.",
+        )  # fmt: skip
+    return draw.pick(
+        f"{thing.many.capitalize()} cost {number % 20 + 2} dollars each.", f"It all took {number % 50 + 5} minutes.",
+        f"{number} {thing.many} lie in another room.", f"The way home is {number % 40 + 2} miles long.",
+    )  # fmt: skip
+
+
+def _told(told: list[str], ask: Ask, rng: random.Random) -> Story | None:
     names = {name: variable(name) for name, _ in ask.values}
     if len(set(names.values())) < len(names):
         return None
@@ -72,13 +115,7 @@ def _told(world: World, ask: Ask, rng: random.Random) -> Story | None:
         gold = Fraction(math.ceil(gold) if ask.whole == "up" else math.floor(gold))
     if gold is None or gold <= 0 or (gold * 100 if decimal else gold).denominator != 1:
         return None
-    extra = [e for e in ask.extra.split() if rng.random() < EXTRA]
-    told = [rng.choice(world.facts[fact]) for fact in ask.needs.split()]
-    for fact in extra:
-        chosen = rng.choice(world.facts[fact])
-        told.insert(rng.randint(1 if _refers(chosen) else 0, len(told)), chosen)
-    if _refers(told[0]):
-        return None
+    told = list(told)
     question = rng.choice(ask.texts)
     if rng.random() < CONDITION and len(told) > 1 and question.startswith("How ") and ". " not in told[-1]:
         last = told.pop().rstrip(".")

@@ -76,6 +76,13 @@ def test_one_text_has_several_questions() -> None:
     assert len(bodies["How many mor"]) >= 3
 
 
+def test_the_same_facts_are_told_with_two_questions() -> None:
+    told = [re.split(r"(?<=[.]) ", story.question)[:-1] for story in SOME]
+    pairs = [(a, b) for a, b, x, y in zip(SOME, SOME[1:], told, told[1:], strict=False) if x and x == y]
+    assert len(pairs) > 0.03 * len(SOME)
+    assert sum(a.code.split("\n")[-1] != b.code.split("\n")[-1] for a, b in pairs) > 0.9 * len(pairs)
+
+
 def test_rows_are_written_with_executed_code(tmp_path: Path) -> None:
     out = tmp_path / "stories.jsonl"
     assert main(["data", "stories", "--rows", "12", "--seed", "5", "--out", str(out)]) == 0
