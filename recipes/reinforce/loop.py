@@ -263,7 +263,8 @@ class _Run:
         """Why the run should stop here; empty where it should not."""
         if not self.log:
             return ""
-        evaluated = self.evaluation.until(self.policy.done)
+        # The evaluation after the last step stops nothing, neither now nor when a finished run is opened again.
+        evaluated = self.evaluation.until(min(self.policy.done, self.options.steps - 1))
         return stop_reason(self.log) or held_out_reason(evaluated, self.options.patience) or ""
 
     def close(self, status: str) -> None:

@@ -64,11 +64,11 @@ def _tellings(world: World, draw: Draw, rng: random.Random) -> Iterator[Story]:
         if rng.random() < EXTRA:
             chosen = rng.choice(world.facts[fact])
             told.insert(rng.randint(1 if _refers(chosen) else 0, len(told)), (fact, chosen))
+    if _refers(told[0][1]):
+        return
     if rng.random() < IDLE:
         about_somebody = rng.random() < 0.6
         told.insert(0 if about_somebody else len(told), ("", _idle(draw, about_somebody)))
-    if _refers(told[0][1]):
-        return
     names = {fact for fact, _ in told if fact}
     alike = [
         other
@@ -115,7 +115,6 @@ def _told(told: list[str], ask: Ask, rng: random.Random) -> Story | None:
         gold = Fraction(math.ceil(gold) if ask.whole == "up" else math.floor(gold))
     if gold is None or gold <= 0 or (gold * 100 if decimal else gold).denominator != 1:
         return None
-    told = list(told)
     question = rng.choice(ask.texts)
     if rng.random() < CONDITION and len(told) > 1 and question.startswith("How ") and ". " not in told[-1]:
         last = told.pop().rstrip(".")

@@ -12,6 +12,7 @@ from pathlib import Path
 from recipes.cli import main
 from recipes.data.gsm8k import value_of
 from recipes.stories.rows import Story, stories
+from recipes.stories.world import KINDS, MAKERS
 
 SOME: list[Story] = list(islice(stories(5), 3000))
 
@@ -66,6 +67,15 @@ def test_many_questions_tell_a_number_that_does_not_matter() -> None:
 
 def test_no_question_begins_with_somebody_who_was_not_named() -> None:
     assert not [story for story in SOME if re.match(r"(he|she|they|then|now|his|her)\b", story.question, re.IGNORECASE)]
+
+
+def test_no_sentence_speaks_of_somebody_whom_only_an_idle_sentence_named() -> None:
+    idle = r"(yesterday \w+ counted \d+ [\w ]+|bought \d+ [\w ]+ last week)\. (he|she|they|then|now)\b"
+    assert not [story.question for story in SOME if re.match(rf"(\w+ )?{idle}", story.question, re.IGNORECASE)]
+
+
+def test_every_module_of_worlds_is_a_kind() -> None:
+    assert {maker.__module__.rsplit(".", 1)[1] for maker in MAKERS} == set(KINDS)
 
 
 def test_one_text_has_several_questions() -> None:

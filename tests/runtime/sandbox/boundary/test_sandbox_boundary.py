@@ -224,8 +224,12 @@ def test_the_command_lines_of_the_sandbox_name_no_path(sandbox: Sandbox) -> None
 def test_no_capability_is_left_not_even_for_programs_to_be_given() -> None:
     with Sandbox(tier="namespaces") as session:
         session.run("1")
-        for pid in processes.descendants(host.get("namespaces").process.pid):
-            if not processes.children(pid):
-                status = proc_file(pid, "status").decode()
-                held = {line.split()[0]: int(line.split()[1], 16) for line in status.splitlines() if "Cap" in line}
-                assert held == dict.fromkeys(held, 0)
+        leaves = [
+            pid for pid in processes.descendants(host.get("namespaces").process.pid) if not processes.children(pid)
+        ]
+        found = [status.decode() for pid in leaves if (status := proc_file(pid, "status"))]
+        assert found
+        for status in found:
+            held = {line.split()[0]: int(line.split()[1], 16) for line in status.splitlines() if "Cap" in line}
+            assert held
+            assert held == dict.fromkeys(held, 0)
