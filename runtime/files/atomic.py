@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -23,11 +24,14 @@ def atomic_path(target: str | os.PathLike[str], *, mode: int = 0o666) -> Iterato
     somebody put there. `mode` is narrowed by the umask, as for any new file.
 
     Raises:
-        WriteError: no room, no permission, or no such folder; what stood under `target` is untouched.
+        WriteError: no room, no permission, no such folder, or a device or pipe; what stood under `target` is untouched.
     """
     target = Path(target)
     temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.tmp")
     try:
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            # A rename would put a file in the place of the device or pipe, for root even in that of /dev/null.
+            raise OSError(errno.EINVAL, "it is a device or a pipe, and only files are written whole", str(target))
         target.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
         try:

@@ -164,3 +164,11 @@ def test_the_cache_goes_where_the_environment_says_and_needs_no_home(monkeypatch
 
     monkeypatch.setattr(Path, "home", homeless)
     assert cache_folder().name == "mathcoder"
+
+
+def test_a_device_or_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(WriteError, match="device or a pipe"), atomic_path(pipe):
+        pytest.fail("written")
+    assert pipe.is_fifo()
