@@ -29,7 +29,9 @@ def load_adapter_model(source: Source, *, nf4: bool, rows: int) -> Any:
         rows: embedding rows after adding tokens; new ones get the mean row, as in training.
     """
     import torch
-    from peft import PeftModel
+
+    with quiet_libraries():  # peft imports bitsandbytes, which complains of an optional package on some processors
+        from peft import PeftModel
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     assert source.adapter is not None
