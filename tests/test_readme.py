@@ -22,7 +22,7 @@ def commands(page: Path) -> list[list[str]]:
     """Every `mathcoder ...` line in the page's shell blocks, as words."""
     found = []
     for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             for part in re.split(r"\||<\(", line.partition("  #")[0]):
                 if re.match(r"\s*mathcoder ", part):
                     found.append(shlex.split(part.strip().rstrip(")"), comments=True))
