@@ -1,8 +1,8 @@
 """Rollouts on disk: whole or not there, and only taken for what they are.
 
-`rollouts/00042-0.jsonl` holds the solutions of step 42, first turn. Its first line says which adapter drew them and for
-which questions, its last one is the hash of the rest. A resumed run reads it back where all of that fits, and draws
-again where it does not.
+`rollouts/00042-0.jsonl` holds the first part of the solutions of step 42. Its first line says which adapter drew them
+and for which questions, its last one is the hash of the rest. A resumed run reads it back where all of that fits, and
+draws again where it does not.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def path(self, step: int, turn: int) -> Path:
-        """The file of one turn of one step."""
-        return self.folder / f"{step:05d}-{turn}.jsonl"
+    def path(self, step: int, part: int) -> Path:
+        """The file of one part of one step."""
+        return self.folder / f"{step:05d}-{part}.jsonl"
 
-    def write(self, step: int, turn: int, facts: Mapping[str, Any], rollouts: Sequence[Rollout]) -> None:
+    def write(self, step: int, part: int, facts: Mapping[str, Any], rollouts: Sequence[Rollout]) -> None:
         """Write the file atomically.
 
         Raises:
@@ -65,12 +65,12 @@ class Journal:
             lines.append(json.dumps(line))
         text = "\n".join(lines) + "\n"
         digest = hashlib.sha256(text.encode()).hexdigest()
-        write_text(self.path(step, turn), f"{text}{json.dumps({'sha256': digest})}\n")
+        write_text(self.path(step, part), f"{text}{json.dumps({'sha256': digest})}\n")
 
-    def read(self, step: int, turn: int, facts: Mapping[str, Any] | None = None) -> list[Rollout] | None:
+    def read(self, step: int, part: int, facts: Mapping[str, Any] | None = None) -> list[Rollout] | None:
         """The rollouts; None where there are none, the file is damaged, or (where given) `facts` differ."""
         try:
-            text = self.path(step, turn).read_text(encoding="utf-8")
+            text = self.path(step, part).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         body, _, tail = text.rstrip("\n").rpartition("\n")
@@ -89,8 +89,8 @@ class Journal:
             for line in lines
         ]  # fmt: skip
 
-    def turns(self, step: int) -> list[list[Rollout]]:
-        """All turns of a finished step."""
+    def parts(self, step: int) -> list[list[Rollout]]:
+        """All parts of a finished step."""
         found: list[list[Rollout]] = []
         while (rollouts := self.read(step, len(found))) is not None:
             found.append(rollouts)

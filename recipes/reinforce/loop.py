@@ -163,7 +163,6 @@ class _Run:
         if number == 0:
             refuse_pool(sampled.rewards(), self.options.method)
         sampled_at = time.perf_counter()
-        self.view.phase("training")
         entry |= self.update(sampled)
         trained_at = time.perf_counter()
         entry["swap_kl"] = self.swap()
@@ -187,7 +186,8 @@ class _Run:
         seen, tokens, drift = Seen(), 0, 0.0
         norms: list[float] = []
         rollouts = rollouts_of([one.trajectory for one in chosen], advantages, policy.vocabulary)
-        for rows in batches:
+        for number, rows in enumerate(batches):
+            self.view.phase("training", number, len(batches))
             drawn = float(sum(len(chosen[row].trajectory.places) for row in rows))
             divisor = self.divisor(sampled) if options.method == "pg" else drawn
             cap = options.cap if options.method == "pg" else None

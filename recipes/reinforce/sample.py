@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from runtime.engine import Engine
     from runtime.sandbox import Limits
 
+PART = 512
+"""Solutions that are drawn, then written down, together: what a kill costs. A round of `rft` has thousands."""
+
 PATIENT_SECONDS = 7200.0
 """No limit of time decides about a solution of training: the machine may be busy with other things."""
 
@@ -83,7 +86,7 @@ class Sampler:
         """Rebuild what was remembered in the first `steps` steps from the journal."""
         for step in range(steps):
             sampled = Sampled()
-            for rollouts in self.journal.turns(step):
+            for rollouts in self.journal.parts(step):
                 _add(sampled, rollouts)
             self.remember(sampled.groups)
 
@@ -93,11 +96,12 @@ class Sampler:
         Groups without variance are filled up with other questions, at most `refill` times.
 
         Raises:
-            EngineError: the engine cannot go on, or no solution of a turn came to an end.
+            EngineError: the engine cannot go on, or not one of the solutions drawn together came to an end.
             WriteError: the journal cannot be written.
         """
         options, sampled = self.options, Sampled()
-        wanted = options.questions
+        wanted, part, planned = options.questions, 0, 0
+        at_a_time = max(1, PART // options.samples)
         for turn in range(options.refill + 1):
             numbers = pick(
                 len(self.pool), wanted, seed=self.seed, step=step, turn=turn, rates=self.rates,
@@ -105,12 +109,19 @@ class Sampler:
             )  # fmt: skip
             if not numbers:
                 break
-            facts = {"adapter": adapter, "questions": [[n, self.pool[n].id] for n in numbers]}
-            rollouts = self.journal.read(step, turn, facts)
-            if rollouts is None:
-                rollouts = self._draw(step, turn, numbers, sampled, on_solution)
-                self.journal.write(step, turn, facts, rollouts)
-            _add(sampled, rollouts)
+            asked = planned
+            planned += len(numbers) * options.samples
+            settings = self.solve.model_copy(update={"seed": derived_seed(self.seed + 1, step, turn)})
+            for first in range(0, len(numbers), at_a_time):
+                some = numbers[first : first + at_a_time]
+                facts = {"adapter": adapter, "questions": [[n, self.pool[n].id] for n in some]}
+                rollouts = self.journal.read(step, part, facts)
+                if rollouts is None:
+                    place = (asked + first * options.samples, planned)
+                    rollouts = self._draw(step, part, some, settings, sampled, place, on_solution)
+                    self.journal.write(step, part, facts, rollouts)
+                _add(sampled, rollouts)
+                part += 1
             wanted = options.questions - sum(self.useful(group) for group in sampled.groups.values())
             if wanted <= 0:
                 break
@@ -123,11 +134,10 @@ class Sampler:
         return varies(rewards) if self.options.method == "pg" else any(rewards)
 
     def _draw(
-        self, step: int, turn: int, numbers: Sequence[int], sampled: Sampled,
-        on_solution: Callable[[int, int], None] | None,
+        self, step: int, part: int, numbers: Sequence[int], settings: SolverSettings, sampled: Sampled,
+        place: tuple[int, int], on_solution: Callable[[int, int], None] | None,
     ) -> list[Rollout]:  # fmt: skip
         options, began = self.options, time.perf_counter()
-        settings = self.solve.model_copy(update={"seed": derived_seed(self.seed + 1, step, turn)})
         # Only the text goes in: the gold answer stays here.
         asked = (Item(str(number), number, self.pool[number].text) for number in numbers)
         found: dict[tuple[int, int], Rollout] = {}
@@ -142,7 +152,7 @@ class Sampler:
             ), 1,
         ):  # fmt: skip
             if on_solution is not None:
-                on_solution(done, total)
+                on_solution(place[0] + done, place[1])
             written = solution.trajectory
             if is_unfinished(solution.status) or written is None or not written.places:
                 failed = solution.detail or solution.status
@@ -167,7 +177,7 @@ class Sampler:
         order = {number: place for place, number in enumerate(numbers)}
         drawn = [found[key] for key in sorted(found, key=lambda key: (order[key[0]], key[1]))]
         if options.reward == "shuffled":
-            rewards = dealt_out([rollout.reward for rollout in drawn], f"{self.seed} {step} {turn}")
+            rewards = dealt_out([rollout.reward for rollout in drawn], f"{self.seed} {step} {part}")
             for rollout, reward in zip(drawn, rewards, strict=True):
                 rollout.reward = reward
         return drawn

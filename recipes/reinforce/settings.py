@@ -23,7 +23,7 @@ class ReinforceSettings(BaseModel):
     reward: Literal["gold", "random", "shuffled"] = Field(
         default="gold",
         description="gold: 1 for the right answer, else 0; controls, which must not gain: random, a coin; shuffled, "
-        "the rewards of gold dealt out anew among the solutions of a turn",
+        "the rewards of gold dealt out anew among solutions drawn together",
     )
     cap: float = Field(
         default=2.0, ge=1, description="pg: most that a token's weight pi / mu may be (sampler and trainer differ)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ class View(StepBar):
     def __init__(self, console: Console, steps: int, first: int) -> None:
         super().__init__(console, steps, first)
         self._phase = self._numbers = ""
+        self._last_line = time.monotonic()
 
     def below(self) -> list[Text]:
         """The phase at work and the last step's numbers."""
@@ -30,8 +32,15 @@ class View(StepBar):
         return [Text(self._phase, style="dim"), Text(self._numbers)]
 
     def phase(self, name: str, done: int = 0, of: int = 0) -> None:
-        """Say what is at work now."""
+        """Say what is at work now; in a file or a pipe, once a minute."""
         self._phase = f"{name} {done:,} of {of:,}" if of else name
+        if not self.console.is_terminal and time.monotonic() - self._last_line > 60:
+            self.say(self._phase)
+
+    def say(self, message: str, style: str = "") -> None:
+        """Print a line that stays."""
+        self._last_line = time.monotonic()
+        super().say(message, style)
 
     def step(self, entry: dict[str, Any]) -> None:
         """Show one line of the log."""

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from recipes.reinforce import sample
 from recipes.reinforce.figures import sample_figures
 from recipes.reinforce.groups import centred, held_out_reason, pick, refuse_pool, stop_reason, warnings
 from recipes.reinforce.journal import Journal, Rollout
-from recipes.reinforce.questions import load_questions
+from recipes.reinforce.questions import Question, load_questions
 from recipes.reinforce.reward import dealt_out, earned, is_void, reward_of
-from recipes.reinforce.view import summary
+from recipes.reinforce.sample import Sampled, Sampler
+from recipes.reinforce.settings import ReinforceSettings
+from recipes.reinforce.view import View, summary
 from runtime.engine.trajectory import Trajectory
 from runtime.errors import InputError
 from runtime.lce import Block
+from runtime.sandbox import Limits
+from runtime.settings import SolverSettings
 from runtime.solver import Solution
+from runtime.solver.item import Item
 
 BAND = (0.1, 0.9)
 
@@ -186,7 +196,7 @@ def test_the_journal_gives_back_what_it_was_given_and_nothing_else(tmp_path: Pat
     rollouts = [rollout(3, n, float(n % 2), "½\ud800") for n in range(4)]
     journal.write(7, 0, facts, rollouts)
     assert journal.read(7, 0, facts) == rollouts
-    assert journal.turns(7) == [rollouts]
+    assert journal.parts(7) == [rollouts]
     assert journal.read(7, 0, facts | {"adapter": "other"}) is None
     assert journal.read(8, 0, facts) is None
     path = journal.path(7, 0)
@@ -194,6 +204,56 @@ def test_the_journal_gives_back_what_it_was_given_and_nothing_else(tmp_path: Pat
     for damaged in (whole[: len(whole) // 2], whole.replace('"reward": 1.0', '"reward": 0.0'), "", "{}\n"):
         path.write_text(damaged)
         assert journal.read(7, 0, facts) is None
+
+
+def test_a_kill_in_a_long_round_costs_the_part_that_was_being_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round of rft has thousands of solutions: what was drawn before the kill is read back."""
+    options = ReinforceSettings(method="rft", questions=7, samples=4, refill=0, updates=2)
+    pool = [Question(f"q{number}", f"What is {number}?", str(number)) for number in range(20)]
+    monkeypatch.setattr(sample, "PART", 8)
+    drawn: list[tuple[int, int]] = []
+    told: list[tuple[int, int]] = []
+    dies_at = 11
+
+    def solve(_engine: Any, items: Iterable[Item], *_: Any, **_named: Any) -> Iterator[tuple[Item, Solution]]:
+        for item in items:
+            if len(drawn) == dies_at:
+                raise KeyboardInterrupt
+            drawn.append((item.index, item.sample))
+            yield item, solution(trajectory=Trajectory([1, 2], [1], [-0.5], [(frozenset(), frozenset())], [0]))
+
+    monkeypatch.setattr(sample, "solve_side_by_side", solve)
+
+    def draw() -> Sampled:
+        no_engine: Any = None
+        sampler = Sampler(no_engine, pool, options, SolverSettings(), Limits(), Journal(tmp_path), 1)
+        return sampler(0, "adapter", lambda done, of: told.append((done, of)))
+
+    with pytest.raises(KeyboardInterrupt):
+        draw()
+    dies_at = 99
+    sampled = draw()
+    assert len(drawn) == 11 + 28 - 8, "the first eight were on disk"
+    assert drawn[8:11] == drawn[11:14], "the next ones are drawn again"
+    assert (told[10], told[11], told[-1]) == ((11, 28), (9, 28), (28, 28))
+    assert {number: len(group) for number, group in sampled.groups.items()} == dict.fromkeys(sampled.groups, 4)
+    assert len(sampled.groups) == 7
+    assert draw().groups == sampled.groups
+    assert len(drawn) == 31
+
+
+def test_a_run_without_a_terminal_says_once_a_minute_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.StringIO()
+    clock = 0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    view = View(Console(file=written, width=200), steps=2, first=0)
+    for done in range(1, 181):
+        clock += 1
+        view.phase("sampling", done, 3200)
+    lines = written.getvalue().splitlines()
+    assert lines == ["sampling 61 of 3,200", "sampling 122 of 3,200"]
 
 
 def test_figures_tell_collapse_from_success() -> None:

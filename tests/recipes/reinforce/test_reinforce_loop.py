@@ -13,6 +13,7 @@ from rich.console import Console
 
 from qlora.settings import LoraSettings, TrainSettings
 from recipes.places import PACKAGED_MODEL
+from recipes.reinforce import sample
 from recipes.reinforce.evaluate import Evaluation
 from recipes.reinforce.job import Job, merged_model
 from recipes.reinforce.journal import Journal
@@ -67,6 +68,7 @@ def _cache(base_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_anywhere_it_goes_on_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "PART", 4)  # A question's solutions are written down before the next one is asked.
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run(job(whole)).status == "finished"
 
@@ -87,7 +89,7 @@ def test_killed_anywhere_it_goes_on_to_the_bit(tmp_path: Path, monkeypatch: pyte
                 run(job(broken))
 
     killed_at(Evaluation, "_solve", 1)
-    killed_at(Journal, "write", 1)  # All solutions of a turn are lost, and drawn again.
+    killed_at(Journal, "write", 2)  # The second question's solutions are lost, and drawn again.
     killed_at(Policy, "update", 1)  # They are on disk, and read back.
     killed_at(Policy, "write", 2)  # The update is lost, the swap did not happen.
     killed_at(Policy, "save", 1)  # The log has the step, the checkpoint has not.
