@@ -16,20 +16,23 @@ from runtime.chat.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Every `mathcoder ...` line in the page's shell blocks, as words."""
+    """Every `mathcoder ...` line in the page's shell blocks, indented blocks and comments, as words."""
     found = []
-    for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
-        for line in block.replace("\\\n", " ").splitlines():
+    text = re.sub(r"\\\n[# ]*", " ", page.read_text(encoding="utf-8"))
+    indented = "\n".join(re.findall(r"^(?:    |#   )(mathcoder .*)$", text, flags=re.M))
+    for block in [*re.findall(r"```sh\n(.*?)```", text, flags=re.S), indented]:
+        for line in block.splitlines():
             for part in re.split(r"\||<\(", line.partition("  #")[0]):
                 if re.match(r"\s*mathcoder ", part):
                     found.append(shlex.split(part.strip().rstrip(")"), comments=True))
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *RECIPES], ids=lambda page: page.name)
 def test_every_command_of_a_page_has_a_known_verb_known_options_and_known_recipes(page: Path) -> None:
     for words in commands(page):
         if words[1] == "--completion":
@@ -38,7 +41,7 @@ def test_every_command_of_a_page_has_a_known_verb_known_options_and_known_recipe
         options = {word.split("=")[0] for word in words if word.startswith("--")}
         assert options <= {*options_of(words[1]), "--help"}, words
         if words[1] in ("train", "plan"):
-            assert words[2] in built_in(), words
+            assert words[2] in built_in() or words[2].endswith(".yaml"), words
 
 
 def test_the_two_commands_stand_at_the_top_and_are_targets_of_the_makefile() -> None:

@@ -158,10 +158,14 @@ class _Run:
     def step(self) -> None:
         """Sample, reward, update, swap; write it down."""
         began, number = time.perf_counter(), self.policy.done
-        sampled = self.sampler(number, self.policy.sha256(), lambda n, of: self.view.phase("sampling", n, of))
-        entry: dict[str, Any] = {"step": number + 1, **sample_figures(sampled.groups)}
+        sampled = self.sampler(
+            number, self.policy.sha256(), lambda n, of: self.view.phase("sampling", n, of),
+            # A round of rft has thousands of solutions: where the first hundreds teach nothing, the rest is not drawn.
+            self.refuse_pool if number == 0 and self.options.method == "rft" else None,
+        )  # fmt: skip
         if number == 0:
-            refuse_pool(sampled.rewards(), self.options.method)
+            self.refuse_pool(sampled)
+        entry: dict[str, Any] = {"step": number + 1, **sample_figures(sampled.groups)}
         sampled_at = time.perf_counter()
         entry |= self.update(sampled)
         trained_at = time.perf_counter()
@@ -177,6 +181,10 @@ class _Run:
         entry["seconds"] = {**seconds, "step": time.perf_counter() - began}
         entry["rollouts_so_far"] = entry["rollouts"] + (self.log[-1]["rollouts_so_far"] if self.log else 0)
         self.note(rounded(entry))
+
+    def refuse_pool(self, sampled: Sampled) -> None:
+        """Refuse a pool that this model never or always solves; see `groups.refuse_pool`."""
+        refuse_pool(sampled.rewards(), self.options.method)
 
     def update(self, sampled: Sampled) -> dict[str, Any]:
         """The optimizer steps of one step's solutions; their part of the log."""

@@ -90,10 +90,17 @@ class Sampler:
                 _add(sampled, rollouts)
             self.remember(sampled.groups)
 
-    def __call__(self, step: int, adapter: str, on_solution: Callable[[int, int], None] | None = None) -> Sampled:
+    def __call__(
+        self, step: int, adapter: str, on_solution: Callable[[int, int], None] | None = None,
+        on_part: Callable[[Sampled], None] | None = None,
+    ) -> Sampled:  # fmt: skip
         """The groups of `step`, drawn by the adapter with this hash.
 
         Groups without variance are filled up with other questions, at most `refill` times.
+
+        Args:
+            on_solution: told how many solutions are drawn, and of how many.
+            on_part: shown what there is after each part; what it raises ends the step.
 
         Raises:
             EngineError: the engine cannot go on, or not one of the solutions drawn together came to an end.
@@ -122,6 +129,8 @@ class Sampler:
                     self.journal.write(step, part, facts, rollouts)
                 _add(sampled, rollouts)
                 part += 1
+                if on_part is not None:
+                    on_part(sampled)
             wanted = options.questions - sum(self.useful(group) for group in sampled.groups.values())
             if wanted <= 0:
                 break

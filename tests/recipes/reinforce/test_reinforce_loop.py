@@ -184,6 +184,19 @@ def test_a_pool_that_is_never_solved_is_refused_and_another_recipe_too(tmp_path:
         run(job(tmp_path, refill=0))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_long_round_of_a_hopeless_pool_is_not_drawn_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "PART", 4)
+    found = load_questions("nano", "nano", percent=1, most_held_out=3)
+    wrong = [dataclasses.replace(question, gold="-1.5") for question in found.pool]
+    with pytest.raises(InputError, match="of 4 solutions to 1 questions 0% earn"):
+        run(job(tmp_path, questions=dataclasses.replace(found, pool=wrong), method="rft", refill=0))
+    assert len(list((tmp_path / "rollouts").iterdir())) == 1
+
+
 def test_a_model_without_a_merged_form_is_told_what_makes_one(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match=r"no GGUF file.*mathcoder export"):
