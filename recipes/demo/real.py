@@ -68,6 +68,8 @@ def demo_real(out: Path, *, short: bool, gsm8k: Path | None = None, questions: P
     shares = {}
     for name, changes in (("before", nothing), ("after", [] if scale.steps is None else [f"max_steps={scale.steps}"])):
         run = out / name
+        if changes is nothing:
+            print("First one step that changes nothing (its warning is meant): what the base solves, asked alike.")
         _do(["train", "smollm2-135m", "--data", str(clean), "--out", str(run), *changes])
         adapter = run / "export" / "smollm2-135m-adapter.gguf"
         if not adapter.is_file():
