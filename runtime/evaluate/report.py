@@ -221,25 +221,11 @@ def _number(value: float | None, form: str) -> str:
 def as_table(report: Mapping[str, dict[str, Any]]) -> RenderableType:
     """The report for a terminal: main table, then breakdowns and failures where there are any."""
     from rich.console import Group
-    from rich.table import Table
 
-    header, body = rows(report)
-    main = Table(title="accuracy")
-    for index, title in enumerate(header):
-        main.add_column(title, justify="left" if index == 0 else "right")
-    for line in body:
-        main.add_row(*line)
-    tables: list[RenderableType] = [main]
-    for title, lines in _details(report):
-        table = Table(title=title)
-        for index, cell in enumerate(lines[0]):
-            table.add_column(cell, justify="left" if index < 2 else "right")
-        for line in lines[1:]:
-            table.add_row(*line)
-        tables.append(table)
-    return Group(*tables)
+    return Group(*(part for sheet in as_sheets(report) for part in (sheet.rich(), "")))
 
 
+COST = "cost of a solution"
 _COSTS = (
     ("tokens", "generated_per_solution", "{:.0f}"),
     ("median", "generated_median", "{:.0f}"),
@@ -285,7 +271,7 @@ def _details(report: Mapping[str, dict[str, Any]]) -> list[tuple[str, list[list[
         if cost := summary["cost"]:
             lines.append([name, *(_number(cost[key], form) for _, key, form in _COSTS)])
     if len(lines) > 1:
-        found.append(("cost of a solution", lines))
+        found.append((COST, lines))
     lines = [["set", "how it failed", "attempts", "share %"]]
     for name, summary in report.items():
         for mode, count in summary["failures"].items():
@@ -301,7 +287,9 @@ def as_sheets(report: Mapping[str, dict[str, Any]]) -> list[Sheet]:
     """The report as tables that can be pasted: accuracy, then breakdowns, costs and failures."""
     header, body = rows(report)
     sheets = [Sheet("Accuracy", header, body)]
-    return sheets + [Sheet(title.capitalize(), lines[0], lines[1:], left=2) for title, lines in _details(report)]
+    for title, lines in _details(report):
+        sheets.append(Sheet(title.capitalize(), lines[0], lines[1:], left=1 if title == COST else 2))
+    return sheets
 
 
 def as_markdown(report: Mapping[str, dict[str, Any]], facts: Mapping[str, Any] | None = None) -> str:

@@ -74,7 +74,8 @@ class Sheet:
 
         table = Table(title=self.title, box=None, pad_edge=False, header_style="bold", caption=self.note or None)
         for index, cell in enumerate(self.header):
-            table.add_column(cell, justify="left" if index < self.left else "right")
+            # In a narrow terminal intervals go over two lines before a name is cut.
+            table.add_column(cell, justify="left" if index < self.left else "right", no_wrap=index == 0)
         for row in self.rows:
             table.add_row(*(Text(_one_line(cell)) for cell in row))
         return table

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from recipes.cli import main
 from runtime.errors import InputError
@@ -37,6 +38,15 @@ def test_csv_is_read_back_cell_by_cell() -> None:
         ["Accuracy & cost", "a_b|c", "64.2 [61, 67]"],
         ["Accuracy & cost", "50% of {x}", "-"],
     ]
+
+
+def test_a_narrow_terminal_breaks_intervals_over_lines_and_no_name() -> None:
+    header = ["method", "accuracy % [95 %]", "seconds", "busy", "written", "read", "cells", "joules"]
+    row = ["self-consistency@3", "23.3 [14.4, 35.4]", "1.634", "1.616", "66.4", "77.8", "1.12", "-"]
+    shown = io.StringIO()
+    Console(file=shown, width=80).print(Sheet("Cost", header, [row]).rich())
+    assert set(row) - {"23.3 [14.4, 35.4]"} <= set(shown.getvalue().split())
+    assert "…" not in shown.getvalue()
 
 
 def test_a_ragged_table_and_an_unknown_format_are_refused() -> None:
