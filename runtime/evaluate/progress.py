@@ -111,7 +111,7 @@ class LiveTable:
         """The table as it stands."""
         from rich.table import Table
 
-        table = Table()
+        table = Table(box=None, pad_edge=False, header_style="bold")
         for title in ("set", "done", "right", "wrong", "no answer", "right %", "left"):
             table.add_column(title, justify="left" if title == "set" else "right")
         for name, count in self.counts.items():
