@@ -95,11 +95,6 @@ class Seen:
     entropy: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     log_mu: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
-    def add(self, other: Seen, offset: int = 0) -> None:
-        """Take over another's rows, numbered from `offset` on."""
-        for mine, theirs in ((self.log_pi, other.log_pi), (self.entropy, other.entropy), (self.log_mu, other.log_mu)):
-            mine.update({row + offset: values for row, values in theirs.items()})
-
     def figures(self, cap: float) -> dict[str, float]:
         """Entropy, and how far the sampler is from the trainer.
 

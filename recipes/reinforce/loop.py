@@ -200,8 +200,9 @@ class _Run:
             divisor = self.divisor(sampled) if options.method == "pg" else drawn
             cap = options.cap if options.method == "pg" else None
             update = policy.update(rollouts, rows, divisor=divisor, rate=rate, cap=cap)
-            drift = policy.drift(rollouts, rows[:DRIFT_ROWS], update.seen) if not norms else drift
-            seen.add(update.seen, len(seen.log_pi))
+            if not norms:
+                # Only here: later updates of a step see a model that has moved on from the one that was sampled.
+                seen, drift = update.seen, policy.drift(rollouts, rows[:DRIFT_ROWS], update.seen)
             norms.append(update.norm)
             tokens += update.tokens
         policy.done += 1

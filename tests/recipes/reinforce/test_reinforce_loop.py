@@ -127,6 +127,26 @@ def _is_a_run_folder(out: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_the_mismatch_of_a_round_is_that_of_the_model_which_was_sampled(tmp_path: Path) -> None:
+    run(
+        job(
+            tmp_path,
+            steps=1,
+            method="rft",
+            samples=16,
+            per_question=4,
+            updates=2,
+            sampler="f16",
+            train={"learning_rate": 1e-2},
+        )
+    )
+    (entry,) = told(tmp_path)
+    assert entry["trained"] >= 2, "two updates, the second of another model than was sampled"
+    assert entry["mismatch_kl"] < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_full_disk_or_memory_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
